@@ -1,0 +1,149 @@
+"""Option groups: frozen, documented, checked once.
+
+Every knob lives here.  A stage takes its own group, never all of them.  The same field names
+are the keys of ``faceswap.toml`` (``[detect] min_face_px = 32``) and, for everyday ones, flags.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from faceswap_cli.errors import UsageError
+
+
+def _check(ok: bool, message: str) -> None:
+    if not ok:
+        raise UsageError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectOptions:
+    """Finding faces in single frames."""
+
+    min_face_px: int = 24
+    """Faces narrower than this (display pixels) are ignored."""
+    max_faces: int = 8
+    """At most so many faces in one frame, the largest first."""
+    workers: int = 0
+    """Detection threads; 0 takes one per core."""
+
+    def __post_init__(self) -> None:
+        _check(self.min_face_px >= 8, f"min_face_px must be 8 or more, not {self.min_face_px}")
+        _check(1 <= self.max_faces <= 64, f"max_faces must be 1 to 64, not {self.max_faces}")
+        _check(self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackOptions:
+    """Linking faces over time, and who is swapped."""
+
+    face: str = "largest"
+    """``largest``, ``left``, ``all`` or a number N: the N-th person from the left, from 1."""
+    reference: Path | None = None
+    """A photograph of the person to swap; wins over ``face``."""
+    bridge_s: float = 0.3
+    """Gaps up to this long are bridged; longer ones are faded."""
+    fade_frames: int = 3
+    """Length of a fade at a long gap or at the end of a track."""
+
+    def __post_init__(self) -> None:
+        named = self.face in ("largest", "left", "all")
+        number = self.face.isascii() and self.face.isdigit() and int(self.face) >= 1
+        _check(named or number, f"face must be largest, left, all or a number from 1, not {self.face!r}")
+        _check(0 <= self.bridge_s <= 2, f"bridge_s must be 0 to 2 seconds, not {self.bridge_s}")
+        _check(0 <= self.fade_frames <= 30, f"fade_frames must be 0 to 30, not {self.fade_frames}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothOptions:
+    """Zero-lag smoothing over time (method: closed-form least squares, see ``tracking.smoothing``)."""
+
+    strength: float = 0.5
+    """0 turns smoothing off, 0.5 is the measured default, 1 is the strongest."""
+    code_radius: int = 12
+    """Frames on each side used to smooth appearance codes; it is also the halo of a segment."""
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.strength <= 1, f"smooth must be 0 to 1, not {self.strength}")
+        _check(0 <= self.code_radius <= 60, f"code_radius must be 0 to 60, not {self.code_radius}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasteOptions:
+    """Mask and blending."""
+
+    feather: float = 0.06
+    """Width of the soft edge, as a share of the face's width."""
+    occlusion: bool = True
+    """Keep what passes in front of the face (hands, hair, microphones)."""
+
+    def __post_init__(self) -> None:
+        _check(0.005 <= self.feather <= 0.5, f"feather must be 0.005 to 0.5, not {self.feather}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeOptions:
+    """How the output is encoded; None follows the input."""
+
+    codec: str | None = None
+    """An encoder name of the video library, e.g. libx264, libx265, ffv1."""
+    crf: float | None = None
+    preset: str | None = None
+    lossless: bool = False
+    """Encode without loss (larger files); used by tests and by people who grade afterwards."""
+
+    def __post_init__(self) -> None:
+        _check(self.crf is None or 0 <= self.crf <= 63, f"crf must be 0 to 63, not {self.crf}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeOptions:
+    """The part of the clip that is used; None means from the beginning or to the end."""
+
+    start: str | None = None
+    """seconds, ``hh:mm:ss.mmm`` or a frame number as ``123f``"""
+    end: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """How the work is cut and run."""
+
+    segment_s: float = 4.0
+    """Length of a segment in seconds; shot cuts end one earlier."""
+    device: str = "auto"
+    batch: int = 0
+    """Faces per network call; 0 lets the method choose."""
+    workers: int = 0
+    """Render threads; 0 takes one per core."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.segment_s > 0, f"segment_s must be above 0, not {self.segment_s}")
+        _check(self.batch >= 0, f"batch must be 0 or more, not {self.batch}")
+        _check(self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkOptions:
+    """Visible and machine-readable marks.  The machine-readable one is always written."""
+
+    label: bool = False
+    """Burn a small visible "AI modified" into the picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapOptions:
+    """All groups of one swap job."""
+
+    method: str = "auto"
+    """A name of ``faceswap_cli.swap.METHODS``; ``auto`` takes the best one whose weights are there."""
+    detect: DetectOptions = field(default_factory=DetectOptions)
+    track: TrackOptions = field(default_factory=TrackOptions)
+    smooth: SmoothOptions = field(default_factory=SmoothOptions)
+    paste: PasteOptions = field(default_factory=PasteOptions)
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+    range: RangeOptions = field(default_factory=RangeOptions)
+    job: JobOptions = field(default_factory=JobOptions)
+    mark: MarkOptions = field(default_factory=MarkOptions)

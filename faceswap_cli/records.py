@@ -1,0 +1,358 @@
+"""The values that flow between the stages.
+
+Axes: ``T`` frames of a track, ``N`` batch, ``S`` crop side, ``H``, ``W`` picture.
+Points are ``(x, y)`` float32 pixels with pixel centres at integer + 0.5.  Matrices are
+3x3, act on column vectors ``(x, y, 1)`` and are named ``dst_from_src``.
+
+Three pixel spaces occur: *frame* (as decoded and stored), *display* (upright, square
+pixels: rotation and sample aspect ratio applied; what detection sees and what the ledger
+reports) and *crop* (a face, aligned).  ``Clip.display_from_frame`` links the first two.
+Left and right are the subject's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Samples = NDArray[Any]
+"""Plane samples: uint8 for 8 bit, uint16 above."""
+
+MESH_POINTS = 478
+"""Points of the face mesh: 468 of the surface, 5 for each iris."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColourTags:
+    """How the samples of a stream are to be read; the integers are those of ITU-T H.273."""
+
+    matrix: int = 1
+    """1 BT.709, 5 and 6 BT.601, 9 BT.2020; 2 means unspecified and is resolved by ``probe``."""
+    full_range: bool = False
+    primaries: int = 2
+    transfer: int = 2
+    tagged: bool = False
+    """True when the file itself named matrix and range; otherwise they were inferred from the size."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planes:
+    """One picture as decoded: planar Y, Cb, Cr."""
+
+    y: Samples = field(repr=False)
+    """(H, W)"""
+    cb: Samples = field(repr=False)
+    """(H / 2 or H, W / 2 or W), rounded up"""
+    cr: Samples = field(repr=False)
+    bit_depth: int = 8
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the luma plane."""
+        return self.y.shape[0], self.y.shape[1]
+
+    @property
+    def chroma_step(self) -> tuple[int, int]:
+        """(vertical, horizontal) luma samples per chroma sample: (2, 2), (1, 2) or (1, 1)."""
+        height, width = self.shape
+        return (
+            2 if self.cb.shape[0] < height else 1,
+            2 if self.cb.shape[1] < width else 1,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded frame and its place in time."""
+
+    index: int
+    """Position in the clip, counted in presentation order from 0."""
+    pts: int
+    """In units of ``time_base``; never a float rate."""
+    time_base: Fraction
+    planes: Planes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream of a container, for reports."""
+
+    index: int
+    kind: str
+    """video, audio, subtitle, attachment or data"""
+    codec: str
+    language: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """What ``probe`` learns of a video file without decoding all of it."""
+
+    path: Path
+    container: str
+    codec: str
+    width: int
+    height: int
+    """Of the stored frame, before rotation."""
+    pixel_format: str
+    """As stored in the file, e.g. ``yuv420p10le``."""
+    work_format: str
+    """The planar Y'CbCr format frames are handed out in and encoded from."""
+    bit_depth: int
+    time_base: Fraction
+    start_pts: int
+    average_rate: Fraction
+    frames: int
+    """Estimated number of frames; exact when the container says so."""
+    duration_s: float
+    rotation: int
+    """Degrees counter-clockwise, a multiple of 90, by which the frame is turned for display."""
+    sample_aspect: Fraction
+    colour: ColourTags
+    streams: tuple[StreamInfo, ...]
+    video_stream: int
+    bit_rate: int = 0
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def display_size(self) -> tuple[int, int]:
+        """(width, height) upright with square pixels."""
+        width, height = round(self.width * float(self.sample_aspect)), self.height
+        return (height, width) if self.rotation % 180 else (width, height)
+
+    @property
+    def display_from_frame(self) -> F64:
+        """(3, 3): stored pixels to upright, square pixels."""
+        scaled = np.diag([float(self.sample_aspect), 1.0, 1.0])
+        width, height = self.width * float(self.sample_aspect), float(self.height)
+        turns: dict[int, list[list[float]]] = {
+            0: [[1, 0, 0], [0, 1, 0]],
+            90: [[0, 1, 0], [-1, 0, width]],
+            180: [[-1, 0, width], [0, -1, height]],
+            270: [[0, -1, height], [1, 0, 0]],
+        }
+        turn = np.array([*turns[self.rotation % 360], [0, 0, 1]], dtype=np.float64)
+        return turn @ scaled
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One face found in one picture, in display pixels."""
+
+    box: F32 = field(repr=False)
+    """(4,) x0, y0, x1, y1: bounds of the mesh"""
+    landmarks: F32 = field(repr=False)
+    """(478, 3): x, y in display pixels, z in the same unit (smaller is nearer)"""
+    score: float = 1.0
+
+
+F = TypeVar("F")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WithFaces(Generic[F]):
+    """A frame and what is known of its faces at this stage."""
+
+    frame: Frame
+    faces: tuple[F, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceCrop:
+    """A face cut out and aligned."""
+
+    track_id: int
+    rgb: U8 = field(repr=False)
+    """(S, S, 3)"""
+    crop_from_frame: F64 = field(repr=False)
+    """(3, 3)"""
+    landmarks: F32 = field(repr=False)
+    """(478, 3): x, y in crop pixels, z in the same unit"""
+    opacity: float = 1.0
+    """1 where the face is swapped fully; lower while a track fades in or out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RenderedFace:
+    """A swapped face, ready to be pasted back."""
+
+    crop: FaceCrop
+    rgb: U8 = field(repr=False)
+    """(S, S, 3)"""
+    mask: F32 = field(repr=False)
+    """(S, S) in [0, 1]: share of ``rgb`` in the result"""
+    occluded: float = 0.0
+    """Share of the face's area where something in front of it was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A run of frames between two cuts: ``first_pts <= pts < end_pts``."""
+
+    first_pts: int
+    end_pts: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceTrack:
+    """One person in one shot, smoothed.  Arrays run over the frames in which the face is shown."""
+
+    track_id: int
+    person: int
+    pts: I64 = field(repr=False)
+    """(T,) strictly increasing"""
+    landmarks: F32 = field(repr=False)
+    """(T, 478, 3) display pixels, smoothed"""
+    crop_from_display: F64 = field(repr=False)
+    """(T, 3, 3) similarity to the unit square [0, 1]^2, FFHQ convention, smoothed"""
+    confidence: F32 = field(repr=False)
+    """(T,) 0 where the face was not found and the track is bridged or faded"""
+    opacity: F32 = field(repr=False)
+    """(T,) in [0, 1]: below 1 only while fading in or out at a long gap"""
+    embedding: F32 = field(repr=False)
+    """(128,) mean identity embedding over the track's best frames"""
+
+    def at(self, pts: int) -> int | None:
+        """Row of ``pts``, or None when the face is not shown then."""
+        row = int(np.searchsorted(self.pts, pts))
+        return row if row < len(self.pts) and self.pts[row] == pts else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """One person of the clip: all tracks voted to be the same."""
+
+    person: int
+    tracks: tuple[int, ...]
+    frames: int
+    mean_size_px: float
+    """Mean mesh width in display pixels."""
+    mean_x: float
+    """Mean horizontal position in display pixels."""
+    embedding: F32 = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """All that pass 1 leaves behind: landmarks and times, never pixels."""
+
+    pts: I64 = field(repr=False)
+    """(frames,) presentation times of every decoded frame"""
+    shots: tuple[Shot, ...]
+    tracks: tuple[FaceTrack, ...]
+    people: tuple[Person, ...]
+    damaged_packets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of frames rendered and encoded on its own: ``first_pts <= pts < end_pts``."""
+
+    index: int
+    first_pts: int
+    end_pts: int
+    halo: int
+    """Frames decoded beyond each edge for the temporal filters (never across a cut)."""
+    frames: int
+    touched: bool
+    """False when nothing is swapped in it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Segments and who is swapped; arithmetic only."""
+
+    segments: tuple[Segment, ...]
+    cast: dict[int, int]
+    """person -> index of the source that replaces it"""
+
+    @property
+    def frames(self) -> int:
+        return sum(segment.frames for segment in self.segments)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourcePhoto:
+    """One picture of the source person."""
+
+    path: Path
+    rgb: U8 = field(repr=False)
+    """(H, W, 3), upright"""
+    landmarks: F32 = field(repr=False)
+    """(478, 3) in its pixels"""
+    embedding: F32 = field(repr=False)
+    """(128,)"""
+    quality: float = 1.0
+    """in (0, 1]: sharpness, size, pose and exposure in one number"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceIdentity:
+    """What a swap needs to know of the source person, whatever the method."""
+
+    name: str
+    photos: tuple[SourcePhoto, ...]
+    embedding: F32 = field(repr=False)
+    """(128,) quality-weighted mean"""
+    digest: str = ""
+    """SHA-256 over the photographs"""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What happened to one face in one frame."""
+
+    pts: int
+    time_s: float
+    track: int
+    person: int
+    swapped: bool
+    reason: str
+    """Why not, when ``swapped`` is false; empty otherwise."""
+    box: tuple[float, float, float, float]
+    yaw: float
+    pitch: float
+    roll: float
+    """degrees"""
+    identity_distance: float | None = None
+    occluded: float = 0.0
+    mask_area: float = 0.0
+    """Pixels of the frame that were replaced, as a soft count."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentResult:
+    """One rendered segment on disk."""
+
+    segment: Segment
+    path: Path
+    frames: int
+    swapped_faces: int
+    ledger: tuple[LedgerRow, ...] = field(repr=False, default=())
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time by stage, for ``bench``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """What a finished job tells its caller."""
+
+    output: Path
+    frames: int
+    frames_with_swap: int
+    faces_swapped: int
+    people: int
+    damaged_packets: int
+    seconds: dict[str, float]
+    ledger: tuple[LedgerRow, ...] = field(repr=False, default=())
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,57 @@
+"""What a swap method is: aligned target crops and a source identity in, swapped crops out.
+
+Detection, alignment, tracking, masks' edges, paste-back and encoding are shared by all
+methods; a method only says how large its crops are, what it measures per frame (its *codes*,
+smoothed over time by the pipeline) and how it draws a face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from faceswap_cli.config import JobOptions, PasteOptions
+from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSmoothing:
+    """Weights of the temporal filter on codes: beta of the closed-form smoother per entry.
+
+    ``beta`` has shape (D,) or is one number; 0 leaves an entry as measured, 25 is slow light.
+    """
+
+    beta: F32 | float
+
+
+class SwapMethod(Protocol):
+    """One way to swap faces.  Instances are safe to call from several threads."""
+
+    name: str
+    smoothing: CodeSmoothing
+
+    def crop_side(self, face_px: float) -> int:
+        """Side S of the crop in pixels for a face whose FFHQ square is ``face_px`` wide in the frame."""
+
+    def prepare(self, source: SourceIdentity) -> Any:
+        """Everything computed once per source person; opaque to the pipeline."""
+
+    def encode(self, prepared: Any, crop: FaceCrop) -> F32:
+        """Appearance code of one target crop, (D,)."""
+
+    def render(self, prepared: Any, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
+        """Draw the source as the target of ``crop``; ``code`` is smoothed over time.
+
+        ``seed`` depends on the frame's pts and the job's seed only, so noise is repeatable.
+        """
+
+
+MethodBuilder = Callable[[JobOptions, PasteOptions], SwapMethod]
+
+
+def code_smoothing(values: Sequence[float]) -> CodeSmoothing:
+    """Per-entry betas from a plain sequence."""
+    import numpy as np
+
+    return CodeSmoothing(np.asarray(values, dtype=np.float32))
