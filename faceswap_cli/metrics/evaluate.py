@@ -1,0 +1,138 @@
+"""``faceswap evaluate``: a result against its target and its source, in figures."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from faceswap_cli.config import DetectOptions
+from faceswap_cli.errors import InputError, NoFaceFound, UsageError
+from faceswap_cli.events import Listener, ignore, progress
+from faceswap_cli.identity.embed import embed
+from faceswap_cli.identity.photos import load_photos
+from faceswap_cli.metrics.figures import METRICS
+from faceswap_cli.metrics.observations import FrameRow, Observations, collect
+from faceswap_cli.metrics.observe import observe_all
+from faceswap_cli.metrics.pairs import SeenPair, TimeCheck, clip_pairs, open_clips, picture_pair
+from faceswap_cli.records import F32
+from faceswap_cli.video.packets import audio_digests
+from faceswap_cli.video.picture import is_picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """How a result is looked at."""
+
+    detect: DetectOptions = field(default_factory=DetectOptions)
+    workers: int = 0
+    """Threads; 0 takes one per core."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Figures of one result; the rows they come from are kept for charts."""
+
+    result: Path
+    target: Path
+    frames: int
+    faces: int
+    figures: dict[str, float]
+    """By the names of ``METRICS``; what cannot be told (figures over time of a picture) is left out."""
+    checks: dict[str, bool]
+    """frames, timestamps, audio: equal in result and target?  Left out where only a part was read."""
+    observations: Observations = field(repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready: numbers, words and nothing else."""
+        return {
+            "result": str(self.result),
+            "target": str(self.target),
+            "frames": self.frames,
+            "faces": self.faces,
+            "figures": {name: round(value, 5) for name, value in self.figures.items()},
+            "checks": dict(self.checks),
+        }
+
+    def table(self) -> list[tuple[str, str, str]]:
+        """(name, value with unit, meaning) per line, figures first."""
+        lines = [
+            (name, f"{value:.3g} {METRICS[name].unit}".strip(), METRICS[name].meaning)
+            for name, value in self.figures.items()
+        ]
+        said = {True: "equal", False: "DIFFERENT"}
+        lines += [(name, said[equal], "result against target") for name, equal in self.checks.items()]
+        return lines
+
+
+def evaluate(
+    result: Path,
+    sources: Sequence[Path],
+    target: Path,
+    *,
+    options: EvaluateOptions | None = None,
+    listen: Listener = ignore,
+    stride: int = 1,
+    max_frames: int | None = None,
+) -> Evaluation:
+    """Measure ``result``, the swap of ``sources`` (photos of one person) into ``target``.
+
+    Two clips or two pictures of the same size.  ``stride`` looks at every n-th frame only (the
+    figures over time then compare frames that far apart), ``max_frames`` stops after so many.
+    """
+    options = options or EvaluateOptions()
+    if stride < 1 or (max_frames is not None and max_frames < 1):
+        raise UsageError(f"stride and the number of frames must be 1 or more, not {stride} and {max_frames}")
+    source = load_photos(sources, options.detect)
+    if is_picture(result) and is_picture(target):
+        stills = [picture_pair(result, target, options.detect)]
+        pairs: Generator[SeenPair, None, None] = (still for still in stills)
+        rows, checks = list(observe_all(pairs, embed, source.embedding, 1)), dict[str, bool]()
+    else:
+        every = slice(0, max_frames, stride)
+        rows, checks = _read_clips(result, target, options, every, source.embedding, listen)
+    return _evaluation(result, target, rows, checks)
+
+
+def _read_clips(
+    result: Path, target: Path, options: EvaluateOptions, every: slice, source: F32, listen: Listener
+) -> tuple[list[FrameRow], dict[str, bool]]:
+    """Rows of the joined frames, and whether frames, times and sound are equal."""
+    ours, theirs = open_clips(result, target)
+    check = TimeCheck()
+    workers = options.workers or os.cpu_count() or 1
+    pairs = clip_pairs(ours, theirs, options.detect, check, every, workers)
+    total = math.ceil(min(theirs.frames, every.stop or theirs.frames) / every.step)
+    rows: list[FrameRow] = []
+    for row in observe_all(pairs, embed, source, workers):
+        rows.append(row)
+        listen(progress("evaluate", len(rows), max(total, len(rows))))
+    if not check.pairs:
+        raise InputError(
+            f"{result.name} and {target.name} show no frames at the same times; was the range cut?"
+        )
+    checks = {"audio": audio_digests(result) == audio_digests(target)}
+    if every.stop is None:
+        tick = max(ours.time_base, theirs.time_base)
+        checks["frames"] = check.only_result == check.only_target == 0
+        checks["timestamps"] = checks["frames"] and check.largest_gap <= tick
+    return rows, checks
+
+
+def _evaluation(result: Path, target: Path, rows: Sequence[FrameRow], checks: dict[str, bool]) -> Evaluation:
+    if not any(row.faces for row in rows):
+        raise NoFaceFound(f"no face in {target.name}, so there is nothing to evaluate; try --min-face 12")
+    seen = collect(rows)
+    figures = {name: metric.compute(seen) for name, metric in METRICS.items()}
+    return Evaluation(
+        result=result,
+        target=target,
+        frames=len(rows),
+        faces=int(seen.measured.sum()),
+        figures={name: value for name, value in figures.items() if not math.isnan(value)},
+        checks=checks,
+        observations=seen,
+    )

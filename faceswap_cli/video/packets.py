@@ -1,0 +1,29 @@
+"""What a file's streams hold, packet by packet: the test of "carried over by packet copy"."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import av
+
+from faceswap_cli.errors import InputError
+
+
+def audio_digests(path: Path) -> tuple[str, ...]:
+    """One SHA-256 per audio stream over the bytes of all its packets, in the file's order.
+
+    Two files with equal digests play the same sound, whatever their containers.
+    """
+    digests: dict[int, hashlib._Hash] = {}
+    try:
+        with av.open(str(path)) as container:
+            for stream in container.streams.audio:
+                digests[stream.index] = hashlib.sha256()
+            if digests:
+                for packet in container.demux(*container.streams.audio):
+                    if packet.size:
+                        digests[packet.stream.index].update(bytes(packet))
+    except (av.error.FFmpegError, OSError) as error:
+        raise InputError(f"cannot read the sound of {path.name}: {error}; is the file complete?") from error
+    return tuple(digests[index].hexdigest() for index in sorted(digests))
