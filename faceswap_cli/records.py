@@ -123,6 +123,14 @@ class Clip:
     video_stream: int
     bit_rate: int = 0
     metadata: dict[str, str] = field(default_factory=dict)
+    profile: str = ""
+    """Of the codec, e.g. ``High`` or ``HQ``."""
+    mastering_display: str = ""
+    """HDR mastering display in the notation of x265 (``G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)``)."""
+    light_level: str = ""
+    """HDR content light level as ``max_cll,max_fall``."""
+    notes: tuple[str, ...] = ()
+    """What cannot be kept of this clip, in plain words."""
 
     @property
     def display_size(self) -> tuple[int, int]:

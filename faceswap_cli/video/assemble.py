@@ -1,0 +1,234 @@
+"""The output file: segments joined by packet copy, and every other stream carried along.
+
+Video times are those of the segments, to the tick.  Decoding times are made anew from them
+(one sorted list, moved back by the deepest reordering), so that joints never need repair.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.container
+import numpy as np
+
+from faceswap_cli.errors import InputError, OutputError
+from faceswap_cli.records import Clip
+from faceswap_cli.video.carry import Carried, Window, carried_packets, carry_streams, copy_chapters
+from faceswap_cli.video.containers import container_format, muxer_options, part_path
+from faceswap_cli.video.probe import open_input
+
+_FAR_START_S = 60
+"""Broadcast clocks start anywhere: a file that begins later than this is moved to begin at 0."""
+_MUXER_OWN = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
+"""Container metadata that the new file makes for itself."""
+
+
+def assemble(
+    output: Path,
+    clip: Clip,
+    segments: Sequence[Path],
+    *,
+    start_pts: int | None = None,
+    end_pts: int | None = None,
+    metadata: dict[str, str] | None = None,
+) -> list[str]:
+    """Join ``segments`` to ``output``; returns notes on what could not be carried over.
+
+    With ``start_pts`` or ``end_pts`` (clip time base) sound and subtitles are cut to match and all
+    times are moved so that ``start_pts`` becomes 0.  ``metadata`` is added to the container's own.
+    The file appears under its name only when it is complete and on disk.
+    """
+    part = part_path(output)
+    try:
+        notes = _assemble(part, output, clip, segments, (start_pts, end_pts), metadata or {})
+        with open(part, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(part, output)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"{output} cannot be written ({reason}); check free space and permissions"
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return notes
+
+
+@dataclass(frozen=True)
+class _Video:
+    """Presentation times of all segments, sorted, and the deepest reordering among them."""
+
+    pts: np.ndarray[Any, np.dtype[np.int64]]
+    delay: int
+    end: int
+
+    def dts(self, position: int) -> int:
+        """Decoding time of the packet at ``position`` in decoding order."""
+        if position >= self.delay:
+            return int(self.pts[position - self.delay])
+        step = max(int(self.pts[1] - self.pts[0]), 1) if len(self.pts) > 1 else 1
+        return int(self.pts[0]) - (self.delay - position) * step
+
+    def duration(self, pts: int) -> int:
+        row = int(np.searchsorted(self.pts, pts, side="right"))
+        return int(self.pts[row]) - pts if row < len(self.pts) else max(self.end - pts, 1)
+
+
+def _survey(clip: Clip, segments: Sequence[Path]) -> _Video:
+    """Read the times of all segments; they must agree in their codec headers."""
+    found: list[int] = []
+    headers: bytes | None = None
+    for path in segments:
+        with open_input(path) as container:
+            stream = container.streams.video[0]
+            own = stream.codec_context.extradata or b""
+            if headers is not None and own != headers:
+                raise OutputError(
+                    f"{path.name} was encoded with other settings; remove the job folder, start again"
+                )
+            headers = own
+            found += [_in_clock(packet, clip.time_base) for packet in _filled(container, stream)]
+    if not found:
+        raise InputError(f"{clip.path}: there are no frames to write")
+    pts = np.sort(np.asarray(found, dtype=np.int64))
+    if len(pts) > 1 and not (np.diff(pts) > 0).all():
+        raise OutputError(
+            f"{clip.path}: two segments hold the same frame; remove the job folder and start again"
+        )
+    behind = np.arange(len(found)) - np.searchsorted(pts, found)
+    last = int(pts[-1] - pts[-2]) if len(pts) > 1 else 1
+    end = clip.start_pts + round(clip.duration_s / clip.time_base)
+    plausible = 0 < end - int(pts[-1]) <= 4 * last
+    return _Video(pts, int(max(behind.max(), 0)), end if plausible else int(pts[-1]) + last)
+
+
+def _filled(container: av.container.InputContainer, stream: Any) -> Iterator[av.Packet[Any]]:
+    for packet in container.demux(stream):
+        if packet.size:
+            yield packet
+
+
+def _in_clock(packet: av.Packet[Any], time_base: Fraction) -> int:
+    assert packet.pts is not None
+    return round(packet.pts * packet.time_base / time_base)
+
+
+def _window(clip: Clip, source: av.container.InputContainer, part: tuple[int | None, int | None]) -> Window:
+    start, end = (None if pts is None else pts * clip.time_base for pts in part)
+    if start is not None:
+        return Window(start, end, start)
+    begins = Fraction(source.start_time or 0, av.time_base)
+    return Window(None, end, begins if begins > _FAR_START_S else Fraction(0))
+
+
+def _assemble(
+    part: Path,
+    output: Path,
+    clip: Clip,
+    segments: Sequence[Path],
+    span: tuple[int | None, int | None],
+    metadata: dict[str, str],
+) -> list[str]:
+    video = _survey(clip, segments)
+    muxer = container_format(output)
+    with open_input(clip.path) as source, open_input(segments[0]) as first:
+        window = _window(clip, source, span)
+        clocks = [s.time_base for s in source.streams if s.time_base is not None]
+        options = muxer_options(muxer, clip, clocks)
+        with av.open(os.path.abspath(part), "w", format=muxer, options=options) as target:
+            carried = carry_streams(source, target, clip, first.streams.video[0])
+            _dress(clip, source, target, carried, metadata)
+            copy_chapters(source, target, window)
+            try:
+                target.start_encoding()
+            except (av.error.FFmpegError, ValueError) as error:
+                raise OutputError(
+                    f"{output}: the container refuses these streams ({error}); try .mkv"
+                ) from error
+            others = carried_packets(source, carried, window, carried.notes)
+            _mux(target, _video_packets(clip, segments, video, carried.video, window), others)
+    return [*clip.notes, *carried.notes, *_lost(muxer, clip, metadata)]
+
+
+def _dress(
+    clip: Clip,
+    source: av.container.InputContainer,
+    target: av.container.OutputContainer,
+    carried: Carried,
+    metadata: dict[str, str],
+) -> None:
+    """Rotation, aspect, codec tag and container metadata."""
+    stream = carried.video
+    stream.time_base = clip.time_base
+    stream.sample_aspect_ratio = clip.sample_aspect
+    if clip.rotation:
+        stream.set_display_rotation(clip.rotation)
+    if stream.codec_context.codec.canonical_name == "hevc" and target.format.name in ("mp4", "mov"):
+        stream.codec_context.codec_tag = "hvc1"  # QuickTime plays no other
+    kept = {k: v for k, v in source.metadata.items() if k.lower() not in _MUXER_OWN}
+    target.metadata.update({**kept, **metadata})
+
+
+def _lost(muxer: str, clip: Clip, metadata: dict[str, str]) -> list[str]:
+    notes = []
+    if muxer in ("avi", "mpegts") and clip.rotation:
+        notes.append(f"{muxer} cannot store the rotation of {clip.rotation} degrees; use .mp4 or .mkv")
+    if muxer in ("avi", "mpegts") and metadata:
+        notes.append(f"{muxer} cannot store these metadata entries: {', '.join(sorted(metadata))}")
+    return notes
+
+
+def _video_packets(
+    clip: Clip, segments: Sequence[Path], video: _Video, target: Any, window: Window
+) -> Iterator[tuple[Fraction, Any, av.Packet[Any]]]:
+    """(decoding time in seconds, output stream, packet) of all segments, times in the clip's clock."""
+    shift = round(window.shift / clip.time_base)
+    position = 0
+    for path in segments:
+        with open_input(path) as container:
+            for packet in _filled(container, container.streams.video[0]):
+                pts, dts = _in_clock(packet, clip.time_base), video.dts(position)
+                packet.duration = video.duration(pts)
+                packet.pts, packet.dts = pts - shift, dts - shift
+                packet.time_base = clip.time_base
+                yield (dts - shift) * clip.time_base, target, packet
+                position += 1
+
+
+def _mux(
+    target: av.container.OutputContainer,
+    *sources: Iterator[tuple[Fraction, Any, av.Packet[Any]]],
+) -> None:
+    """Write packets of all sources in the order of their times; decoding times strictly increase."""
+    last: dict[int, int] = {}
+    for _, stream, packet in heapq.merge(*sources, key=lambda item: item[0]):
+        _rescale(packet, stream.time_base)
+        before = last.get(stream.index)
+        if packet.dts is not None:
+            if before is not None and packet.dts <= before:
+                packet.dts = before + 1
+            last[stream.index] = packet.dts
+            if packet.pts is not None and packet.pts < packet.dts:
+                packet.pts = packet.dts
+        packet.stream = stream
+        target.mux_one(packet)
+
+
+def _rescale(packet: av.Packet[Any], clock: Fraction) -> None:
+    """Times of ``packet`` in ``clock``, each rounded by itself so that no error adds up."""
+    ratio = packet.time_base / clock
+    if ratio != 1:
+        for name in ("pts", "dts", "duration"):
+            value = getattr(packet, name)
+            if value is not None:
+                setattr(packet, name, round(value * ratio))
+    packet.time_base = clock

@@ -1,0 +1,146 @@
+"""Pixel formats: what frames are handed out in, and how a decoded frame becomes planes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+import numpy as np
+
+from faceswap_cli.colour import planes_region_from_rgb
+from faceswap_cli.records import Clip, ColourTags, Planes, Samples
+
+_CHROMA = {(2, 2): "420", (1, 2): "422", (1, 1): "444"}
+
+
+def work_depth(bits: int) -> int:
+    """8, 10 or 12: the least depth of the encoders that keeps ``bits`` (above 12, as near as possible)."""
+    return 8 if bits <= 8 else 10 if bits <= 10 else 12
+
+
+def work_format(pixel_format: str) -> str:
+    """The planar Y'CbCr format for a stored one: same subsampling and depth, no alpha.
+
+    Gray becomes 4:2:0 with neutral chroma; R'G'B' and palettes become 4:4:4; 4:1:1 becomes 4:2:2.
+    """
+    described = av.VideoFormat(pixel_format)
+    depth = work_depth(max(component.bits for component in described.components))
+    if is_gray(pixel_format):
+        chroma = "420"
+    elif described.is_rgb or described.has_palette:
+        chroma = "444"
+    else:
+        across, down = 8 // described.chroma_width(8), 8 // described.chroma_height(8)
+        chroma = {(2, 2): "420", (2, 1): "422", (4, 1): "422", (4, 4): "420"}.get((across, down), "444")
+    return f"yuv{chroma}p" if depth == 8 else f"yuv{chroma}p{depth}le"
+
+
+def format_of(planes: Planes) -> str:
+    """The pixel format that holds ``planes``."""
+    chroma = _CHROMA[planes.chroma_step]
+    return f"yuv{chroma}p" if planes.bit_depth == 8 else f"yuv{chroma}p{planes.bit_depth}le"
+
+
+def format_step(name: str) -> tuple[int, int]:
+    """(vertical, horizontal) luma samples per chroma sample of a work format."""
+    return (2, 2) if "420" in name else (1, 2) if "422" in name else (1, 1)
+
+
+def format_depth(name: str) -> int:
+    return 10 if "p10" in name else 12 if "p12" in name else 8
+
+
+def is_gray(pixel_format: str) -> bool:
+    return pixel_format.startswith(("gray", "ya8", "ya16", "mono"))
+
+
+def is_rgb(pixel_format: str) -> bool:
+    described = av.VideoFormat(pixel_format)
+    return described.is_rgb or described.has_palette
+
+
+def has_alpha(pixel_format: str) -> bool:
+    name = pixel_format
+    return name.startswith(("yuva", "ya", "gbrap", "rgba", "bgra", "argb", "abgr", "ayuv", "vuya"))
+
+
+def planes_from_picture(picture: av.VideoFrame, clip: Clip) -> Planes:
+    """Planes of a decoded picture in the clip's work format and size.
+
+    Plain planar pictures are read-only views that keep the decoder's buffer alive: copy to change.
+    """
+    name = picture.format.name
+    same_size = (picture.width, picture.height) == (clip.width, clip.height)
+    planar = name.replace("yuvj", "yuv").replace("yuva", "yuv")
+    if same_size and planar == clip.work_format:
+        return _views(picture, clip)
+    if same_size and is_gray(name) and not name.startswith("mono"):
+        return _from_gray(picture, clip)
+    if is_rgb(name) or name.startswith("mono"):
+        return _from_rgb(picture, clip)
+    return _views(_reformatted(picture, clip), clip)
+
+
+def _reformatted(picture: av.VideoFrame, clip: Clip) -> av.VideoFrame:
+    tags = {"src_color_range": picture.color_range, "dst_color_range": picture.color_range}
+    kept: dict[str, Any] = tags if picture.color_range else {}
+    return picture.reformat(clip.width, clip.height, clip.work_format, **kept)
+
+
+def view(plane: av.video.plane.VideoPlane, height: int, width: int, depth: int) -> Samples:
+    """(height, width) of a library plane, without its padding; shares memory."""
+    dtype = np.dtype(np.uint8 if depth == 8 else "<u2")
+    samples = np.frombuffer(plane, dtype=dtype)
+    return samples.reshape(-1, plane.line_size // dtype.itemsize)[:height, :width]
+
+
+def _views(picture: av.VideoFrame, clip: Clip) -> Planes:
+    depth = clip.bit_depth
+    down, across = format_step(clip.work_format)
+    sizes = [(clip.height, clip.width)] + [(-(-clip.height // down), -(-clip.width // across))] * 2
+    parts = [view(plane, *size, depth) for plane, size in zip(picture.planes, sizes, strict=False)]
+    for part in parts:
+        part.flags.writeable = False
+    return Planes(*parts, bit_depth=depth)
+
+
+def _from_gray(picture: av.VideoFrame, clip: Clip) -> Planes:
+    bits = picture.format.components[0].bits
+    form = "gray" if bits <= 8 else "gray16le"
+    if picture.format.name in ("gray", "gray16le"):
+        samples = picture.to_ndarray()
+    elif picture.format.name.startswith("ya"):
+        samples = picture.reformat(format=form).to_ndarray()
+    else:
+        samples = np.array(view(picture.planes[0], picture.height, picture.width, bits))
+    bits = 16 if samples.dtype != np.uint8 and picture.format.name.startswith("ya") else bits
+    shift = bits - clip.bit_depth
+    luma = (samples >> shift if shift >= 0 else samples << -shift).astype(
+        np.uint8 if clip.bit_depth == 8 else np.uint16
+    )
+    size = (-(-clip.height // 2), -(-clip.width // 2))
+    neutral = np.full(size, 1 << (clip.bit_depth - 1), dtype=luma.dtype)
+    return Planes(luma, neutral, neutral, bit_depth=clip.bit_depth)
+
+
+def _from_rgb(picture: av.VideoFrame, clip: Clip) -> Planes:
+    deep = max(component.bits for component in picture.format.components) > 8
+    form = "rgb48le" if deep else "rgb24"
+    rgb = picture.reformat(clip.width, clip.height, form).to_ndarray()
+    if deep:
+        rgb = rgb.astype(np.float32) / np.float32(65535)
+    tags = ColourTags(matrix=clip.colour.matrix, full_range=clip.colour.full_range)
+    return planes_region_from_rgb(rgb, tags, clip.bit_depth, format_step(clip.work_format))
+
+
+def picture_from_planes(planes: Planes, clip: Clip, pixel_format: str) -> av.VideoFrame:
+    """A library picture with a copy of ``planes``, converted to ``pixel_format`` if that differs."""
+    height, width = planes.shape
+    name = format_of(planes)
+    picture = av.VideoFrame(width, height, name)
+    parts = (planes.y, planes.cb, planes.cr)
+    for plane, part in zip(picture.planes, parts, strict=False):
+        view(plane, *part.shape, planes.bit_depth)[:] = part
+    if name != pixel_format:
+        picture = picture.reformat(format=pixel_format, src_color_range=1, dst_color_range=1)
+    return picture

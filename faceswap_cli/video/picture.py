@@ -1,0 +1,235 @@
+"""Still pictures in and out: upright, with alpha, depth, colour profile and metadata kept.
+
+The only module that imports Pillow.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faceswap_cli.errors import InputError, OutputError, UsageError
+from faceswap_cli.records import U8, Samples
+
+MAX_PIXELS = 250_000_000
+"""Larger pictures are refused: a small file can claim any size."""
+
+_ORIENTATION = 0x0112
+_FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One still picture, upright."""
+
+    rgb: U8 = field(repr=False)
+    """(H, W, 3)"""
+    alpha: U8 | None = field(repr=False, default=None)
+    """(H, W), or None when the picture is opaque"""
+    deep: Samples | None = field(repr=False, default=None)
+    """(H, W, 3) uint16 when the file holds more than 8 bits; ``rgb`` is its upper byte, rounded"""
+    icc: bytes | None = field(repr=False, default=None)
+    exif: bytes | None = field(repr=False, default=None)
+    """Without the orientation, which has been applied"""
+    xmp: bytes | None = field(repr=False, default=None)
+    format: str = "PNG"
+    """Of the file, as Pillow names it"""
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the content of ``path`` is a still picture, whatever its name.
+
+    A GIF counts as a picture (its first frame is read).
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return image.format is not None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
+def read_picture(path: Path) -> Picture:
+    """Decode ``path``; what cannot be read is an :class:`InputError` of one line."""
+    from PIL import Image, UnidentifiedImageError
+
+    path = Path(path)
+    _check_file(path)
+    try:
+        # Our own limit, checked before any pixel is decoded, takes the place of Pillow's warning.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(path)
+            with image:
+                _check_size(image, path)
+                return _read(image)
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{path} is not a picture this program can read; try JPEG, PNG, WebP or TIFF"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path} is too large ({error}); make it smaller first") from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise InputError(f"{path} is damaged or cut off ({error}); copy or download it again") from error
+
+
+def _check_file(path: Path) -> None:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; check the name and the permissions") from error
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a picture in it")
+    if path.is_file() and found.st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); copy or download it again")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} may not be read; check its permissions")
+
+
+def _check_size(image: Any, path: Path) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path} claims {width}x{height} pixels; more than {MAX_PIXELS:,} are refused, make it smaller"
+        )
+
+
+def _read(image: Any) -> Picture:
+    exif, icc = image.getexif(), image.info.get("icc_profile")
+    orientation = exif.pop(_ORIENTATION, 1)
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    stored, mode = image.format or "PNG", image.mode
+    image.load()
+    deep = None
+    if mode.startswith("I;16") or mode in ("I", "F"):
+        deep = _deep_gray(np.asarray(image), mode)
+        rgb, alpha = _upper_byte(deep), None
+    else:
+        rgb, alpha = _rgb_and_alpha(image)
+        if mode == "CMYK":
+            icc = None  # the profile describes CMYK; the samples no longer are
+    deep_rgb = None if deep is None else _upright(deep, orientation)
+    return Picture(
+        rgb=_upright(rgb, orientation),
+        alpha=None if alpha is None else _upright(alpha, orientation),
+        deep=deep_rgb,
+        icc=icc,
+        exif=exif.tobytes() if len(exif) else None,
+        xmp=xmp.encode() if isinstance(xmp, str) else xmp,
+        format=stored,
+    )
+
+
+def _deep_gray(samples: Samples, mode: str) -> Samples:
+    """16-bit, 32-bit integer and float gray -> (H, W, 3) uint16."""
+    if mode == "F":
+        top = float(np.nanmax(samples)) if samples.size else 1.0
+        samples = np.nan_to_num(samples) * (65535.0 if top <= 1.0 else 1.0)
+    gray = np.clip(samples, 0, 65535).astype(np.uint16)
+    return np.repeat(gray[:, :, None], 3, axis=2)
+
+
+def _upper_byte(deep: Samples) -> U8:
+    return ((deep.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def _rgb_and_alpha(image: Any) -> tuple[U8, U8 | None]:
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        pixels = np.asarray(image.convert("RGBA"))
+        alpha = pixels[:, :, 3]
+        opaque = bool((alpha == 255).all())
+        return pixels[:, :, :3].copy(), None if opaque else alpha.copy()
+    return np.array(image.convert("RGB")), None
+
+
+def _upright(samples: Samples, orientation: int) -> Samples:
+    """Apply an EXIF orientation (1 to 8) to (H, W) or (H, W, C)."""
+    if orientation in (5, 6, 7, 8):
+        samples = np.swapaxes(samples, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    return np.ascontiguousarray(samples)
+
+
+def write_picture(path: Path, picture: Picture, *, quality: int = 95, xmp: bytes | None = None) -> None:
+    """Write ``picture`` in the format that the extension names.
+
+    ``xmp`` takes the place of the picture's own.  16 bit is kept in PNG and TIFF, alpha where the
+    format has it (JPEG and BMP: over white).  The file appears only when complete and on disk.
+    """
+    form = _FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise UsageError(f"{path.name}: unknown picture extension; use one of {' '.join(sorted(_FORMATS))}")
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        with open(part, "wb") as handle:
+            _encode(handle, picture, form, quality, xmp if xmp is not None else picture.xmp)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path} cannot be written ({reason}); check free space and permissions") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _encode(handle: Any, picture: Picture, form: str, quality: int, xmp: bytes | None) -> None:
+    from PIL import Image
+
+    rgb, alpha = picture.rgb, picture.alpha
+    if alpha is not None and form in ("PNG", "WEBP", "TIFF"):
+        image = Image.fromarray(np.dstack([rgb, alpha]))
+    elif alpha is not None:
+        share = alpha[:, :, None].astype(np.float32) / 255
+        image = Image.fromarray(np.round(rgb * share + 255 * (1 - share)).astype(np.uint8))
+    else:
+        image = Image.fromarray(rgb)
+    options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
+    if picture.exif and form != "BMP":
+        options["exif"] = picture.exif
+    options |= {
+        "JPEG": {"quality": quality, "subsampling": 0, "optimize": True},
+        "WEBP": {"quality": quality, "method": 4},
+        "TIFF": {"compression": "tiff_lzw"},
+    }.get(form, {})
+    if xmp:
+        _add_xmp(options, form, xmp)
+    image.save(handle, form, **options)
+
+
+def _add_xmp(options: dict[str, Any], form: str, xmp: bytes) -> None:
+    if form in ("JPEG", "WEBP"):
+        options["xmp"] = xmp
+    elif form == "PNG":
+        from PIL.PngImagePlugin import PngInfo
+
+        info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        options["pnginfo"] = info
+    elif form == "TIFF":
+        from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+        tags = ImageFileDirectory_v2()
+        tags[700] = xmp
+        options["tiffinfo"] = tags

@@ -1,0 +1,201 @@
+"""What a video file is, found by opening it and decoding its first frame."""
+
+from __future__ import annotations
+
+import os
+import struct
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.container
+from av.sidedata.sidedata import Type as SideType
+
+from faceswap_cli.errors import InputError
+from faceswap_cli.records import Clip, ColourTags, StreamInfo
+from faceswap_cli.video.formats import format_depth, has_alpha, is_gray, is_rgb, work_format
+
+_PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "tiff_pipe", "bmp_pipe", "jpegxl_pipe")
+_CONVERT = "try to play it, or convert it to MP4 first"
+
+
+def open_input(path: Path) -> av.container.InputContainer:
+    """Open a media file; every way in which that fails is an :class:`InputError` of one line."""
+    _check_file(path)
+    try:
+        # An absolute name: "a:b.mp4" would be taken for a protocol.
+        return av.open(os.path.abspath(path), "r", metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path} cannot be read as a video ({reason}); {_CONVERT}") from error
+
+
+def _check_file(path: Path) -> None:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; check the name and the permissions") from error
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
+    if path.is_file() and found.st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); copy or download it again")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} may not be read; check its permissions")
+
+
+def main_video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The stream that is swapped: the library's best one that is not a cover picture."""
+    moving = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if moving:
+        best = container.streams.best("video")
+        return next((s for s in moving if best is not None and s.index == best.index), moving[0])
+    if container.streams.audio:
+        raise InputError(f"{path} holds sound but no moving picture; name a video file")
+    raise InputError(f"{path} holds no video stream; {_CONVERT}")
+
+
+def probe(path: Path) -> Clip:
+    """Open ``path`` and decode its first frame; headers alone are not believed."""
+    path = Path(path)
+    with open_input(path) as container:
+        if container.format.name in _PICTURE_FORMATS:
+            raise InputError(f"{path} is a picture, not a video; use the image command for it")
+        stream = main_video_stream(container, path)
+        picture = _first_picture(container, stream, path)
+        return _describe(path, container, stream, picture)
+
+
+def _first_picture(
+    container: av.container.InputContainer, stream: av.VideoStream, path: Path
+) -> av.VideoFrame:
+    try:
+        for packet in container.demux(stream):
+            try:
+                pictures = packet.decode()
+            except (av.error.InvalidDataError, av.error.EOFError):
+                continue
+            for picture in pictures:
+                if picture.width > 0 and picture.height > 0:
+                    return picture
+    except (av.error.FFmpegError, ValueError) as error:
+        raise InputError(f"{path} cannot be decoded ({error}); {_CONVERT}") from error
+    raise InputError(
+        f"{path} holds no frame that can be decoded (cut off or damaged); copy it again, or {_CONVERT}"
+    )
+
+
+def _describe(
+    path: Path, container: av.container.InputContainer, stream: av.VideoStream, picture: av.VideoFrame
+) -> Clip:
+    context = stream.codec_context
+    time_base = stream.time_base or Fraction(1, 1000)
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    seconds = _duration(container, stream, time_base)
+    start = stream.start_time if stream.start_time is not None else picture.pts or 0
+    stored = picture.format.name
+    work = work_format(stored)
+    mastering, light = _hdr(picture)
+    aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
+    return Clip(
+        path=path,
+        container=container.format.name,
+        codec=context.codec.canonical_name,
+        width=picture.width,
+        height=picture.height,
+        pixel_format=stored,
+        work_format=work,
+        bit_depth=format_depth(work),
+        time_base=time_base,
+        start_pts=start,
+        average_rate=rate,
+        frames=stream.frames or max(round(seconds * rate), 1),
+        duration_s=seconds,
+        rotation=round(picture.rotation / 90) * 90 % 360,
+        sample_aspect=aspect if aspect > 0 else Fraction(1),
+        colour=_colour(picture, context),
+        streams=tuple(_stream_info(s) for s in container.streams),
+        video_stream=stream.index,
+        bit_rate=stream.bit_rate or container.bit_rate or 0,
+        metadata=dict(container.metadata),
+        profile=stream.profile or "",
+        mastering_display=mastering,
+        light_level=light,
+        notes=_notes(stored, work),
+    )
+
+
+def _duration(container: av.container.InputContainer, stream: av.VideoStream, time_base: Fraction) -> float:
+    if stream.duration:
+        return float(stream.duration * time_base)
+    return container.duration / av.time_base if container.duration else 0.0
+
+
+def _notes(stored: str, work: str) -> tuple[str, ...]:
+    notes = []
+    if has_alpha(stored):
+        notes.append(f"transparency is not kept ({stored} is read as {work})")
+    elif stored.startswith("yuv411") or stored.startswith("yuv410") or is_rgb(stored):
+        notes.append(f"pixel format {stored} is read and written as {work}")
+    return tuple(notes)
+
+
+def _colour(picture: av.VideoFrame, context: av.VideoCodecContext) -> ColourTags:
+    """Tags of the picture; an unnamed matrix is BT.709 from 720 lines on and BT.601 below."""
+    matrix = int(picture.colorspace or 0)
+    if matrix in (0, 2, 3, 8):
+        matrix = int(context.colorspace or 0)
+    named = matrix not in (0, 2, 3, 8)
+    stored = picture.format.name
+    span = int(picture.color_range or context.color_range or 0)
+    full = span == 2 or stored.startswith("yuvj") or (span == 0 and is_gray(stored))
+    if is_rgb(stored):
+        named, full = False, False
+    if not named:
+        matrix = 1 if picture.height >= 720 else 6
+    primaries, transfer = int(context.color_primaries or 2), int(context.color_trc or 2)
+    return ColourTags(matrix, full, primaries, transfer, tagged=named and (span != 0 or full))
+
+
+def _stream_info(stream: Any) -> StreamInfo:
+    context = getattr(stream, "codec_context", None)
+    codec = context.codec.canonical_name if context is not None else ""
+    details = {
+        "video": lambda: f"{context.width}x{context.height}",
+        "audio": lambda: f"{context.sample_rate} Hz, {context.layout.name}",
+        "attachment": lambda: stream.metadata.get("filename", ""),
+    }
+    detail = details.get(stream.type, lambda: "")() if context or stream.type == "attachment" else ""
+    return StreamInfo(stream.index, stream.type or "data", codec, stream.metadata.get("language", ""), detail)
+
+
+def side_data(picture: av.VideoFrame) -> dict[Any, bytes]:
+    """Side data of a picture by type; iterating gives objects up to library 18 and keys from 19."""
+    found = {}
+    for kind in (SideType.MASTERING_DISPLAY_METADATA, SideType.CONTENT_LIGHT_LEVEL, SideType.DISPLAYMATRIX):
+        try:
+            found[kind] = bytes(picture.side_data[kind])
+        except KeyError:
+            continue
+    return found
+
+
+def _hdr(picture: av.VideoFrame) -> tuple[str, str]:
+    """Mastering display and light level as x265 writes them; empty when there are none."""
+    found = side_data(picture)
+    mastering = light = ""
+    raw = found.get(SideType.MASTERING_DISPLAY_METADATA, b"")
+    if len(raw) >= 88:
+        numbers = struct.unpack("=20i", raw[:80])
+        values = [n / d if d else 0.0 for n, d in zip(numbers[0::2], numbers[1::2], strict=True)]
+        red, green, blue, white = ([round(v * 50000) for v in values[i : i + 2]] for i in (0, 2, 4, 6))
+        low, high = round(values[8] * 10000), round(values[9] * 10000)
+        points = "".join(
+            f"{name}({x},{y})"
+            for name, (x, y) in zip(("G", "B", "R", "WP"), (green, blue, red, white), strict=True)
+        )
+        mastering = f"{points}L({high},{low})"
+    raw = found.get(SideType.CONTENT_LIGHT_LEVEL, b"")
+    if len(raw) >= 8:
+        light = "{},{}".format(*struct.unpack("=2I", raw[:8]))
+    return mastering, light

@@ -1,0 +1,201 @@
+"""Decoding: frames in presentation order with exact, strictly increasing times.
+
+Damage is met packet by packet: a decode iterator of the library is dead once it raises, a
+packet's own ``decode`` is not.  Frame threads report an error late and can lose good frames
+around it, so after the first damage reading goes on with slice threads from the last frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+import av.container
+
+from faceswap_cli.errors import InputError
+from faceswap_cli.records import Clip, Frame
+from faceswap_cli.video.formats import planes_from_picture
+from faceswap_cli.video.probe import open_input
+
+_PREROLLS_S = (0.0, 2.0, 10.0, 60.0)
+"""How much earlier to seek when the keyframe reached lies too late; then from the beginning."""
+
+
+@dataclass
+class Damage:
+    """Counts packets that could not be decoded; shared by the reads of one clip."""
+
+    packets: int = 0
+    seen: set[int] = field(default_factory=set, repr=False)
+    """Places in the file of the packets counted, so that none counts twice."""
+
+    def add(self, packet: Any) -> None:
+        place = packet.pos if packet.pos is not None else packet.dts
+        if place is None or place not in self.seen:
+            self.packets += 1
+        if place is not None:
+            self.seen.add(place)
+
+
+class _Damaged(Exception):
+    """Frame threads met damage."""
+
+
+class _TooLate(Exception):
+    """A seek landed behind the frame that was wanted."""
+
+
+def read_frames(
+    clip: Clip,
+    *,
+    first_pts: int | None = None,
+    end_pts: int | None = None,
+    damage: Damage | None = None,
+    threads: int = 0,
+    first_index: int = 0,
+) -> Generator[Frame, None, None]:
+    """Frames with ``first_pts <= pts < end_pts`` in presentation order.
+
+    Times are those of the file.  A missing one is taken from the packet or the frame before;
+    one that does not increase becomes the previous one plus a tick.  ``index`` counts from
+    ``first_index`` at the first frame handed out.  ``threads`` 0 leaves their number to the
+    library.  Closing the generator closes the file.
+    """
+    index = first_index
+    pictures = _continued(clip, first_pts, damage if damage is not None else Damage(), threads)
+    try:
+        for pts, picture in pictures:
+            if end_pts is not None and pts >= end_pts:
+                return
+            if first_pts is None or pts >= first_pts:
+                yield Frame(index, pts, clip.time_base, planes_from_picture(picture, clip))
+                index += 1
+    finally:
+        pictures.close()
+
+
+def _continued(
+    clip: Clip, first_pts: int | None, damage: Damage, threads: int
+) -> Generator[tuple[int, av.VideoFrame], None, None]:
+    """(pts, picture), strictly increasing; starts again where a seek or frame threads failed."""
+    careful, attempt = False, 0
+    wanted, last = first_pts, None
+    while True:
+        run = _Run(clip, wanted, attempt, careful, threads)
+        pictures = run.pictures(damage)
+        try:
+            for pts, picture in pictures:
+                if last is None or pts > last:
+                    last = pts
+                    yield pts, picture
+            return
+        except _Damaged:
+            careful = True
+            wanted = last if last is not None else first_pts
+        except _TooLate:
+            attempt += 1
+        finally:
+            pictures.close()
+
+
+@dataclass
+class _Run:
+    """One opening of the file: seek, then decode until the end."""
+
+    clip: Clip
+    wanted: int | None
+    attempt: int
+    careful: bool
+    threads: int
+
+    def pictures(self, damage: Damage) -> Generator[tuple[int, av.VideoFrame], None, None]:
+        with open_input(self.clip.path) as container:
+            stream = _stream_of(container, self.clip)
+            stream.thread_type = "SLICE" if self.careful else "AUTO"
+            stream.codec_context.thread_count = self.threads
+            anchored = not self._seek(container, stream)
+            previous: int | None = None
+            for picture in self._decoded(container, stream, damage):
+                pts = picture.pts if picture.pts is not None else picture.dts
+                if not anchored:
+                    anchored = self._is_anchor(picture, pts)
+                pts = self._repaired(pts, previous)
+                previous = pts
+                yield pts, picture
+
+    def _seek(self, container: av.container.InputContainer, stream: av.VideoStream) -> bool:
+        """Go back to a keyframe before the wanted frame; False when reading from the beginning."""
+        if self.wanted is None or self.attempt >= len(_PREROLLS_S):
+            return False
+        target = self.wanted - round(_PREROLLS_S[self.attempt] / self.clip.time_base)
+        if target <= self.clip.start_pts:
+            return False
+        try:
+            container.seek(target, stream=stream, backward=True)
+        except (av.error.FFmpegError, OSError) as error:
+            raise _TooLate from error
+        return True
+
+    def _is_anchor(self, picture: av.VideoFrame, pts: int | None) -> bool:
+        """After a seek: whether decoding is sound from here on, i.e. at a keyframe not after the wanted frame.
+
+        Pictures before the first keyframe lack their references (open groups of pictures).
+        """
+        assert self.wanted is not None
+        if pts is None or pts > self.wanted or (pts == self.wanted and not picture.key_frame):
+            raise _TooLate
+        return bool(picture.key_frame)
+
+    def _repaired(self, pts: int | None, previous: int | None) -> int:
+        step = max(round(1 / (self.clip.average_rate * self.clip.time_base)), 1)
+        if pts is None:
+            return self.clip.start_pts if previous is None else previous + step
+        return pts if previous is None or pts > previous else previous + 1
+
+    def _decoded(
+        self, container: av.container.InputContainer, stream: av.VideoStream, damage: Damage
+    ) -> Iterator[av.VideoFrame]:
+        packets = pictures = 0
+        for packet in _packets(container, stream, damage):
+            packets += packet.size > 0
+            try:
+                decoded = packet.decode()
+            except av.error.EOFError:
+                continue
+            except (av.error.FFmpegError, ValueError) as error:
+                if not self.careful:
+                    raise _Damaged from error
+                damage.add(packet)
+                continue
+            pictures += len(decoded)
+            yield from decoded
+        if pictures < packets and not self.careful:
+            raise _Damaged  # Draining frame threads stops at the first error: look at the tail again.
+
+
+def _stream_of(container: av.container.InputContainer, clip: Clip) -> av.VideoStream:
+    streams = container.streams
+    stream = streams[clip.video_stream] if clip.video_stream < len(streams) else None
+    if not isinstance(stream, av.VideoStream):
+        raise InputError(f"{clip.path} changed while it was in use; start again")
+    return stream
+
+
+def _packets(
+    container: av.container.InputContainer, stream: av.VideoStream, damage: Damage
+) -> Iterator[av.Packet[av.VideoStream]]:
+    """Packets of ``stream``; a file that breaks off counts as one damaged packet."""
+    try:
+        yield from container.demux(stream)
+    except av.error.FFmpegError:
+        damage.packets += 1
+        yield from _flush(stream)
+
+
+def _flush(stream: av.VideoStream) -> Iterator[av.Packet[av.VideoStream]]:
+    """The empty packet that makes the decoder hand out what it still holds."""
+    packet: av.Packet[av.VideoStream] = av.Packet()
+    packet.stream = stream
+    yield packet

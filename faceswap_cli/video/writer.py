@@ -1,0 +1,110 @@
+"""Encoding: one segment file, with the clip's own clock, tags and format."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.container
+
+from faceswap_cli.config import EncodeOptions
+from faceswap_cli.errors import InputError, OutputError
+from faceswap_cli.records import Clip, Frame
+from faceswap_cli.video.encoders import THREADS, Encoding, cannot_open, encoding_for
+from faceswap_cli.video.formats import is_rgb, picture_from_planes
+
+_log = logging.getLogger(__name__)
+
+
+def write_segment(
+    path: Path, clip: Clip, frames: Iterable[Frame], encode: EncodeOptions, *, threads: int = THREADS
+) -> int:
+    """Encode ``frames`` to ``path`` and return how many there were; no sound.
+
+    Times are kept exactly.  All segments of a clip written with the same options and the same
+    number of threads can be joined by packet copy.  The file appears under its name only when it
+    is complete.
+    """
+    encoding = encoding_for(clip, encode)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        count = _write(part, clip, frames, encoding, threads)
+        if count == 0:
+            raise InputError(
+                f"{clip.path}: no frame could be read for {path.name}; the file may have changed"
+            )
+        with _explained(path, encoding.encoder):
+            os.replace(part, path)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return count
+
+
+@contextmanager
+def _explained(path: Path, encoder: str) -> Iterator[None]:
+    """Turn errors of the library and the disk into ours."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path} cannot be written ({reason}); check free space and permissions") from error
+    except (av.error.FFmpegError, ValueError) as error:
+        raise cannot_open(encoder, error) from error
+
+
+def _write(part: Path, clip: Clip, frames: Iterable[Frame], encoding: Encoding, threads: int) -> int:
+    clock = str(clip.time_base.denominator)
+    # Both clocks of the file tick like the clip's, so that even a late start is stored exactly.
+    options = {"movie_timescale": clock, "video_track_timescale": clock}
+    count = 0
+    with _explained(part, encoding.encoder):
+        container = av.open(os.path.abspath(part), "w", format=encoding.container, options=options)
+    try:
+        with _explained(part, encoding.encoder):
+            stream = _add_stream(container, clip, encoding, threads)
+        for frame in frames:
+            picture = picture_from_planes(frame.planes, clip, encoding.pixel_format)
+            picture.pts, picture.time_base = frame.pts, clip.time_base
+            with _explained(part, encoding.encoder):
+                container.mux(stream.encode(picture))
+            count += 1
+        with _explained(part, encoding.encoder):
+            if count:
+                container.mux(stream.encode(None))
+            container.close()
+    finally:
+        with suppress(av.error.FFmpegError, ValueError, OSError):
+            container.close()
+    return count
+
+
+def _add_stream(
+    container: av.container.OutputContainer, clip: Clip, encoding: Encoding, threads: int
+) -> av.VideoStream:
+    stream = container.add_stream(encoding.encoder, rate=_sane_rate(clip), options=encoding.options)
+    assert isinstance(stream, av.VideoStream)
+    stream.width, stream.height = clip.width, clip.height
+    stream.pix_fmt = encoding.pixel_format
+    context = stream.codec_context
+    stream.time_base = context.time_base = clip.time_base
+    context.sample_aspect_ratio = clip.sample_aspect
+    context.thread_count = threads
+    context.thread_type = "AUTO"  # the default, slices only, costs x264 compression
+    colour = clip.colour
+    named = colour.tagged or is_rgb(clip.pixel_format)
+    context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+    context.colorspace = colour.matrix if named else 2
+    context.color_range = 2 if colour.full_range else 1 if named else 0
+    return stream
+
+
+def _sane_rate(clip: Clip) -> Fraction:
+    """For the encoder's rate control only; times come from the frames."""
+    rate = clip.average_rate
+    return rate.limit_denominator(1001) if 1 <= rate <= 240 else Fraction(25)
