@@ -131,6 +131,11 @@ class MarkOptions:
 
     label: bool = False
     """Burn a small visible "AI modified" into the picture."""
+    compare: str | None = None
+    """``side`` puts the target beside the result, ``wipe`` moves a line between them."""
+
+    def __post_init__(self) -> None:
+        _check(self.compare in (None, "side", "wipe"), f"compare must be side or wipe, not {self.compare!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,151 @@
+"""The command line: parse, build options, one library call, print.
+
+:func:`main` turns every error into one line on stderr and an exit code.  Nothing heavy is
+imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from faceswap_cli import __version__
+from faceswap_cli.cli.bench import bench
+from faceswap_cli.cli.doctor import doctor
+from faceswap_cli.cli.evaluate import evaluate
+from faceswap_cli.cli.image import image
+from faceswap_cli.cli.inspect import inspect
+from faceswap_cli.cli.printing import event_line, write_json
+from faceswap_cli.cli.session import Invocation
+from faceswap_cli.cli.settings import config, terms
+from faceswap_cli.cli.video import video
+from faceswap_cli.errors import DeviceError, FaceswapError, Interrupted, OutputError, UsageError
+from faceswap_cli.events import SCHEMA
+
+__all__ = ["app", "main"]
+
+# Typer has its own copy of click since 0.20 and uses the package before: take the class from it.
+_ParseError: type[Any] = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="faceswap",
+    help="Put one person's face on another's in pictures and videos.",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"faceswap {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _command in (image, video, inspect, evaluate, bench, doctor, config, terms):
+    app.command()(_command)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code and never raises."""
+    invocation = Invocation(tuple(sys.argv[1:] if argv is None else argv))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # file names need not be valid text
+            stream.reconfigure(errors="surrogateescape" if stream is sys.stdout else "backslashreplace")
+    try:
+        code = _run(invocation)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _closed_pipe()
+    except SystemExit as stopped:
+        # Typer ends so when its own printing met a closed pipe.
+        return _closed_pipe() if isinstance(stopped.__context__, BrokenPipeError) else int(stopped.code or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        return _report(Interrupted("stopped"), invocation)
+    except Exception as error:  # noqa: BLE001  the last line of defence: one line instead of a traceback
+        return _report(error, invocation)
+    return code
+
+
+def _run(invocation: Invocation) -> int:
+    command = typer.main.get_command(app)
+    result = command.main(list(invocation.argv), prog_name="faceswap", standalone_mode=False, obj=invocation)
+    return result if isinstance(result, int) else 0
+
+
+def _report(error: Exception, invocation: Invocation) -> int:
+    """One line on stderr, for programs also one object or event on stdout; returns the exit code."""
+    if invocation.verbose >= 2:
+        traceback.print_exception(error, file=sys.stderr)
+    known = as_known(error)
+    message = " ".join(str(known).split())
+    if isinstance(known, Interrupted) and invocation.resumable:
+        message += f"; to go on: {shlex.join(['faceswap', *invocation.argv])}"
+    try:
+        _tell_program(known, message, invocation)
+        sys.stderr.write(f"faceswap: error: {message}\n")
+        sys.stderr.flush()
+    except BrokenPipeError:
+        _closed_pipe()
+    return known.exit_code
+
+
+def _tell_program(error: FaceswapError, message: str, invocation: Invocation) -> None:
+    machine = invocation.machine or _asked_for(invocation.argv)
+    told = {"code": error.code, "exit": error.exit_code, "message": message}
+    if machine == "json":
+        write_json({"schema": SCHEMA, **invocation.partial, "exit": error.exit_code, "error": told})
+    elif machine == "events":
+        sys.stdout.write(event_line("error", told))
+        sys.stdout.flush()
+
+
+def _asked_for(argv: Sequence[str]) -> str:
+    """Whether stdout belongs to a program, for errors before the flags were understood."""
+    flags = argv[: argv.index("--")] if "--" in argv else argv
+    return "json" if "--json" in flags else "events" if "--events" in flags else ""
+
+
+def as_known(error: Exception) -> FaceswapError:
+    """``error`` as one of ours: parse errors, a full disk and full memory have codes of their own."""
+    if isinstance(error, FaceswapError):
+        return error
+    if isinstance(error, _ParseError):
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else "faceswap"
+        return UsageError(f"{error.format_message().rstrip('.')}; see {where} --help")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError("the disk is full; free some space or choose another disk with -o")
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return DeviceError("out of memory; try --threads 1, --batch 1 or --device cpu")
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return FaceswapError(f"unexpected failure ({text}); run again with -vv and report it")
+
+
+def _closed_pipe() -> int:
+    """The reader has gone: end quietly, and keep Python from complaining while it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    except (OSError, ValueError):
+        return 0
+    finally:
+        os.close(nowhere)
+    return 0

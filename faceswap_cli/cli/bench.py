@@ -1,0 +1,54 @@
+"""``faceswap bench``: how fast this machine swaps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceswap_cli.cli.options import ClipFlags, LookFlags, ShowFlags, expanded
+from faceswap_cli.cli.printing import console
+from faceswap_cli.cli.session import Session, read_settings
+from faceswap_cli.cli.swap import with_device
+from faceswap_cli.output import check_inputs
+
+
+@expanded
+def bench(
+    ctx: typer.Context,
+    show: ShowFlags,
+    file: Annotated[
+        Path | None, typer.Argument(help="A clip; without one the example is used.", show_default=False)
+    ] = None,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option("--source", "-s", help="Photo of the source person.", show_default=False),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="Method to time.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", show_default=False)
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", help="Threads; 0 takes one per core.", show_default=False)
+    ] = None,
+) -> None:
+    """Time a swap by stage, against decoding and encoding the same clip."""
+    settings = read_settings(show, LookFlags(method=method, device=device, threads=threads), ClipFlags())
+    with Session(ctx.obj, show, settings) as session:
+        check_inputs([*([file] if file else []), *(source or [])])
+        options = with_device(settings.swap_options())
+        from faceswap_cli.metrics.bench import bench as measure
+        from faceswap_cli.metrics.bench import bench_table
+
+        measured = measure(file, options, session.listen, sources=source or ())
+        session.result({"command": "bench", "exit": 0, "device": options.job.device, **measured})
+        if session.for_people:
+            from rich.table import Table
+
+            table = Table("what", "figure", box=None, pad_edge=False)
+            for what, figure in bench_table(measured):
+                table.add_row(what, figure)
+            console().print(table, markup=False)

@@ -1,0 +1,38 @@
+"""``faceswap doctor``: can this machine do the work, and if not, what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from faceswap_cli.cli.options import ShowFlags, expanded
+from faceswap_cli.cli.printing import console
+from faceswap_cli.cli.session import Session, read_settings
+from faceswap_cli.cli.terms import accepted
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@expanded
+def doctor(ctx: typer.Context, show: ShowFlags) -> None:
+    """Try every part this program needs: devices, encoders, weights, disk."""
+    with Session(ctx.obj, show, read_settings(show)) as session:
+        from rich.text import Text
+
+        from faceswap_cli.doctor import FAIL, run_checks
+
+        out, found = console(), []
+        for check in run_checks(Path.cwd(), accepted()):
+            found.append(check)
+            if session.for_people:
+                line = Text(f"{check.status:<5}", style=STYLES[check.status])
+                line.append(f"{check.name}: {check.detail}", style="default")
+                if check.fix:
+                    line.append(f" -> {check.fix}", style="bold")
+                out.print(line, soft_wrap=True)
+        failed = [check.name for check in found if check.status == FAIL]
+        code = 1 if failed else 0
+        session.result({"command": "doctor", "exit": code, "checks": found})
+    if failed:
+        raise typer.Exit(code)

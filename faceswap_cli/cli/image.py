@@ -1,0 +1,53 @@
+"""``faceswap image``: one picture."""
+
+from __future__ import annotations
+
+import typer
+
+from faceswap_cli.cli import swap
+from faceswap_cli.cli.options import AcceptTerms, Files, LookFlags, OutputFlags, ShowFlags, expanded
+from faceswap_cli.cli.session import Session, read_settings
+from faceswap_cli.errors import InputError
+from faceswap_cli.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Naming, check_disk
+
+
+@expanded
+def image(
+    ctx: typer.Context,
+    files: Files,
+    out: OutputFlags,
+    look: LookFlags,
+    show: ShowFlags,
+    accept_terms: AcceptTerms = False,
+) -> None:
+    """Swap a face in a picture: faceswap image SRC... TARGET."""
+    settings = read_settings(show, look)
+    with Session(ctx.obj, show, settings) as session:
+        order = swap.take_order(session, "image", files, out, accept_terms=accept_terms)
+        _run(session, order)
+
+
+def _run(session: Session, order: swap.Order) -> None:
+    sources, target = order.given.sources, order.given.target
+    if target.is_dir():
+        raise InputError(f"{target} is a folder; the last argument is the picture to change")
+    if target.suffix.lower() in VIDEO_SUFFIXES:  # by name: a broken picture must not be called a video
+        raise InputError(f"{target} is a video; use 'faceswap video' for it")
+    suffix = target.suffix.lower()
+    # What cannot be written as it came (GIF, say) becomes a PNG, which loses nothing.
+    ext = target.suffix if suffix in PICTURE_SUFFIXES else ".png"
+    output = swap.place_output(session, order, Naming(target, ext, PICTURE_SUFFIXES, sources[0].stem))
+    if output is None:
+        return
+    options = swap.with_device(order.options)
+    check_disk(output.parent, 4 * target.stat().st_size, f"the result of {target.name}")
+    from faceswap_cli import pipeline
+
+    report = pipeline.swap_image(sources, target, output, options, listen=session.listen, stop=session.stop)
+
+    def measured() -> dict[str, float]:
+        from faceswap_cli.metrics.evaluate import evaluate
+
+        return evaluate(report.output, sources, target).figures
+
+    swap.finish(session, order, report, measured, options.job.device)

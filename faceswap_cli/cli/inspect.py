@@ -1,0 +1,215 @@
+"""``faceswap inspect``: what a file holds."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceswap_cli.cli.inputs import path_or_stdin
+from faceswap_cli.cli.options import ShowFlags, expanded
+from faceswap_cli.cli.printing import clock, console
+from faceswap_cli.cli.session import Session, read_settings
+from faceswap_cli.errors import UsageError
+from faceswap_cli.output import check_inputs, check_output
+
+if TYPE_CHECKING:
+    from faceswap_cli.inspection import PictureReport, VideoReport
+    from faceswap_cli.provenance.mark import Mark
+    from faceswap_cli.records import Analysis
+
+
+@expanded
+def inspect(
+    ctx: typer.Context,
+    name: Annotated[
+        str, typer.Argument(metavar="FILE", help="A video or a picture; '-' is stdin.", show_default=False)
+    ],
+    show: ShowFlags,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", help="Write a contact sheet of the people there (PNG).", show_default=False),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out shots and people.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing sheet.")] = False,
+) -> None:
+    """Show streams, timing, rotation, colour, shots, people and the provenance mark."""
+    if quick and sheet is not None:
+        raise UsageError("--sheet needs the people that --quick leaves out")
+    settings = read_settings(show)
+    with Session(ctx.obj, show, settings) as session:
+        file = path_or_stdin(name, session.owned)
+        check_inputs([file])
+        if sheet is not None:
+            if sheet.suffix.lower() != ".png":
+                raise UsageError(f"{sheet.name}: the contact sheet is a PNG; name it {sheet.stem}.png")
+            check_output(sheet, [file], force=force, skip_existing=False)
+        from faceswap_cli import inspection
+        from faceswap_cli.video.picture import is_picture
+
+        options = settings.swap_options()
+        if is_picture(file):
+            if sheet is not None:
+                raise UsageError("--sheet is for videos; a picture is its own contact sheet")
+            picture = inspection.inspect_picture(file, options)
+            _tell(session, _picture_data(picture), _picture_lines(picture))
+            return
+        video = inspection.inspect_video(
+            file, options, people=not quick, listen=session.listen, stop=session.stop
+        )
+        if sheet is not None and video.analysis is not None:
+            from faceswap_cli.video.picture import Picture, write_picture
+
+            write_picture(sheet, Picture(rgb=inspection.contact_sheet(video.clip, video.analysis)))
+        _tell(session, _video_data(video, sheet), _video_lines(video, sheet))
+
+
+def _tell(session: Session, data: dict[str, Any], lines: list[tuple[str, str]]) -> None:
+    session.result({"command": "inspect", "exit": 0, **data})
+    if session.for_people:
+        from rich.table import Table
+
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="bold")
+        for name, text in lines:
+            table.add_row(name, text)
+        console().print(table, markup=False)
+
+
+def _mark_data(mark: Mark | None) -> dict[str, Any] | None:
+    if mark is None:
+        return None
+    found = {"source_type": mark.source_type, "software": mark.software, "where": mark.where}
+    return {**found, "synthetic": mark.synthetic}
+
+
+def _mark_line(mark: Mark | None) -> tuple[str, str]:
+    if mark is None:
+        return "provenance", "no mark"
+    made = f" by {mark.software}" if mark.software else ""
+    return "provenance", f"{mark.term}{made} ({mark.where})"
+
+
+def _picture_data(found: PictureReport) -> dict[str, Any]:
+    return {
+        "file": found.path,
+        "kind": "picture",
+        "format": found.format,
+        "width": found.width,
+        "height": found.height,
+        "bits": found.bits,
+        "alpha": found.alpha,
+        "faces": [{"box": box} for box in found.boxes],
+        "mark": _mark_data(found.mark),
+    }
+
+
+def _picture_lines(found: PictureReport) -> list[tuple[str, str]]:
+    alpha = ", with alpha" if found.alpha else ""
+    lines = [
+        ("file", str(found.path)),
+        ("picture", f"{found.format}, {found.width}x{found.height}, {found.bits} bits{alpha}"),
+        ("faces", str(len(found.boxes))),
+    ]
+    for number, (x0, y0, x1, y1) in enumerate(found.boxes, 1):
+        lines.append((f"  {number}", f"{x1 - x0:.0f}x{y1 - y0:.0f} px at {x0:.0f},{y0:.0f}"))
+    return [*lines, _mark_line(found.mark)]
+
+
+def _video_data(found: VideoReport, sheet: Path | None) -> dict[str, Any]:
+    clip, timing = found.clip, found.timing
+    return {
+        "file": clip.path,
+        "kind": "video",
+        "container": clip.container,
+        "codec": clip.codec,
+        "width": clip.width,
+        "height": clip.height,
+        "display_size": clip.display_size,
+        "pixel_format": clip.pixel_format,
+        "bit_depth": clip.bit_depth,
+        "rotation": clip.rotation,
+        "sample_aspect": clip.sample_aspect,
+        "colour": clip.colour,
+        "time_base": clip.time_base,
+        "average_rate": clip.average_rate,
+        "duration_s": clip.duration_s,
+        "timing": timing,
+        "streams": clip.streams,
+        "metadata": clip.metadata,
+        "notes": clip.notes,
+        "mark": _mark_data(found.mark),
+        "sheet": sheet,
+        **(_people_data(found.analysis, clip.time_base) if found.analysis is not None else {}),
+    }
+
+
+def _people_data(analysis: Analysis, time_base: Fraction) -> dict[str, Any]:
+    def seconds(pts: int) -> float:
+        return round(float((pts - int(analysis.pts[0])) * time_base), 6)
+
+    return {
+        "damaged_packets": analysis.damaged_packets,
+        "shots": [{"start_s": seconds(s.first_pts), "end_s": seconds(s.end_pts)} for s in analysis.shots],
+        "people": [
+            {
+                "person": person.person,
+                "tracks": person.tracks,
+                "frames": person.frames,
+                "mean_size_px": round(person.mean_size_px, 1),
+                "mean_x": round(person.mean_x, 1),
+            }
+            for person in analysis.people
+        ],
+    }
+
+
+def _video_lines(found: VideoReport, sheet: Path | None) -> list[tuple[str, str]]:
+    from faceswap_cli.inspection import MATRICES, PRIMARIES, TRANSFERS
+
+    clip, colour = found.clip, found.clip.colour
+    shown = "x".join(str(side) for side in clip.display_size)
+    turned = f", turned {clip.rotation} degrees" if clip.rotation else ""
+    aspect = f", pixels {clip.sample_aspect}" if clip.sample_aspect != 1 else ""
+    tags = [
+        f"matrix {MATRICES.get(colour.matrix, colour.matrix)}{'' if colour.tagged else ' (inferred)'}",
+        "full range" if colour.full_range else "limited range",
+        f"primaries {PRIMARIES.get(colour.primaries, 'unspecified')}",
+        f"transfer {TRANSFERS.get(colour.transfer, 'unspecified')}",
+    ]
+    return [
+        ("file", str(clip.path)),
+        ("video", f"{clip.container}, {clip.codec}, {clip.width}x{clip.height}, {clip.pixel_format}"),
+        ("shown", f"{shown}{turned}{aspect}"),
+        ("colour", ", ".join(tags)),
+        ("timing", _timing_line(found)),
+        *(
+            (f"stream {s.index}", " ".join(filter(None, (s.kind, s.codec, s.language, s.detail))))
+            for s in clip.streams
+        ),
+        *(_people_lines(found.analysis) if found.analysis is not None else ()),
+        *(("note", note) for note in clip.notes),
+        _mark_line(found.mark),
+        *([("sheet", str(sheet))] if sheet is not None else ()),
+    ]
+
+
+def _timing_line(found: VideoReport) -> str:
+    clip, timing = found.clip, found.timing
+    rate = f"{clip.average_rate} = {float(clip.average_rate):.3f} frames per second"
+    steps = f"variable, {timing.shortest_s * 1e3:.1f} to {timing.longest_s * 1e3:.1f} ms a frame"
+    kind = steps if timing.variable else "constant"
+    frames = f"{timing.frames} frames" if timing.exact else f"about {clip.frames} frames"
+    return f"{frames}, {clock(clip.duration_s)} ({clip.duration_s:.3f} s), {rate}, {kind}"
+
+
+def _people_lines(analysis: Analysis) -> list[tuple[str, str]]:
+    lines = [("shots", str(len(analysis.shots))), ("people", str(len(analysis.people)))]
+    for person in analysis.people:
+        text = f"{person.frames} frames, about {person.mean_size_px:.0f} px wide, at x = {person.mean_x:.0f}"
+        lines.append((f"  {person.person}", text))
+    if analysis.damaged_packets:
+        lines.append(("damaged", f"{analysis.damaged_packets} packets"))
+    return lines

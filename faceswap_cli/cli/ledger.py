@@ -1,0 +1,68 @@
+"""What happened to every face, as JSON Lines, and in short."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from faceswap_cli.cli.printing import json_ready
+from faceswap_cli.errors import OutputError
+from faceswap_cli.records import LedgerRow
+
+
+def write_ledger(path: Path, rows: Sequence[LedgerRow]) -> None:
+    """One JSON object a line, in the order of the frames; appears whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            for row in rows:
+                file.write(json.dumps(json_ready(row), allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"ledger {path} cannot be written ({error.strerror or error})") from error
+
+
+def summary(rows: Sequence[LedgerRow]) -> list[dict[str, Any]]:
+    """One entry a track: person, frames, swapped frames, why not, mean identity distance."""
+    tracks: dict[int, list[LedgerRow]] = {}
+    for row in rows:
+        tracks.setdefault(row.track, []).append(row)
+    return [_track(track, own) for track, own in sorted(tracks.items())]
+
+
+def _track(track: int, rows: list[LedgerRow]) -> dict[str, Any]:
+    distances = [row.identity_distance for row in rows if row.identity_distance is not None]
+    return {
+        "track": track,
+        "person": rows[0].person,
+        "first_s": min(row.time_s for row in rows),
+        "last_s": max(row.time_s for row in rows),
+        "frames": len(rows),
+        "swapped": sum(row.swapped for row in rows),
+        "reasons": dict(Counter(row.reason for row in rows if not row.swapped)),
+        "identity_distance": sum(distances) / len(distances) if distances else None,
+    }
+
+
+def coverage(rows: Sequence[LedgerRow]) -> float | None:
+    """Share of the frames with a chosen person in which a chosen person was swapped.
+
+    A person is chosen when at least one of its frames was swapped; None without any.
+    """
+    chosen = {row.person for row in rows if row.swapped}
+    wanted = {row.pts for row in rows if row.person in chosen}
+    done = {row.pts for row in rows if row.swapped}
+    return len(done) / len(wanted) if wanted else None
+
+
+def identity(rows: Sequence[LedgerRow]) -> float | None:
+    """Mean identity distance over the swapped faces that were measured."""
+    found = [row.identity_distance for row in rows if row.swapped and row.identity_distance is not None]
+    return sum(found) / len(found) if found else None

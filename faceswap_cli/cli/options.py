@@ -1,0 +1,212 @@
+"""The flags, written once: groups of annotated options that commands take as one value.
+
+A command says ``def video(ctx, files, look: LookFlags, show: ShowFlags)`` and is wrapped by
+:func:`expanded`.  None means *not given*, so that the environment and the configuration files
+can speak.  Everyday flags come first, the rest in named panels of ``--help``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from faceswap_cli.config_files import FLAGS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+ENCODING = "Encoding"
+TUNING = "Fine tuning"
+RUNNING = "Running"
+REPORTING = "Reports and checks"
+CONFIGURATION = "Configuration"
+
+Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SRC... TARGET",
+        help="One or more pictures (or a folder) of one person, then the target. '-' is stdin.",
+        show_default=False,
+    ),
+]
+
+
+def _option(*names: str, text: str, panel: str | None = None, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFlags:
+    """What is written, and when not."""
+
+    output: Annotated[
+        str | None,
+        _option("--output", "-o", text="File, folder, template with {stem} {ext} {source} {index}, or '-'."),
+    ] = None
+    force: Annotated[bool, _option("--force", "-f", text="Replace an existing output.")] = False
+    skip_existing: Annotated[bool, _option("--skip-existing", text="Do nothing when the output exists.")] = (
+        False
+    )
+    ledger: Annotated[
+        Path | None,
+        _option("--ledger", text="Write a line for every face in every frame (JSON Lines).", panel=REPORTING),
+    ] = None
+    fail_under: Annotated[
+        str | None,
+        _option(
+            "--fail-under",
+            text="Exit with 10 when not reached, e.g. identity=0.6,coverage=0.95,jitter=1.2.",
+            panel=REPORTING,
+            metavar="GATES",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookFlags:
+    """Who is swapped and how it looks; for pictures and videos."""
+
+    face: Annotated[
+        str | None, _option("--face", text="Whose face: largest, left, all, or N (N-th from the left).")
+    ] = None
+    ref: Annotated[
+        Path | None,
+        _option("--ref", text="A photo of the person to swap; wins over --face.", metavar="PHOTO"),
+    ] = None
+    method: Annotated[
+        str | None, _option("--method", text="auto, mesh, or another one that is installed.")
+    ] = None
+    device: Annotated[str | None, _option("--device", text="auto, cpu, cuda, cuda:N or mps.")] = None
+    label: Annotated[
+        bool | None, _option("--label/--no-label", text="Burn in a small visible 'AI modified'.")
+    ] = None
+    feather: Annotated[
+        float | None, _option("--feather", text="Soft edge, as a share of the face's width.", panel=TUNING)
+    ] = None
+    occlusion: Annotated[
+        bool | None,
+        _option("--occlusion/--no-occlusion", text="Keep what passes in front of the face.", panel=TUNING),
+    ] = None
+    min_face: Annotated[
+        int | None,
+        _option("--min-face", text="Ignore faces narrower than this.", panel=TUNING, metavar="PIXELS"),
+    ] = None
+    max_faces: Annotated[
+        int | None, _option("--max-faces", text="At most so many faces in a frame.", panel=TUNING)
+    ] = None
+    seed: Annotated[int | None, _option("--seed", text="Seed of the added grain.", panel=TUNING)] = None
+    threads: Annotated[
+        int | None, _option("--threads", text="Threads; 0 takes one per core.", panel=RUNNING)
+    ] = None
+    batch: Annotated[
+        int | None,
+        _option("--batch", text="Faces per network call; 0 lets the method choose.", panel=RUNNING),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipFlags:
+    """What only makes sense for a video."""
+
+    smooth: Annotated[
+        float | None, _option("--smooth", text="Steadiness over time, 0 (off) to 1.", metavar="0..1")
+    ] = None
+    start: Annotated[
+        str | None, _option("--start", text="Begin here: seconds, hh:mm:ss.mmm or a frame as 123f.")
+    ] = None
+    end: Annotated[str | None, _option("--end", text="End here; the same forms.")] = None
+    preview: Annotated[
+        int | None,
+        _option("--preview", text="Only write a contact sheet of the N hardest frames (PNG).", metavar="N"),
+    ] = None
+    compare: Annotated[
+        str | None, _option("--compare", text="Show target and result: side or wipe.", metavar="side|wipe")
+    ] = None
+    codec: Annotated[
+        str | None,
+        _option("--codec", text="Encoder, e.g. libx264; default follows the input.", panel=ENCODING),
+    ] = None
+    crf: Annotated[float | None, _option("--crf", text="Quality; lower is better.", panel=ENCODING)] = None
+    preset: Annotated[
+        str | None, _option("--preset", text="Speed of the encoder, e.g. fast.", panel=ENCODING)
+    ] = None
+    lossless: Annotated[
+        bool | None, _option("--lossless/--lossy", text="Encode without loss.", panel=ENCODING)
+    ] = None
+    segment: Annotated[
+        float | None,
+        _option("--segment", text="Length of a resumable piece of work.", panel=RUNNING, metavar="SECONDS"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowFlags:
+    """What the command says, and where its settings come from; for every command."""
+
+    json: Annotated[bool, _option("--json", text="Print exactly one JSON object on stdout.")] = False
+    quiet: Annotated[bool, _option("--quiet", "-q", text="Errors only.")] = False
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose", "-v", count=True, help="Say more; -vv shows tracebacks.", show_default=False
+        ),
+    ] = 0
+    events: Annotated[
+        bool, _option("--events", text="Print events on stdout as they happen (NDJSON).", panel=REPORTING)
+    ] = False
+    progress: Annotated[str | None, _option("--progress", text="auto, plain or none.", panel=REPORTING)] = (
+        None
+    )
+    log_file: Annotated[
+        Path | None, _option("--log-file", text="Write a detailed log there.", panel=REPORTING)
+    ] = None
+    config: Annotated[
+        Path | None,
+        _option("--config", text="Configuration instead of the nearest faceswap.toml.", panel=CONFIGURATION),
+    ] = None
+    no_config: Annotated[
+        bool, _option("--no-config", text="Read no configuration file.", panel=CONFIGURATION)
+    ] = False
+
+
+AcceptTerms = Annotated[
+    bool, _option("--accept-terms", text="Accept the terms of use (asked once).", panel=CONFIGURATION)
+]
+
+
+def given(*groups: Any) -> dict[str, Any]:
+    """Flag -> value of those fields of ``groups`` that are settings (see ``config_files.FLAGS``)."""
+    return {name: value for group in groups for name, value in asdict(group).items() if name in FLAGS}
+
+
+def expanded(command: Command) -> Callable[..., Any]:
+    """A command whose parameters of a flags class became the options of its fields."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind) and isinstance(kind, type)}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if (group := groups.get(parameter.name)) is None:
+            one = parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
+            parameters.append(one)
+            continue
+        kinds = get_type_hints(group, include_extras=True)
+        parameters += [
+            inspect.Parameter(f.name, parameter.KEYWORD_ONLY, default=f.default, annotation=kinds[f.name])
+            for f in fields(group)
+        ]
+
+    def run(**values: Any) -> Any:
+        built = {
+            name: group(**{item.name: values.pop(item.name) for item in fields(group)})
+            for name, group in groups.items()
+        }
+        return command(**values, **built)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run

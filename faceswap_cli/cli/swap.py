@@ -1,0 +1,168 @@
+"""What ``image`` and ``video`` share: checks before the work, one library call, report after it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faceswap_cli.cli import inputs, ledger
+from faceswap_cli.cli.gates import Gate, check_gates, figures_for, parse_gates
+from faceswap_cli.cli.options import OutputFlags
+from faceswap_cli.cli.printing import plain_path
+from faceswap_cli.cli.session import Session
+from faceswap_cli.cli.terms import require_terms
+from faceswap_cli.config import SwapOptions
+from faceswap_cli.devices import check_device_name, resolve_device
+from faceswap_cli.errors import OutputError, UsageError
+from faceswap_cli.output import Naming, check_inputs, check_output, output_path, same_file
+
+if TYPE_CHECKING:
+    from faceswap_cli.records import Report
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A swap whose arguments are understood and whose inputs are there."""
+
+    command: str
+    given: inputs.Given
+    flags: OutputFlags
+    options: SwapOptions
+    gates: tuple[Gate, ...]
+    to_stdout: bool
+
+
+def take_order(
+    session: Session, command: str, files: Sequence[str], flags: OutputFlags, *, accept_terms: bool
+) -> Order:
+    """Usage first, then the terms, then the inputs: nothing is read before it is allowed."""
+    options = session.settings.swap_options()
+    gates = parse_gates(flags.fail_under)
+    check_device_name(options.job.device)
+    _, target = inputs.split_files(files)
+    if flags.force and flags.skip_existing:
+        raise UsageError("--force and --skip-existing exclude each other")
+    to_stdout = flags.output == "-" or (flags.output is None and target == "-")
+    if to_stdout:
+        if session.invocation.machine:
+            raise UsageError("--json and --events need stdout for themselves; name an output file with -o")
+        inputs.refuse_terminal()
+    require_terms(accept_terms)
+    named = [Path(name) for name in files if name != "-"]
+    check_inputs([*named, *([options.track.reference] if options.track.reference else [])])
+    given = inputs.take_inputs(files, session.owned)
+    return Order(command, given, flags, options, gates, to_stdout)
+
+
+def place_output(session: Session, order: Order, naming: Naming) -> Path | None:
+    """The file the library writes; None when ``--skip-existing`` leaves nothing to do."""
+    used = _all_inputs(order)
+    if order.to_stdout:
+        path = inputs.temporary_folder(session.owned) / f"result{naming.ext}"
+    else:
+        path = output_path(order.flags.output, naming)
+        flags = order.flags
+        if not check_output(path, used, force=flags.force, skip_existing=flags.skip_existing):
+            _skipped(session, order, path)
+            return None
+    _check_ledger(order, path, used)
+    return path
+
+
+def _all_inputs(order: Order) -> list[Path]:
+    """Every file that is read, folders opened up."""
+    reference = order.options.track.reference
+    found: list[Path] = []
+    for path in (*order.given.paths, *([reference] if reference else [])):
+        found += path.iterdir() if path.is_dir() else [path]
+    return found
+
+
+def _check_ledger(order: Order, output: Path, used: Sequence[Path]) -> None:
+    path = order.flags.ledger
+    if path is None:
+        return
+    if same_file(path, output):
+        raise OutputError(f"{path} is the output and cannot be the ledger as well")
+    check_output(path, used, force=order.flags.force or order.flags.skip_existing, skip_existing=False)
+
+
+def _skipped(session: Session, order: Order, path: Path) -> None:
+    session.say(f"faceswap: {path} exists, nothing to do")
+    session.result({"command": order.command, "exit": 0, "output": path, "skipped": True})
+    if session.for_people and not session.flags.quiet:
+        plain_path(path)
+
+
+def note(text: str) -> None:
+    """Something about how the result is written that is worth a line with -v."""
+    _log.info("%s", text)
+
+
+def with_device(options: SwapOptions) -> SwapOptions:
+    """``options`` with a device that works; the choice of ``auto`` is logged (-v)."""
+    device = resolve_device(options.job.device)
+    _log.info("device %s: %s", device.name, device.reason)
+    return dataclasses.replace(options, job=dataclasses.replace(options.job, device=device.name))
+
+
+def finish(
+    session: Session,
+    order: Order,
+    report: Report,
+    measure: Callable[[], Mapping[str, float]],
+    device: str,
+) -> None:
+    """Ledger, gates, result; the last two in this order, so that a missed gate is told once."""
+    if order.flags.ledger is not None:
+        ledger.write_ledger(order.flags.ledger, report.ledger)
+    ready = {"identity": ledger.identity(report.ledger), "coverage": ledger.coverage(report.ledger)}
+    data = _result(order, report, device, ready)
+    session.invocation.partial = data
+    if order.to_stdout:
+        inputs.send(report.output)
+    values = figures_for(order.gates, ready, measure)
+    data["figures"] = {**ready, **values}
+    for note in report.notes:
+        session.warn(note)
+    session.say(_sentence(report))
+    check_gates(order.gates, values)
+    session.result(data)
+    if session.for_people and not order.to_stdout and not session.flags.quiet:
+        plain_path(report.output)
+
+
+def _result(order: Order, report: Report, device: str, figures: Mapping[str, float | None]) -> dict[str, Any]:
+    return {
+        "command": order.command,
+        "exit": 0,
+        "output": None if order.to_stdout else report.output,
+        "method": order.options.method,
+        "device": device,
+        "frames": report.frames,
+        "frames_with_swap": report.frames_with_swap,
+        "faces_swapped": report.faces_swapped,
+        "people": report.people,
+        "damaged_packets": report.damaged_packets,
+        "figures": dict(figures),
+        "tracks": ledger.summary(report.ledger),
+        "seconds": report.seconds,
+        "notes": report.notes,
+    }
+
+
+def _sentence(report: Report) -> str:
+    people = "1 person" if report.people == 1 else f"{report.people} people"
+    frames = "1 picture" if report.frames == 1 else f"{report.frames} frames"
+    spent = sum(report.seconds.values())
+    text = f"faceswap: swapped {report.faces_swapped} faces in {report.frames_with_swap} of {frames}"
+    text += f" ({people} seen), {spent:.1f} s"
+    if report.damaged_packets:
+        text += f", {report.damaged_packets} damaged packets passed over"
+    return text

@@ -1,0 +1,113 @@
+"""``faceswap video``: the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from faceswap_cli.cli import swap
+from faceswap_cli.cli.options import (
+    AcceptTerms,
+    ClipFlags,
+    Files,
+    LookFlags,
+    OutputFlags,
+    ShowFlags,
+    expanded,
+)
+from faceswap_cli.cli.session import Session, read_settings
+from faceswap_cli.errors import InputError, UsageError
+from faceswap_cli.output import VIDEO_SUFFIXES, Naming, check_disk, output_path, video_bytes
+
+if TYPE_CHECKING:
+    from faceswap_cli.records import Clip, Report
+
+
+@expanded
+def video(
+    ctx: typer.Context,
+    files: Files,
+    out: OutputFlags,
+    look: LookFlags,
+    clip: ClipFlags,
+    show: ShowFlags,
+    accept_terms: AcceptTerms = False,
+) -> None:
+    """Swap a face in a video: faceswap video SRC... TARGET."""
+    settings = read_settings(show, look, clip)
+    if clip.preview is not None and clip.preview < 1:
+        raise UsageError(f"--preview needs a number of frames from 1, not {clip.preview}")
+    with Session(ctx.obj, show, settings, soft_stop=clip.preview is None) as session:
+        order = swap.take_order(session, "video", files, out, accept_terms=accept_terms)
+        _run(session, order, clip.preview)
+
+
+def _run(session: Session, order: swap.Order, preview: int | None) -> None:
+    clip = probe_target(order.given.target)
+    output = swap.place_output(session, order, _naming(order, clip, preview))
+    if output is None:
+        return
+    options = swap.with_device(order.options)
+    _check_room(order, clip, output, preview)
+    sources, target = order.given.sources, order.given.target
+    from faceswap_cli import pipeline
+
+    if preview is not None:
+        report = pipeline.preview(
+            sources, target, output, options, preview, listen=session.listen, stop=session.stop
+        )
+    else:
+        report = pipeline.swap_video(
+            sources, target, output, options, listen=session.listen, stop=session.stop
+        )
+    swap.finish(session, order, report, lambda: _measured(report, sources, target), options.job.device)
+
+
+def probe_target(path: Path) -> Clip:
+    """The clip of ``path``; a still picture is told apart, since the video library reads it too."""
+    from faceswap_cli.video.picture import is_picture
+    from faceswap_cli.video.probe import probe
+
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; the last argument is the video to change")
+    if path.suffix.lower() not in (".gif", ".webp") and is_picture(path):
+        raise InputError(f"{path} is a picture; use 'faceswap image' for it")
+    return probe(path)
+
+
+def _naming(order: swap.Order, clip: Clip, preview: int | None) -> Naming:
+    from faceswap_cli.video.containers import check_output, output_extension
+
+    target, source = order.given.target, order.given.sources[0].stem
+    if preview is not None:
+        return Naming(target, ".png", (".png",), source, suffix="_preview")
+    if order.to_stdout:
+        # A finished MP4 cannot be read from a pipe; Matroska can.
+        return Naming(target, ".mkv", (".mkv",), source)
+    encode = order.options.encode
+    naming = Naming(target, output_extension(clip, encode), VIDEO_SUFFIXES, source)
+    for note in check_output(clip, output_path(order.flags.output, naming), encode):
+        swap.note(note)
+    return naming
+
+
+def _check_room(order: swap.Order, clip: Clip, output: Path, preview: int | None) -> None:
+    """Segments and the joined file lie side by side for a moment: twice the estimate."""
+    size = 0
+    if preview is None:
+        size = video_bytes(
+            order.given.target.stat().st_size,
+            clip.width * clip.height,
+            clip.frames,
+            lossless=order.options.encode.lossless,
+        )
+    check_disk(output.parent, 2 * size, f"the result of {order.given.target.name}")
+
+
+def _measured(report: Report, sources: Sequence[Path], target: Path) -> Mapping[str, float]:
+    from faceswap_cli.metrics.evaluate import evaluate
+
+    return evaluate(report.output, sources, target).figures

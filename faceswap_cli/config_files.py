@@ -1,0 +1,307 @@
+"""Where a setting comes from: command line, environment, configuration files, defaults.
+
+The keys are the fields of the option groups in :mod:`faceswap_cli.config`:
+
+    method = "mesh"
+    [detect]
+    min_face_px = 32
+
+An everyday setting also has a flag (:data:`FLAGS`) and is read from ``FACESWAP_<FLAG>``; every
+other one from ``FACESWAP_<GROUP>_<FIELD>``.  First found wins: command line, environment, the
+file of ``--config`` or the nearest ``faceswap.toml``, the user's file, the default.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from faceswap_cli.config import SwapOptions
+from faceswap_cli.errors import UsageError
+
+FILE_NAME = "faceswap.toml"
+PREFIX = "FACESWAP_"
+
+FLAGS: dict[str, tuple[str, ...]] = {
+    "method": ("method",),
+    "face": ("track.face",),
+    "ref": ("track.reference",),
+    "smooth": ("smooth.strength",),
+    "device": ("job.device",),
+    "start": ("range.start",),
+    "end": ("range.end",),
+    "codec": ("encode.codec",),
+    "crf": ("encode.crf",),
+    "preset": ("encode.preset",),
+    "lossless": ("encode.lossless",),
+    "segment": ("job.segment_s",),
+    "threads": ("job.workers", "detect.workers"),
+    "batch": ("job.batch",),
+    "seed": ("job.seed",),
+    "min_face": ("detect.min_face_px",),
+    "max_faces": ("detect.max_faces",),
+    "feather": ("paste.feather",),
+    "occlusion": ("paste.occlusion",),
+    "label": ("mark.label",),
+    "compare": ("mark.compare",),
+    "progress": ("show.progress",),
+    "log_file": ("show.log_file",),
+}
+"""Flag, with underscores -> the keys that it sets."""
+
+NOT_SETTINGS = frozenset({"ACCEPT_TERMS", "REQUIRE_GPU", "SHARED"})
+"""Variables with our prefix that are read elsewhere."""
+
+PROGRESS = ("auto", "plain", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions:
+    """What a command shows while it works."""
+
+    progress: str = "auto"
+    """``auto`` is a live display on a terminal and ``plain`` elsewhere; ``none`` is silent."""
+    log_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.progress not in PROGRESS:
+            raise UsageError(f"progress must be auto, plain or none, not {self.progress!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting: where it lives and of which kind it is."""
+
+    name: str
+    """``group.field``, or ``field`` at the top level"""
+    kind: type
+    optional: bool
+    default: Any
+    variable: str
+    """Name of the environment variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value and who said so."""
+
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Some settings from one place, already converted."""
+
+    origin: str
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    """Where a value's own origin is more exact than ``origin``."""
+
+
+def _groups() -> Iterator[tuple[str, type]]:
+    for name, kind in get_type_hints(SwapOptions).items():
+        if isinstance(kind, type) and is_dataclass(kind):
+            yield name, kind
+    yield "show", ShowOptions
+
+
+def known_keys() -> dict[str, Key]:
+    """Every key by name, in the order of the groups."""
+    variables = {key: flag for flag, keys in FLAGS.items() for key in keys}
+    found = {}
+    for group, owner in (("", SwapOptions), *_groups()):
+        hints = get_type_hints(owner)
+        for item in fields(owner):
+            if is_dataclass(hints[item.name]):
+                continue
+            name = f"{group}.{item.name}" if group else item.name
+            kind, optional = _plain(hints[item.name])
+            variable = PREFIX + variables.get(name, name.replace(".", "_")).upper()
+            default = None if item.default is MISSING else item.default
+            found[name] = Key(name, kind, optional, default, variable)
+    return found
+
+
+def _plain(hint: Any) -> tuple[type, bool]:
+    """``float | None`` -> (float, True)."""
+    if get_origin(hint) in (Union, types.UnionType):
+        (kind,) = (kind for kind in get_args(hint) if kind is not type(None))
+        return kind, True
+    return hint, False
+
+
+def convert(key: Key, value: Any, origin: str, folder: Path | None = None) -> Any:
+    """``value`` from a file or a variable as the kind of ``key``; paths are relative to ``folder``."""
+    try:
+        if key.kind is bool:
+            return _as_bool(value)
+        if isinstance(value, (bool, dict, list)):
+            raise ValueError
+        if key.kind is int:
+            return _as_int(value)
+        if key.kind is Path:
+            path = Path(value).expanduser()
+            return folder / path if folder is not None else path
+        return key.kind(value)
+    except (ValueError, TypeError):
+        wanted = {int: "a whole number", float: "a number", bool: "true or false"}.get(key.kind, "a text")
+        raise UsageError(f"{key.name} must be {wanted}, not {value!r} ({origin})") from None
+
+
+def _as_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if not isinstance(value, str) or value.strip().lower() not in words:
+        raise ValueError
+    return words[value.strip().lower()]
+
+
+def _as_int(value: Any) -> int:
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError
+    return int(value)
+
+
+def environment_layer(environ: Mapping[str, str]) -> Layer:
+    """Settings from ``FACESWAP_*``; a variable that is no setting is an error that lists the known ones."""
+    keys = known_keys()
+    layer = Layer("environment")
+    known = {key.variable for key in keys.values()}
+    for variable in sorted(environ):
+        name = variable.removeprefix(PREFIX)
+        if variable.startswith(PREFIX) and variable not in known and name not in NOT_SETTINGS:
+            raise UsageError(f"unknown variable {variable}; known: {', '.join(sorted(known))}")
+    for key in keys.values():
+        if (value := environ.get(key.variable, "")) != "":
+            layer.values[key.name] = convert(key, value, key.variable)
+            layer.origins[key.name] = key.variable
+    return layer
+
+
+def file_layer(path: Path) -> Layer:
+    """Settings of a TOML file; unknown keys are errors that list the known ones."""
+    keys, layer = known_keys(), Layer(str(path))
+    for name, value in _flat(_read_toml(path)):
+        if name not in keys:
+            raise UsageError(_unknown(name, path, list(keys)))
+        layer.values[name] = convert(keys[name], value, str(path), path.parent)
+    return layer
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"configuration file {path} cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"configuration file {path} is not valid TOML: {error}") from error
+
+
+def _flat(tree: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", item) for inner, item in value.items())
+        else:
+            yield name, value
+
+
+def _unknown(name: str, path: Path, keys: list[str]) -> str:
+    group = name.partition(".")[0]
+    near = [key for key in keys if key.startswith(group + ".")] or keys
+    return f"unknown key {name} in {path}; known: {', '.join(near)}"
+
+
+def nearest_file(folder: Path) -> Path | None:
+    """``faceswap.toml`` in ``folder`` or the closest folder above it."""
+    for place in (folder, *folder.parents):
+        if (path := place / FILE_NAME).is_file():
+            return path
+    return None
+
+
+def user_file() -> Path:
+    """The user's own configuration file, there or not."""
+    import platformdirs
+
+    return platformdirs.user_config_path("faceswap", appauthor=False) / "config.toml"
+
+
+def flag_layer(flags: Mapping[str, Any]) -> Layer:
+    """Settings given as flags; None means not given."""
+    layer = Layer("command line")
+    for flag, value in flags.items():
+        for name in FLAGS[flag] if value is not None else ():
+            layer.values[name] = value
+            layer.origins[name] = "--" + flag.replace("_", "-")
+    return layer
+
+
+def file_layers(config: Path | None, folder: Path) -> list[Layer]:
+    """The named or nearest file, then the user's, strongest first."""
+    named = config or nearest_file(folder)
+    own = user_file()
+    return [*([file_layer(named)] if named else []), *([file_layer(own)] if own.is_file() else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting with its origin."""
+
+    entries: dict[str, Setting]
+
+    def swap_options(self) -> SwapOptions:
+        """The options of a swap job; :class:`UsageError` when a value is out of its range."""
+        groups = {name: self._build(name, kind) for name, kind in _groups() if name != "show"}
+        plain = {name: entry.value for name, entry in self.entries.items() if "." not in name}
+        return SwapOptions(**plain, **groups)
+
+    def show_options(self) -> ShowOptions:
+        shown: ShowOptions = self._build("show", ShowOptions)
+        return shown
+
+    def _build(self, group: str, kind: type) -> Any:
+        own = {n.partition(".")[2]: e for n, e in self.entries.items() if n.startswith(group + ".")}
+        try:
+            return kind(**{name: entry.value for name, entry in own.items()})
+        except UsageError as error:
+            # The message starts with the name of the field or of its flag: say where that was set.
+            told = {entry.origin for entry in own.values() if entry.origin != "default"}
+            raise UsageError(f"{error} (set by {', '.join(sorted(told))})" if told else str(error)) from None
+
+
+def resolve(
+    flags: Mapping[str, Any],
+    *,
+    config: Path | None = None,
+    use_files: bool = True,
+    environ: Mapping[str, str],
+    folder: Path,
+) -> Settings:
+    """Merge all layers; ``folder`` is where the search for the nearest file starts."""
+    layers = [flag_layer(flags), environment_layer(environ)]
+    if use_files:
+        layers += file_layers(config, folder)
+    entries = {name: Setting(key.default, "default") for name, key in known_keys().items()}
+    for layer in reversed(layers):
+        for name, value in layer.values.items():
+            entries[name] = Setting(value, layer.origins.get(name, layer.origin))
+    return Settings(entries)

@@ -1,0 +1,191 @@
+"""What a file holds: streams, timing, colour, shots, people, and what it says of its making."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faceswap_cli.config import SwapOptions
+from faceswap_cli.events import NEVER, Listener, StopRequest, ignore
+from faceswap_cli.geometry.align import unit_from_points
+from faceswap_cli.provenance.mark import Mark, read_mark
+from faceswap_cli.records import F64, I64, U8, Analysis, Clip, FaceTrack
+
+TILE_PX = 128
+TILES_PER_PERSON = 6
+_TIMING_FRAMES = 250
+"""Frames looked at for the timing when the whole clip is not analysed."""
+_WIDER = 1.6
+"""Tiles show the face with some of its surroundings."""
+
+PRIMARIES = {1: "BT.709", 5: "BT.601 PAL", 6: "BT.601 NTSC", 9: "BT.2020", 12: "Display P3"}
+MATRICES = {0: "RGB", 1: "BT.709", 5: "BT.601", 6: "BT.601", 7: "SMPTE 240M", 9: "BT.2020", 14: "ICtCp"}
+TRANSFERS = {
+    1: "BT.709",
+    4: "gamma 2.2",
+    6: "BT.601",
+    8: "linear",
+    13: "sRGB",
+    16: "PQ (HDR)",
+    18: "HLG (HDR)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When frames are shown."""
+
+    frames: int
+    variable: bool
+    """True when the steps differ by more than the rounding to the time base."""
+    shortest_s: float
+    longest_s: float
+    exact: bool
+    """False when only the first frames were looked at."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoReport:
+    """Of a video."""
+
+    clip: Clip
+    timing: Timing
+    analysis: Analysis | None = field(repr=False)
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PictureReport:
+    """Of a picture."""
+
+    path: Path
+    format: str
+    width: int
+    height: int
+    bits: int
+    alpha: bool
+    boxes: tuple[tuple[float, float, float, float], ...]
+    """x0, y0, x1, y1 of each face, the largest first"""
+    mark: Mark | None = None
+
+
+def inspect_picture(path: Path, options: SwapOptions) -> PictureReport:
+    """Decode ``path`` and look for faces."""
+    from faceswap_cli.faces.detect import find_faces
+    from faceswap_cli.video.picture import read_picture
+
+    picture = read_picture(path)
+    found = find_faces(picture.rgb, options.detect)
+    height, width = picture.rgb.shape[:2]
+    return PictureReport(
+        path=path,
+        format=picture.format,
+        width=width,
+        height=height,
+        bits=16 if picture.deep is not None else 8,
+        alpha=picture.alpha is not None,
+        boxes=tuple(_box(face.box) for face in found),
+        mark=read_mark(path),
+    )
+
+
+def _box(box: Any) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (round(float(edge), 1) for edge in box)
+    return x0, y0, x1, y1
+
+
+def inspect_video(
+    path: Path,
+    options: SwapOptions,
+    *,
+    people: bool = True,
+    listen: Listener = ignore,
+    stop: StopRequest = NEVER,
+) -> VideoReport:
+    """Probe ``path`` and, with ``people``, run the whole first pass over it."""
+    from faceswap_cli.video.probe import probe
+
+    clip = probe(path)
+    analysis = None
+    if people:
+        from faceswap_cli.tracking.analyse import analyse_clip
+
+        analysis = analyse_clip(clip, options.detect, options.track, options.smooth, listen, stop)
+    pts = analysis.pts if analysis is not None else _first_pts(clip)
+    timing = timing_of(pts, clip.time_base, clip.average_rate, exact=people)
+    return VideoReport(clip, timing, analysis, read_mark(path, clip.metadata))
+
+
+def _first_pts(clip: Clip) -> I64:
+    from faceswap_cli.video.reader import read_frames
+
+    found: list[int] = []
+    with closing(read_frames(clip)) as frames:
+        for frame in frames:
+            found.append(frame.pts)
+            if len(found) == _TIMING_FRAMES:
+                break
+    return np.array(found, dtype=np.int64)
+
+
+def timing_of(pts: I64, time_base: Fraction, rate: Fraction, *, exact: bool) -> Timing:
+    """(T,) times -> timing.  A constant rate shows as steps that differ by rounding only."""
+    steps = np.diff(pts)
+    if not steps.size:
+        length = float(1 / rate) if rate else 0.0
+        return Timing(len(pts), False, length, length, exact)
+    shortest, longest = int(steps.min()), int(steps.max())
+    variable = longest - shortest > 1
+    return Timing(len(pts), variable, float(shortest * time_base), float(longest * time_base), exact)
+
+
+def contact_sheet(clip: Clip, analysis: Analysis, listen: Listener = ignore) -> U8:
+    """(rows, columns, 3): a row of tiles for every person, the order of ``analysis.people``."""
+    from faceswap_cli.colour import warp_rgb
+    from faceswap_cli.video.reader import read_frames
+
+    places = _tile_places(analysis)
+    shape = (max(1, len(analysis.people)) * TILE_PX, TILES_PER_PERSON * TILE_PX, 3)
+    sheet = np.full(shape, 32, np.uint8)
+    if not places:
+        return sheet
+    last = max(places)
+    with closing(read_frames(clip)) as frames:
+        for frame in frames:
+            for row, column, tile_from_display in places.get(frame.pts, ()):
+                matrix = tile_from_display @ clip.display_from_frame
+                tile = warp_rgb(frame.planes, clip.colour, matrix, TILE_PX)
+                y, x = row * TILE_PX, column * TILE_PX
+                sheet[y : y + TILE_PX, x : x + TILE_PX] = tile
+            if frame.pts >= last:
+                break
+    return sheet
+
+
+def _tile_places(analysis: Analysis) -> dict[int, list[tuple[int, int, F64]]]:
+    """pts -> (row, column, tile_from_display) of every tile."""
+    places: dict[int, list[tuple[int, int, F64]]] = {}
+    for row, person in enumerate(analysis.people):
+        tracks = [track for track in analysis.tracks if track.track_id in person.tracks]
+        for column, (track, index) in enumerate(_spread(tracks, TILES_PER_PERSON)):
+            unit = unit_from_points(track.landmarks[index])
+            centred = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
+            scale = TILE_PX / _WIDER
+            tile = np.array([[scale, 0, TILE_PX / 2], [0, scale, TILE_PX / 2], [0, 0, 1]])
+            places.setdefault(int(track.pts[index]), []).append((row, column, tile @ centred @ unit))
+    return places
+
+
+def _spread(tracks: Sequence[FaceTrack], count: int) -> list[tuple[FaceTrack, int]]:
+    """Up to ``count`` well seen frames of a person, evenly over its time."""
+    seen = [(t, int(i)) for t in tracks for i in np.flatnonzero(t.confidence > 0)]
+    seen.sort(key=lambda entry: int(entry[0].pts[entry[1]]))
+    if len(seen) <= count:
+        return seen
+    return [seen[int((k + 0.5) * len(seen) / count)] for k in range(count)]
