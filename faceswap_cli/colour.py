@@ -81,7 +81,7 @@ def _chroma_region(plane: Samples, box: Box, step: tuple[int, int], dtype: type 
     if (down, across) == (1, 1):
         return plane[y0:y1, x0:x1].astype(dtype, copy=False)
     top, left = max(y0 // down - 2, 0), max(x0 // across - 2, 0)
-    part = plane[top : -(-y1 // down) + 2, left : -(-x1 // across) + 2].astype(dtype)
+    part: Samples = plane[top : -(-y1 // down) + 2, left : -(-x1 // across) + 2].astype(dtype)
     # Integer-centre coordinates: chroma x of luma x is x / 2 (left), chroma y is y / 2 - 1/4 (midway).
     shift_y = -0.25 if down == 2 else 0.0
     chroma_from_luma = np.array(
@@ -167,7 +167,8 @@ def planes_region_from_rgb(
         cb, cr = _halved_across(cb), _halved_across(cr)
     if down == 2:
         cb, cr = _halved_down(cb), _halved_down(cr)
-    return Planes(*(to_samples(plane, bit_depth) for plane in (y, cb, cr)), bit_depth=bit_depth)
+    y, cb, cr = (to_samples(plane, bit_depth) for plane in (y, cb, cr))
+    return Planes(y, cb, cr, bit_depth)
 
 
 def to_samples(values: NDArray[Any], bit_depth: int) -> Samples:

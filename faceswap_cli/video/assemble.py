@@ -24,6 +24,7 @@ from faceswap_cli.records import Clip
 from faceswap_cli.video.carry import Carried, Window, carried_packets, carry_streams, copy_chapters
 from faceswap_cli.video.containers import container_format, muxer_options, part_path
 from faceswap_cli.video.probe import open_input
+from faceswap_cli.video.writer import set_colour
 
 _FAR_START_S = 60
 """Broadcast clocks start anywhere: a file that begins later than this is moved to begin at 0."""
@@ -170,6 +171,7 @@ def _dress(
     stream = carried.video
     stream.time_base = clip.time_base
     stream.sample_aspect_ratio = clip.sample_aspect
+    set_colour(stream.codec_context, clip)
     if clip.rotation:
         stream.set_display_rotation(clip.rotation)
     if stream.codec_context.codec.canonical_name == "hevc" and target.format.name in ("mp4", "mov"):

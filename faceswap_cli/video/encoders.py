@@ -73,7 +73,8 @@ def _encoder(clip: Clip, encode: EncodeOptions) -> tuple[str, tuple[str, ...]]:
         named = ENCODERS.get(encode.codec, encode.codec)
         if _refuses_size(named, clip):
             raise UsageError(
-                f"{named} cannot hold the odd size {clip.width}x{clip.height} in {work}; try --codec libvpx-vp9"
+                f"{named} cannot hold the odd size {clip.width}x{clip.height} in {work}; "
+                "try --codec libvpx-vp9"
             )
         return named, ()
     wanted = ENCODERS.get(clip.codec, "libx264")
@@ -164,7 +165,7 @@ def _prores(clip: Clip, encode: EncodeOptions) -> dict[str, str]:
 
 
 def _ffv1(clip: Clip, encode: EncodeOptions) -> dict[str, str]:
-    return {"level": "3", "slices": "4", "slicecrc": "1", "g": "1"}
+    return {"level": "3", "slicecrc": "1", "g": "1"}
 
 
 def cannot_open(encoder: str, error: Exception) -> Exception:
@@ -172,7 +173,8 @@ def cannot_open(encoder: str, error: Exception) -> Exception:
     reason = getattr(error, "strerror", None) or str(error)
     if any(mark in encoder for mark in _HARDWARE):
         return DeviceError(
-            f"encoder {encoder} cannot be opened on this machine ({reason}); try --codec libx264, or see doctor"
+            f"encoder {encoder} cannot be opened on this machine ({reason}); "
+            "try --codec libx264, or see doctor"
         )
     return UsageError(
         f"encoder {encoder} refuses these settings ({reason}); try another --preset, --crf or --codec"

@@ -90,7 +90,7 @@ def _reformatted(picture: av.VideoFrame, clip: Clip) -> av.VideoFrame:
 def view(plane: av.video.plane.VideoPlane, height: int, width: int, depth: int) -> Samples:
     """(height, width) of a library plane, without its padding; shares memory."""
     dtype = np.dtype(np.uint8 if depth == 8 else "<u2")
-    samples = np.frombuffer(plane, dtype=dtype)
+    samples: Samples = np.frombuffer(plane, dtype=dtype)  # type: ignore[call-overload]
     return samples.reshape(-1, plane.line_size // dtype.itemsize)[:height, :width]
 
 
@@ -101,14 +101,14 @@ def _views(picture: av.VideoFrame, clip: Clip) -> Planes:
     parts = [view(plane, *size, depth) for plane, size in zip(picture.planes, sizes, strict=False)]
     for part in parts:
         part.flags.writeable = False
-    return Planes(*parts, bit_depth=depth)
+    return Planes(parts[0], parts[1], parts[2], depth)
 
 
 def _from_gray(picture: av.VideoFrame, clip: Clip) -> Planes:
     bits = picture.format.components[0].bits
     form = "gray" if bits <= 8 else "gray16le"
     if picture.format.name in ("gray", "gray16le"):
-        samples = picture.to_ndarray()
+        samples: Samples = picture.to_ndarray()
     elif picture.format.name.startswith("ya"):
         samples = picture.reformat(format=form).to_ndarray()
     else:
@@ -140,7 +140,7 @@ def picture_from_planes(planes: Planes, clip: Clip, pixel_format: str) -> av.Vid
     picture = av.VideoFrame(width, height, name)
     parts = (planes.y, planes.cb, planes.cr)
     for plane, part in zip(picture.planes, parts, strict=False):
-        view(plane, *part.shape, planes.bit_depth)[:] = part
+        view(plane, part.shape[0], part.shape[1], planes.bit_depth)[:] = part
     if name != pixel_format:
         picture = picture.reformat(format=pixel_format, src_color_range=1, dst_color_range=1)
     return picture

@@ -208,11 +208,12 @@ def _encode(handle: Any, picture: Picture, form: str, quality: int, xmp: bytes |
     options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
     if picture.exif and form != "BMP":
         options["exif"] = picture.exif
-    options |= {
+    own: dict[str, dict[str, Any]] = {
         "JPEG": {"quality": quality, "subsampling": 0, "optimize": True},
         "WEBP": {"quality": quality, "method": 4},
         "TIFF": {"compression": "tiff_lzw"},
-    }.get(form, {})
+    }
+    options |= own.get(form, {})
     if xmp:
         _add_xmp(options, form, xmp)
     image.save(handle, form, **options)

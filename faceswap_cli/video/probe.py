@@ -158,23 +158,26 @@ def _colour(picture: av.VideoFrame, context: av.VideoCodecContext) -> ColourTags
 
 
 def _stream_info(stream: Any) -> StreamInfo:
-    context = getattr(stream, "codec_context", None)
-    codec = context.codec.canonical_name if context is not None else ""
-    details = {
-        "video": lambda: f"{context.width}x{context.height}",
-        "audio": lambda: f"{context.sample_rate} Hz, {context.layout.name}",
-        "attachment": lambda: stream.metadata.get("filename", ""),
-    }
-    detail = details.get(stream.type, lambda: "")() if context or stream.type == "attachment" else ""
+    context: Any = getattr(stream, "codec_context", None)
+    codec = detail = ""
+    if context is not None:
+        codec = context.codec.canonical_name
+        if stream.type == "video":
+            detail = f"{context.width}x{context.height}"
+        elif stream.type == "audio":
+            detail = f"{context.sample_rate} Hz, {context.layout.name}"
+    elif stream.type == "attachment":
+        detail = stream.metadata.get("filename", "")
     return StreamInfo(stream.index, stream.type or "data", codec, stream.metadata.get("language", ""), detail)
 
 
 def side_data(picture: av.VideoFrame) -> dict[Any, bytes]:
     """Side data of a picture by type; iterating gives objects up to library 18 and keys from 19."""
+    held: Any = picture.side_data
     found = {}
     for kind in (SideType.MASTERING_DISPLAY_METADATA, SideType.CONTENT_LIGHT_LEVEL, SideType.DISPLAYMATRIX):
         try:
-            found[kind] = bytes(picture.side_data[kind])
+            found[kind] = bytes(held[kind])
         except KeyError:
             continue
     return found

@@ -8,6 +8,7 @@ around it, so after the first damage reading goes on with slice threads from the
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,9 @@ from faceswap_cli.records import Clip, Frame
 from faceswap_cli.video.formats import planes_from_picture
 from faceswap_cli.video.probe import open_input
 
+_SEEKABLE = ("mov", "matroska", "avi", "mpegts", "flv", "asf", "ogg", "nut", "mxf")
+"""Containers whose packets carry their own times.  In the others (MPEG program streams, raw
+streams) the library counts them from the last one known, so that a seek would change them."""
 _PREROLLS_S = (0.0, 2.0, 10.0, 60.0)
 """How much earlier to seek when the keyframe reached lies too late; then from the beginning."""
 
@@ -101,6 +105,19 @@ def _continued(
 
 
 @dataclass
+class _Tally:
+    """What one run has met so far."""
+
+    ignore_errors: bool
+    """After a seek, until the first keyframe: what lies before it cannot be decoded."""
+    skip: int = 0
+    """Packets to pass over before decoding."""
+    packets: int = 0
+    pictures: int = 0
+    ignored: int = 0
+
+
+@dataclass
 class _Run:
     """One opening of the file: seek, then decode until the end."""
 
@@ -115,31 +132,44 @@ class _Run:
             stream = _stream_of(container, self.clip)
             stream.thread_type = "SLICE" if self.careful else "AUTO"
             stream.codec_context.thread_count = self.threads
-            anchored = not self._seek(container, stream)
+            skip = self._go_back(container, stream)
+            anchored = skip is None
+            tally = _Tally(ignore_errors=not anchored, skip=skip or 0)
             previous: int | None = None
-            for picture in self._decoded(container, stream, damage):
+            for picture in self._decoded(container, stream, tally, damage):
                 pts = picture.pts if picture.pts is not None else picture.dts
                 if not anchored:
                     anchored = self._is_anchor(picture, pts)
-                pts = self._repaired(pts, previous)
-                previous = pts
-                yield pts, picture
+                    tally.ignore_errors = not anchored
+                    if anchored and tally.ignored and not self.careful:
+                        raise _Damaged
+                previous = self._repaired(pts, previous)
+                yield previous, picture
+            if not anchored:
+                raise _TooLate
+            if tally.pictures < tally.packets and not self.careful:
+                raise _Damaged  # draining frame threads stops at the first error: look at the tail again
 
-    def _seek(self, container: av.container.InputContainer, stream: av.VideoStream) -> bool:
-        """Go back to a keyframe before the wanted frame; False when reading from the beginning."""
+    def _go_back(self, container: av.container.InputContainer, stream: av.VideoStream) -> int | None:
+        """Seek to a keyframe before the wanted frame; None when reading from the beginning.
+
+        Returns the number of packets still to be passed over.
+        """
         if self.wanted is None or self.attempt >= len(_PREROLLS_S):
-            return False
+            return None
         target = self.wanted - round(_PREROLLS_S[self.attempt] / self.clip.time_base)
         if target <= self.clip.start_pts:
-            return False
+            return None
+        if not self.clip.container.startswith(_SEEKABLE):
+            return _keyframe_before(self.clip, target)
         try:
             container.seek(target, stream=stream, backward=True)
         except (av.error.FFmpegError, OSError) as error:
             raise _TooLate from error
-        return True
+        return 0
 
     def _is_anchor(self, picture: av.VideoFrame, pts: int | None) -> bool:
-        """After a seek: whether decoding is sound from here on, i.e. at a keyframe not after the wanted frame.
+        """After a seek: decoding is sound from a keyframe on that is not after the wanted frame.
 
         Pictures before the first keyframe lack their references (open groups of pictures).
         """
@@ -155,24 +185,31 @@ class _Run:
         return pts if previous is None or pts > previous else previous + 1
 
     def _decoded(
-        self, container: av.container.InputContainer, stream: av.VideoStream, damage: Damage
+        self,
+        container: av.container.InputContainer,
+        stream: av.VideoStream,
+        tally: _Tally,
+        damage: Damage,
     ) -> Iterator[av.VideoFrame]:
-        packets = pictures = 0
         for packet in _packets(container, stream, damage):
-            packets += packet.size > 0
+            if tally.skip > 0:
+                tally.skip -= 1
+                continue
+            tally.packets += packet.size > 0
             try:
                 decoded = packet.decode()
             except av.error.EOFError:
                 continue
             except (av.error.FFmpegError, ValueError) as error:
-                if not self.careful:
+                if tally.ignore_errors:
+                    tally.ignored += 1
+                elif not self.careful:
                     raise _Damaged from error
-                damage.add(packet)
+                else:
+                    damage.add(packet)
                 continue
-            pictures += len(decoded)
+            tally.pictures += len(decoded)
             yield from decoded
-        if pictures < packets and not self.careful:
-            raise _Damaged  # Draining frame threads stops at the first error: look at the tail again.
 
 
 def _stream_of(container: av.container.InputContainer, clip: Clip) -> av.VideoStream:
@@ -181,6 +218,16 @@ def _stream_of(container: av.container.InputContainer, clip: Clip) -> av.VideoSt
     if not isinstance(stream, av.VideoStream):
         raise InputError(f"{clip.path} changed while it was in use; start again")
     return stream
+
+
+def _keyframe_before(clip: Clip, target: int) -> int:
+    """Number of the last keyframe packet shown at or before ``target``; reads packets, decodes none."""
+    found = 0
+    with open_input(clip.path) as container, suppress(av.error.FFmpegError):
+        for number, packet in enumerate(container.demux(_stream_of(container, clip))):
+            if packet.is_keyframe and packet.pts is not None and packet.pts <= target:
+                found = number
+    return found
 
 
 def _packets(
@@ -196,6 +243,6 @@ def _packets(
 
 def _flush(stream: av.VideoStream) -> Iterator[av.Packet[av.VideoStream]]:
     """The empty packet that makes the decoder hand out what it still holds."""
-    packet: av.Packet[av.VideoStream] = av.Packet()
+    packet: Any = av.Packet()
     packet.stream = stream
     yield packet

@@ -96,12 +96,17 @@ def _add_stream(
     context.sample_aspect_ratio = clip.sample_aspect
     context.thread_count = threads
     context.thread_type = "AUTO"  # the default, slices only, costs x264 compression
+    set_colour(context, clip)
+    return stream
+
+
+def set_colour(context: av.VideoCodecContext, clip: Clip) -> None:
+    """Write the tags that the clip had: what it left unnamed stays unnamed, except for R'G'B' input."""
     colour = clip.colour
     named = colour.tagged or is_rgb(clip.pixel_format)
     context.color_primaries, context.color_trc = colour.primaries, colour.transfer
     context.colorspace = colour.matrix if named else 2
     context.color_range = 2 if colour.full_range else 1 if named else 0
-    return stream
 
 
 def _sane_rate(clip: Clip) -> Fraction:

@@ -1,0 +1,77 @@
+"""``--start`` and ``--end``: seconds, ``hh:mm:ss.mmm`` or frame numbers to exact times.
+
+Seconds count from the clip's first frame.  The end is exclusive: the first frame not used.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+import numpy as np
+
+from faceswap_cli.config import RangeOptions
+from faceswap_cli.errors import UsageError
+from faceswap_cli.records import I64, Clip
+from faceswap_cli.video.probe import open_input
+
+_FRAME = re.compile(r"(\d+)f")
+_SECONDS = re.compile(r"\d+(\.\d*)?|\.\d+")
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d*)?)")
+_FORMS = "use seconds (12.5), hh:mm:ss.mmm (00:00:12.500) or a frame number (300f)"
+
+
+def frame_times(clip: Clip) -> I64:
+    """Times of the clip's packets, sorted, without decoding: one per frame of an undamaged clip."""
+    with open_input(clip.path) as container:
+        packets = container.demux(container.streams[clip.video_stream])
+        found = {p.pts if p.pts is not None else p.dts for p in packets if p.size and not p.is_discard}
+    return np.array(sorted(t for t in found if t is not None), dtype=np.int64)
+
+
+def pts_range(clip: Clip, options: RangeOptions, pts: I64 | None = None) -> tuple[int | None, int | None]:
+    """(start, end): ``start <= pts < end`` in the clip's clock; None where the clip's own limit holds.
+
+    ``pts`` are the times of the clip's frames; without them they are read from the packets.
+    ``start`` is the time of a frame.
+    """
+    if options.start is None and options.end is None:
+        return None, None
+    pts = frame_times(clip) if pts is None else pts
+    if len(pts) == 0:
+        raise UsageError(f"{clip.path.name} has no frame times to cut by; leave out --start and --end")
+    first = 0 if options.start is None else _row(options.start, "--start", clip, pts)
+    end = len(pts) if options.end is None else _row(options.end, "--end", clip, pts)
+    if first >= len(pts):
+        raise UsageError(
+            f"--start {options.start} lies behind the last of {len(pts)} frames of {clip.path.name}"
+        )
+    if end <= first:
+        raise UsageError(
+            f"no frame lies between --start {options.start} and --end {options.end}; move them apart"
+        )
+    start_pts = None if options.start is None else int(pts[first])
+    return start_pts, None if end >= len(pts) else int(pts[end])
+
+
+def _row(text: str, flag: str, clip: Clip, pts: I64) -> int:
+    """Number of the first frame at or after ``text``; ``len(pts)`` when there is none."""
+    text = text.strip()
+    frame = _FRAME.fullmatch(text)
+    if frame:
+        return min(int(frame[1]), len(pts))
+    ticks = int(pts[0]) + seconds_of(text, flag) / clip.time_base
+    return int(np.searchsorted(pts, -(-ticks.numerator // ticks.denominator), side="left"))
+
+
+def seconds_of(text: str, flag: str = "time") -> Fraction:
+    """Exact seconds of ``12.5`` or ``hh:mm:ss.mmm``."""
+    if _SECONDS.fullmatch(text):
+        return Fraction(text)
+    clock = _CLOCK.fullmatch(text)
+    if clock is None:
+        raise UsageError(f"{flag} {text!r} is not a time; {_FORMS}")
+    hours, minutes, seconds = int(clock[1] or 0), int(clock[2]), Fraction(clock[3])
+    if minutes >= 60 or seconds >= 60:
+        raise UsageError(f"{flag} {text!r}: minutes and seconds go up to 59; {_FORMS}")
+    return hours * 3600 + minutes * 60 + seconds
