@@ -314,6 +314,8 @@ class SourceIdentity:
     """(128,) quality-weighted mean"""
     digest: str = ""
     """SHA-256 over the photographs"""
+    notes: tuple[str, ...] = ()
+    """Warnings for the user: photographs left out, doubtful ones"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,90 @@
+"""Adapter to mediapipe's Tasks API: one picture in, meshes out.
+
+Still-image mode only: the video mode filters over time in a way that depends on the timestamps.
+A bundle that the runtime does not know can hang the process, so only the bundled files are used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+
+from faceswap_cli.errors import WeightsError
+from faceswap_cli.records import F32, U8
+from faceswap_cli.weights.registry import bundled
+
+Range = Literal["full", "short"]
+BUNDLES: dict[Range, str] = {"full": "face_landmarker.task", "short": "face_landmarker_short.task"}
+
+NOISE = re.compile(rb"^(?:[WIE]\d{4} \d\d:|INFO: |WARNING: (?:All log|Logging before))")
+_redirect = threading.Lock()
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Drop the runtime's start-up chatter from file descriptor 2; all else written meanwhile is kept.
+
+    The runtime logs from C++ before its logging can be configured, so the descriptor itself is
+    diverted to a file for the few milliseconds of a start and other lines are passed on after it.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # started without a standard error: nothing to keep quiet
+        yield
+        return
+    with _redirect, tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            kept.seek(0)
+            for line in kept:
+                if not NOISE.match(line):
+                    os.write(saved, line)
+            os.close(saved)
+
+
+class Landmarker:
+    """One model in memory; not to be used by two threads at a time."""
+
+    def __init__(self, reach: Range, max_faces: int, confidence: float) -> None:
+        """``reach``: full finds small faces, short is for faces wider than a tenth of the picture."""
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        path = bundled(BUNDLES[reach])
+        options = vision.FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=str(path)),
+            num_faces=max_faces,
+            min_face_detection_confidence=confidence,
+            min_face_presence_confidence=confidence,
+        )
+        try:
+            with quiet_start():
+                self._task: Any = vision.FaceLandmarker.create_from_options(options)
+                # The networks are only set up, and heard, with the first picture.
+                self.detect(np.zeros((64, 64, 3), np.uint8))
+        except (RuntimeError, ValueError, OSError) as error:
+            raise WeightsError(f"{path.name} cannot be loaded ({error}); reinstall faceswap-cli") from error
+
+    def detect(self, rgb: U8) -> list[F32]:
+        """(H, W, 3) uint8 -> meshes (478, 3) in pixels of ``rgb``, z in the same unit."""
+        import mediapipe
+
+        height, width = rgb.shape[:2]
+        image = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(rgb))
+        size = np.array([width, height, width], dtype=np.float32)
+        return [
+            np.array([(point.x, point.y, point.z) for point in mesh], dtype=np.float32) * size
+            for mesh in self._task.detect(image).face_landmarks
+        ]
+
+    def close(self) -> None:
+        self._task.close()

@@ -1,0 +1,172 @@
+"""The detection stage of a clip: every frame's faces, in display pixels.
+
+Two steps.  The first looks at each frame alone, on several threads: all faces on an overview of
+about 640 px, then, where the frame has more to give, each face once more on an upright crop cut
+straight from the planes.  The second runs in order: a face that was there a moment ago and is
+not seen now is looked for at its old place, so hands, blinks of the detector and faces too small
+or too turned for the overview (found by the patient search of every 12th frame) are carried on.
+The result depends on the clip and the options alone, not on the number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import cv2
+import numpy as np
+
+from faceswap_cli.colour import downscaled_rgb, warp_rgb
+from faceswap_cli.config import DetectOptions
+from faceswap_cli.faces.crops import CROP, same_face, shape_error, width_px
+from faceswap_cli.faces.finder import DOUBTFUL_SHAPE, FaceFinder
+from faceswap_cli.records import F32, F64, U8, Clip, Face, Frame, WithFaces
+from faceswap_cli.stream import ordered_map
+
+OVERVIEW = 640
+"""Long side of the picture on which all faces of a frame are looked for."""
+ENOUGH_PX, POOR_PX = 144.0, 112.0
+"""Meshes this large on the overview gain nothing from a closer look; below the second, everything.
+The network sees 192 px for 1.5 faces, so 128 px is where the overview has all it can use."""
+PATIENT_EVERY = 12
+"""Every so many frames faces are searched in tiles, and turned, if none was found at first."""
+TILE = 640
+MOST_TILES = 12
+FOLLOWED_FRAMES = 6
+"""A face that was lost for so many frames is not looked for at its old place any more."""
+THUMBNAIL = (48, 27)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the first look at a frame gives."""
+
+    frame: Frame
+    faces: tuple[Face, ...]
+    thumbnail: U8 = field(repr=False)
+    """(27, 48, 3) the whole frame, for finding cuts"""
+
+    def without_pixels(self) -> WithFaces[Face]:
+        return WithFaces(self.frame, self.faces)
+
+
+def detect_faces(
+    frames: Iterable[Frame], clip: Clip, options: DetectOptions
+) -> Generator[WithFaces[Face], None, None]:
+    """Each frame with its faces, largest first, in display pixels."""
+    with closing(observe(frames, clip, options)) as seen:
+        for one in seen:
+            yield one.without_pixels()
+
+
+def observe(frames: Iterable[Frame], clip: Clip, options: DetectOptions) -> Generator[Seen, None, None]:
+    """Each frame with its faces and a thumbnail; closing it closes ``frames`` and the models."""
+    workers = options.workers or os.cpu_count() or 1
+    finder = FaceFinder(options)
+    try:
+        first = ordered_map(partial(look, clip=clip, finder=finder), frames, workers)
+        with closing(first), closing(_followed(first, clip, finder)) as seen:
+            yield from seen
+    finally:
+        finder.close()
+
+
+def look(frame: Frame, clip: Clip, finder: FaceFinder) -> Seen:
+    """Faces of one frame by itself."""
+    overview, display_from_overview = _overview(frame, clip)
+    meshes = finder.anywhere(overview)
+    if frame.index % PATIENT_EVERY == 0:
+        meshes = _patient(meshes, overview, display_from_overview, frame, clip, finder)
+    else:
+        meshes = [mesh * display_from_overview for mesh in meshes]
+    closer = [_closer(mesh, display_from_overview, frame, clip, finder) for mesh in meshes]
+    meshes = [mesh for mesh in closer if mesh is not None]
+    thumbnail = cv2.resize(overview, THUMBNAIL, interpolation=cv2.INTER_AREA)
+    return Seen(frame, finder.accept(meshes, clip.display_size), np.asarray(thumbnail, np.uint8))
+
+
+def display_crop(frame: Frame, clip: Clip, crop_from_display: F64, side: int = CROP) -> U8:
+    """(side, side, 3) of the upright picture, cut straight from the planes."""
+    return warp_rgb(frame.planes, clip.colour, crop_from_display @ clip.display_from_frame, side)
+
+
+def _overview(frame: Frame, clip: Clip, long_side: int = OVERVIEW) -> tuple[U8, np.float32]:
+    """The upright frame in square pixels, and display pixels per pixel of it."""
+    rgb, _ = downscaled_rgb(frame.planes, clip.colour, long_side)
+    if clip.sample_aspect != 1:
+        width = max(round(rgb.shape[0] * clip.width * float(clip.sample_aspect) / clip.height), 1)
+        rgb = np.asarray(cv2.resize(rgb, (width, rgb.shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
+    upright = np.ascontiguousarray(np.rot90(rgb, clip.rotation // 90))
+    return upright, np.float32(clip.display_size[0] / upright.shape[1])
+
+
+def _closer(
+    mesh: F32, display_from_overview: np.float32, frame: Frame, clip: Clip, finder: FaceFinder
+) -> F32 | None:
+    """``mesh`` in display pixels, measured again at full resolution where that helps.
+
+    Between "helps" and "does not" the two are mixed, so a face that grows slowly makes no jump.
+    None when the closer look shows that this is no face.
+    """
+    cut = partial(display_crop, frame, clip)
+    doubtful = shape_error(mesh) > DOUBTFUL_SHAPE
+    size = width_px(mesh) / float(display_from_overview)
+    share = float(np.clip((ENOUGH_PX - size) / (ENOUGH_PX - POOR_PX), 0, 1))
+    if not doubtful and (share == 0 or display_from_overview <= 1.0):
+        return mesh
+    exact = finder.confirmed(mesh, cut) if doubtful else finder.again(mesh, cut)
+    if exact is None:
+        return None if doubtful else mesh
+    return exact if doubtful else ((1 - share) * mesh + share * exact).astype(np.float32)
+
+
+def _patient(
+    meshes: list[F32], overview: U8, scale: np.float32, frame: Frame, clip: Clip, finder: FaceFinder
+) -> list[F32]:
+    """Display meshes of one look, plus small faces found in tiles, plus turned ones if there were none."""
+    found = [mesh * scale for mesh in meshes]
+    if scale > 1.25:
+        full, full_scale = _overview(frame, clip, max(clip.width, clip.height))
+        side = TILE
+        while (full.shape[0] // side + 1) * (full.shape[1] // side + 1) > MOST_TILES:
+            side = side * 5 // 4
+        for mesh in finder.in_tiles(full, side):
+            small = mesh * full_scale
+            if width_px(mesh) < 0.5 * side and not any(same_face(small, other) for other in found):
+                found.append(small)
+    if found:
+        return found
+    turned = [mesh * scale for mesh in finder.turned(overview)]
+    cut = partial(display_crop, frame, clip)
+    return [mesh for mesh in turned if finder.confirmed(mesh, cut) is not None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """A face of the frames before, and for how many it has not been seen."""
+
+    mesh: F32
+    lost: int = 0
+
+
+def _followed(seen: Iterable[Seen], clip: Clip, finder: FaceFinder) -> Generator[Seen, None, None]:
+    """Faces missing from a frame looked for where they were in the one before."""
+    known: list[_Known] = []
+    for one in seen:
+        meshes = [face.landmarks for face in one.faces]
+        missing = [old for old in known if not any(same_face(old.mesh, mesh, 0.2) for mesh in meshes)]
+        cut = partial(display_crop, one.frame, clip)
+        lost: list[_Known] = []
+        for old in missing[: finder.options.max_faces]:
+            again = finder.again(old.mesh, cut)
+            if again is None:
+                lost.append(replace(old, lost=old.lost + 1))
+            else:
+                meshes.append(again)
+        faces = finder.accept(meshes, clip.display_size) if len(meshes) > len(one.faces) else one.faces
+        known = [_Known(face.landmarks) for face in faces]
+        known += [old for old in lost if old.lost < FOLLOWED_FRAMES]
+        yield replace(one, faces=faces)

@@ -1,0 +1,178 @@
+"""Photographs of one person -> :class:`SourceIdentity`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from faceswap_cli.config import DetectOptions
+from faceswap_cli.errors import InputError, NoFaceFound
+from faceswap_cli.faces.crops import width_px
+from faceswap_cli.faces.detect import find_faces
+from faceswap_cli.faces.finder import FaceFinder
+from faceswap_cli.identity.embed import SAME_PERSON, embed
+from faceswap_cli.identity.quality import quality
+from faceswap_cli.records import F32, U8, Face, SourceIdentity, SourcePhoto
+from faceswap_cli.video.picture import read_picture
+
+PICTURES = (".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+CLEARLY_LARGER = 1.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    """A readable photograph with every face in it."""
+
+    path: Path
+    rgb: U8 = field(repr=False)
+    faces: tuple[Face, ...]
+    embeddings: F32 = field(repr=False)
+
+    @property
+    def clear(self) -> bool:
+        """One face, or one that is clearly the largest."""
+        sizes = [width_px(face.landmarks) for face in self.faces]
+        return len(sizes) == 1 or sizes[0] >= CLEARLY_LARGER * sizes[1]
+
+
+def load_photos(paths: Sequence[Path], detect: DetectOptions) -> SourceIdentity:
+    """Read pictures, or folders of pictures, of one person.
+
+    With several photographs one that cannot be used is left out and named in ``notes``; when none
+    is left the error says why.  Where a picture shows several people the face that is clearly the
+    largest is taken, or the one that the other photographs show.
+    """
+    files = picture_files(paths)
+    candidates, notes = _read_all(files, detect)
+    chosen, more = _chosen(candidates)
+    notes += more
+    if not chosen:
+        raise NoFaceFound(notes[0] if len(notes) == 1 else f"no usable source photo: {'; '.join(notes)}")
+    photos = tuple(_photo(candidate, row) for candidate, row in chosen)
+    weights = np.array([photo.quality for photo in photos])
+    embedding = np.average(np.stack([photo.embedding for photo in photos]), axis=0, weights=weights)
+    notes += _outliers(photos)
+    return SourceIdentity(
+        name=_name(paths),
+        photos=photos,
+        embedding=embedding.astype(np.float32),
+        digest=_digest([photo.path for photo in photos]),
+        notes=tuple(notes),
+    )
+
+
+def picture_files(paths: Sequence[Path]) -> list[Path]:
+    """Folders replaced by the pictures in them, by name; hidden files are left out."""
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            files.append(path)
+            continue
+        try:
+            inside = sorted(path.iterdir())
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}; check its permissions") from error
+        found = [p for p in inside if p.suffix.lower() in PICTURES and not p.name.startswith(".")]
+        if not found:
+            raise InputError(f"{path} holds no pictures; give photographs of the source person")
+        files += found
+    if not files:
+        raise InputError("no source photo given; name one picture or a folder of them")
+    return list(dict.fromkeys(files))
+
+
+def _read_all(files: Sequence[Path], detect: DetectOptions) -> tuple[list[_Candidate], list[str]]:
+    """What can be read and shows a face; and one line for each of the others."""
+    candidates: list[_Candidate] = []
+    notes: list[str] = []
+    with closing(FaceFinder(detect)) as finder:
+        for path in files:
+            try:
+                rgb = read_picture(path).rgb
+            except InputError as error:
+                if len(files) == 1 or not path.exists():
+                    raise
+                notes.append(str(error))
+                continue
+            faces = find_faces(rgb, detect, finder)
+            if faces:
+                meshes = np.stack([face.landmarks for face in faces])
+                candidates.append(_Candidate(path, rgb, faces, embed(rgb, meshes, flip=True)))
+            else:
+                notes.append(
+                    f"no face of {detect.min_face_px} px or more in {path}; use a photo that shows the face "
+                    "from the front, well lit and not covered"
+                )
+    return candidates, notes
+
+
+def _chosen(candidates: Sequence[_Candidate]) -> tuple[list[tuple[_Candidate, int]], list[str]]:
+    """The face to use of each picture, and one line for each picture that leaves it open."""
+    clear = [candidate for candidate in candidates if candidate.clear]
+    known = np.mean([candidate.embeddings[0] for candidate in clear], axis=0) if clear else None
+    chosen, notes = [], []
+    for candidate in candidates:
+        if candidate.clear:
+            chosen.append((candidate, 0))
+            continue
+        if known is not None:
+            distances = np.linalg.norm(candidate.embeddings - known, axis=1)
+            if distances.min() < SAME_PERSON:
+                chosen.append((candidate, int(distances.argmin())))
+                continue
+        notes.append(
+            f"{candidate.path} shows {len(candidate.faces)} faces of similar size; "
+            "crop it to the person you mean"
+        )
+    return chosen, notes
+
+
+def _photo(candidate: _Candidate, row: int) -> SourcePhoto:
+    mesh = candidate.faces[row].landmarks
+    return SourcePhoto(
+        path=candidate.path,
+        rgb=candidate.rgb,
+        landmarks=mesh,
+        embedding=candidate.embeddings[row],
+        quality=quality(candidate.rgb, mesh),
+    )
+
+
+def _outliers(photos: Sequence[SourcePhoto]) -> list[str]:
+    """Photographs that look like somebody else than the others do."""
+    if len(photos) < 3:
+        return _strangers(photos)
+    embeddings = np.stack([photo.embedding for photo in photos])
+    distances = np.linalg.norm(embeddings - np.median(embeddings, axis=0), axis=1)
+    return [
+        f"{photo.path.name} may show somebody else (distance {distance:.2f} from the other photos)"
+        for photo, distance in zip(photos, distances, strict=True)
+        if distance > SAME_PERSON
+    ]
+
+
+def _strangers(photos: Sequence[SourcePhoto]) -> list[str]:
+    if len(photos) < 2:
+        return []
+    distance = float(np.linalg.norm(photos[0].embedding - photos[1].embedding))
+    if distance < SAME_PERSON:
+        return []
+    first, second = (photo.path.name for photo in photos)
+    return [f"{first} and {second} may show different people (distance {distance:.2f})"]
+
+
+def _name(paths: Sequence[Path]) -> str:
+    first = Path(paths[0])
+    return first.name if first.is_dir() else first.stem
+
+
+def _digest(files: Sequence[Path]) -> str:
+    total = hashlib.sha256()
+    for path in files:
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
