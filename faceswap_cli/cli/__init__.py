@@ -17,15 +17,9 @@ from typing import Annotated, Any
 import typer
 
 from faceswap_cli import __version__
-from faceswap_cli.cli.bench import bench
-from faceswap_cli.cli.doctor import doctor
-from faceswap_cli.cli.evaluate import evaluate
-from faceswap_cli.cli.image import image
-from faceswap_cli.cli.inspect import inspect
+from faceswap_cli.cli import bench, doctor, evaluate, image, inspect, settings, video
 from faceswap_cli.cli.printing import event_line, write_json
 from faceswap_cli.cli.session import Invocation
-from faceswap_cli.cli.settings import config, terms
-from faceswap_cli.cli.video import video
 from faceswap_cli.errors import DeviceError, FaceswapError, Interrupted, OutputError, UsageError
 from faceswap_cli.events import SCHEMA
 
@@ -59,7 +53,16 @@ def _root(
     pass
 
 
-for _command in (image, video, inspect, evaluate, bench, doctor, config, terms):
+for _command in (
+    image.image,
+    video.video,
+    inspect.inspect,
+    evaluate.evaluate,
+    bench.bench,
+    doctor.doctor,
+    settings.config,
+    settings.terms,
+):
     app.command()(_command)
 
 
@@ -85,8 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(invocation: Invocation) -> int:
+    os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder would print its settings on stderr
     command = typer.main.get_command(app)
-    result = command.main(list(invocation.argv), prog_name="faceswap", standalone_mode=False, obj=invocation)
+    args = list(invocation.argv) or ["--help"]
+    result = command.main(args, prog_name="faceswap", standalone_mode=False, obj=invocation)
     return result if isinstance(result, int) else 0
 
 

@@ -7,11 +7,13 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faceswap_cli.cli.printing import json_ready
 from faceswap_cli.errors import OutputError
-from faceswap_cli.records import LedgerRow
+
+if TYPE_CHECKING:
+    from faceswap_cli.records import LedgerRow
 
 
 def write_ledger(path: Path, rows: Sequence[LedgerRow]) -> None:

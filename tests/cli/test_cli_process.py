@@ -1,0 +1,160 @@
+"""The program as a process: start-up, signals, pipes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import faceswap_cli
+
+ROOT = Path(faceswap_cli.__file__).resolve().parents[1]
+PROGRAM = [sys.executable, "-m", "faceswap_cli"]
+
+SLOW_JOB = """
+import sys, time, types
+import faceswap_cli
+from faceswap_cli.cli import main
+from faceswap_cli.events import progress
+
+def swap_video(sources, target, output, options, listen, stop):
+    print("running", flush=True)
+    for done in range(600):
+        listen(progress("render", done, 600))
+        if {soft}:
+            stop.check("rendering, segment 1 of 3 is done")
+        time.sleep(0.05)
+
+module = types.ModuleType("faceswap_cli.pipeline")
+module.swap_video = swap_video
+sys.modules["faceswap_cli.pipeline"] = faceswap_cli.pipeline = module
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def _environment(machine: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "FACESWAP_ACCEPT_TERMS": "1"}
+
+
+def _run(machine: Path, *argv: str, **more: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *argv],
+        capture_output=True,
+        text=True,
+        env=_environment(machine),
+        timeout=60,
+        check=False,
+        **more,  # type: ignore[call-overload]
+    )
+
+
+def test_version_and_module_start(machine: Path) -> None:
+    ran = _run(machine, "--version")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"faceswap {faceswap_cli.__version__}\n", "")
+
+
+def test_no_arguments_show_help(machine: Path) -> None:
+    ran = _run(machine)
+    assert ran.returncode == 0
+    assert "video" in ran.stdout
+
+
+def test_exit_code_and_one_line_reach_the_shell(machine: Path) -> None:
+    ran = _run(machine, "video", "a.jpg", "b.mp4")
+    assert (ran.returncode, ran.stdout) == (4, "")
+    assert ran.stderr.splitlines() == [
+        "faceswap: error: a.jpg does not exist; check the spelling and the folder"
+    ]
+
+
+@pytest.fixture
+def job(machine: Path, photo: Path, clip: Path) -> object:
+    """Start a job that runs for half a minute; wait until it works."""
+    started = []
+
+    def start(soft: bool, *flags: str) -> subprocess.Popen[str]:
+        code = SLOW_JOB.format(soft=soft)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, "video", str(photo), str(clip), *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=_environment(machine),
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_first_signal_stops_softly_and_says_how_to_go_on(
+    job: object, clip: Path, number: signal.Signals, code: int
+) -> None:
+    process = job(True)  # type: ignore[operator]
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    lines = err.splitlines()
+    assert "once more stops at once" in lines[0]
+    assert lines[-1].startswith(
+        "faceswap: error: stopped while rendering, segment 1 of 3 is done; to go on: "
+    )
+    assert str(clip) in lines[-1]
+
+
+def test_second_signal_stops_at_once(job: object) -> None:
+    process = job(False)  # type: ignore[operator]
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None, "the first one only asks"
+    asked = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert time.monotonic() - asked < 5
+
+
+def test_spooled_stdin_goes_even_when_stopped_at_once(
+    machine: Path, photo: Path, clip: Path, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with clip.open("rb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SLOW_JOB.format(soft=False), "video", str(photo), "-", "-o", "x.mp4"],
+            stdin=stream,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**_environment(machine), "TMPDIR": str(scratch)},
+        )
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert list(scratch.iterdir()), "stdin is kept while the job runs"
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+    process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("command", ["config", "config --json", "--help", "terms"])
+def test_closed_pipe_is_quiet(machine: Path, command: str) -> None:
+    line = f'{{ sleep 1; "{sys.executable}" -m faceswap_cli {command}; echo "rc $?" >&2; }} | true'
+    ran = subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, env=_environment(machine), timeout=60, check=False
+    )
+    assert ran.stderr == "rc 0\n"

@@ -1,0 +1,124 @@
+"""Imports point one way, heavy libraries stay in their packages, and the command line starts quickly."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import faceswap_cli
+
+PACKAGE = Path(faceswap_cli.__file__).resolve().parent
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_bundled" not in path.parts)
+
+LAYERS = (
+    {"errors", "records", "config", "stream", "events"},
+    {"colour", "devices", "config_files", "output"},
+    {"weights", "nets"},
+    {"geometry", "video", "faces", "tracking", "identity", "jobs"},
+    {"swap", "provenance"},
+    {"pipeline", "training", "metrics", "inspection", "doctor", "bench"},
+    {"cli"},
+)
+"""Lowest first; a module imports its own layer and those below."""
+
+HOMES = {"av": "video", "mediapipe": "faces"}
+HEAVY = ("torch", "cv2", "mediapipe", "av", "scipy", "numpy", "PIL", "onnx", "safetensors", "rich.progress")
+
+
+def _part(path: Path) -> str:
+    """``faceswap_cli/video/probe.py`` -> ``video``; ``faceswap_cli/records.py`` -> ``records``."""
+    inside = path.relative_to(PACKAGE)
+    return inside.parts[0] if len(inside.parts) > 1 else inside.stem
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Full names of all imported modules, wherever in the file; not those for type checkers only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            module = node.module or ""
+            # `from faceswap_cli import pipeline` names a module too.
+            yield from (f"{module}.{a.name}" for a in node.names) if module == "faceswap_cli" else (module,)
+
+
+def _height(part: str) -> int:
+    (height,) = (height for height, layer in enumerate(LAYERS) if part in layer)
+    return height
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    part = _part(path)
+    if part in ("__init__", "__main__"):
+        return
+    for name in _imports(path):
+        pieces = name.split(".")
+        if pieces[0] != "faceswap_cli" or len(pieces) < 2 or pieces[1].startswith("__"):
+            continue
+        assert _height(pieces[1]) <= _height(part), f"{part} must not import {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_some_libraries_have_one_home(path: Path) -> None:
+    for name in _imports(path):
+        home = HOMES.get(name.split(".")[0])
+        assert home is None or home == _part(path), f"only {home}/ imports {name}"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if _part(p) == "nets"], ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_nets_import_nothing_of_ours_but_nets(path: Path) -> None:
+    ours = [name for name in _imports(path) if name.startswith("faceswap_cli")]
+    assert all(name.startswith("faceswap_cli.nets") for name in ours), ours
+
+
+def test_every_part_has_a_layer() -> None:
+    parts = {_part(path) for path in MODULES} - {"__init__", "__main__"}
+    assert parts <= set().union(*LAYERS)
+
+
+def _python(code: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+        timeout=60,
+    )
+    return ran.stdout
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    loaded = json.loads(_python("import sys, json, faceswap_cli.cli; print(json.dumps(list(sys.modules)))"))
+    assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_help_is_quick() -> None:
+    code = "import sys; from faceswap_cli.cli import main; sys.exit(main(['--help']))"
+    best = 9.0
+    for _ in range(3):
+        started = time.perf_counter()
+        assert "video" in _python(code)
+        best = min(best, time.perf_counter() - started)
+    assert best < 2.0
