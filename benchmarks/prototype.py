@@ -15,10 +15,11 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from faceswap_cli.faces.detect import find_faces
 from scipy.spatial import Delaunay
 
 from faceswap_cli.config import DetectOptions
+from faceswap_cli.faces.detect import find_faces
+from faceswap_cli.faces.finder import FaceFinder
 from faceswap_cli.records import F32, U8
 
 
@@ -52,7 +53,11 @@ def swap_frame(source: U8, source_points: F32, target: U8, target_points: F32) -
     (x0, y0), (x1, y1) = low, high
     region, points = target[y0:y1, x0:x1], target_points - low.astype(np.float32)
     shape = (region.shape[0], region.shape[1])
-    warped = triangle_warp(source, source_points, points, shape)
+    shrink = min(1.0, float(np.ptp(points[:, 0]) / np.ptp(source_points[:, 0])))
+    source = np.asarray(
+        cv2.resize(source, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8
+    )
+    warped = triangle_warp(source, source_points * np.float32(shrink), points, shape)
     sigma = 0.12 * float(np.ptp(points[:, 0]))
     lab, under = (cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for rgb in (warped, region))
     lab += cv2.GaussianBlur(under, (0, 0), sigma) - cv2.GaussianBlur(lab, (0, 0), sigma)
@@ -66,7 +71,8 @@ def swap_frame(source: U8, source_points: F32, target: U8, target_points: F32) -
 def swap_clip(source_path: Path, target_path: Path, output: Path, max_frames: int) -> int:
     """Swap the largest face of every frame; returns the number of frames.  No sound, 8 bit."""
     source = cv2.cvtColor(cv2.imread(str(source_path)), cv2.COLOR_BGR2RGB)
-    source_points = find_faces(source, DetectOptions())[0].landmarks[:, :2]
+    finder = FaceFinder(DetectOptions())
+    source_points = find_faces(source, finder=finder)[0].landmarks[:, :2]
     done = 0
     with av.open(str(target_path)) as reader, av.open(str(output), "w") as writer:
         stream = reader.streams.video[0]
@@ -76,7 +82,7 @@ def swap_clip(source_path: Path, target_path: Path, output: Path, max_frames: in
         out.codec_context.time_base = stream.time_base
         for frame in reader.decode(stream):
             rgb = frame.to_ndarray(format="rgb24")
-            faces = find_faces(rgb, DetectOptions())
+            faces = find_faces(rgb, finder=finder)
             if faces:
                 rgb = swap_frame(source, source_points, rgb, faces[0].landmarks[:, :2])
             swapped = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb[: out.height, : out.width]))
@@ -86,6 +92,7 @@ def swap_clip(source_path: Path, target_path: Path, output: Path, max_frames: in
             if done == max_frames:
                 break
         writer.mux(out.encode(None))
+    finder.close()
     return done
 
 

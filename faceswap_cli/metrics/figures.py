@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceswap_cli.identity.pose import angles
+from faceswap_cli.identity.pose import pose as angles
 from faceswap_cli.metrics import meshes, temporal
 from faceswap_cli.metrics.observations import Observations
 from faceswap_cli.metrics.preservation import psnr
@@ -54,7 +54,10 @@ def swap_ratio(seen: Observations) -> float:
 
 def pose_errors(seen: Observations) -> F64:
     """(found rows,) degrees"""
-    return meshes.pose_error(angles(seen.result_points[seen.found]), angles(seen.target_points[seen.found]))
+    ours, theirs = (
+        np.stack(angles(points[seen.found]), axis=-1) for points in (seen.result_points, seen.target_points)
+    )
+    return meshes.pose_error(ours, theirs)
 
 
 def expression_errors(seen: Observations) -> F64:

@@ -22,7 +22,7 @@ OUTSIDE_MARGIN = 0.15
 """The hull of a face is widened by this share of its width before the outside is measured."""
 INNER_SHARE = 0.8
 """The inner face is the face's oval shrunk to this size about its centre: no hair, no mask edge."""
-_SMALL = 64
+_SMALL = 32
 
 
 def luma(rgb: U8) -> F32:
@@ -60,7 +60,7 @@ def region(points: F32, shape: tuple[int, int], margin_px: int = 2) -> tuple[sli
 def change(result: U8, target: U8, points: F32) -> tuple[float, bool]:
     """How much a face differs, in 8 bit levels, and whether that counts as changed.
 
-    Both are averaged to 64 x 64 over the face's square first, so that coding noise cancels
+    Both are averaged to 32 x 32 over the face's square first, so that coding noise cancels
     out and a new face, which differs at low frequencies too, does not.
     """
     unit = unit_from_points(points, FFHQ_SCALE)
@@ -74,7 +74,7 @@ def change(result: U8, target: U8, points: F32) -> tuple[float, bool]:
 
 
 def _small(rgb: U8, unit_from_display: F64) -> U8:
-    """The face's square, averaged down to 64 x 64."""
+    """The face's square, averaged down to 32 x 32."""
     side = float(1.0 / np.hypot(unit_from_display[0, 0], unit_from_display[0, 1]))
     over = int(np.clip(np.ceil(side / _SMALL), 1, 16)) * _SMALL
     matrix = np.diag([over, over, 1.0]) @ unit_from_display

@@ -36,7 +36,9 @@ def texture(size: int = 200, seed: int = 0, blur: float = 2.0) -> U8:
 def shifted(rgb: U8, x: float, y: float) -> U8:
     """The picture moved by (x, y) pixels."""
     matrix = np.array([[1, 0, x], [0, 1, y]], dtype=np.float64)
-    moved = cv2.warpAffine(rgb, matrix, rgb.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    moved = cv2.warpAffine(
+        rgb, matrix, rgb.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
     return np.asarray(moved, dtype=np.uint8)
 
 

@@ -30,7 +30,7 @@ def test_jitter_has_the_variance_of_a_second_difference() -> None:
     still = np.repeat(face()[None], 400, axis=0)
     noisy = still + np.random.default_rng(0).normal(0, 0.2, still.shape).astype(np.float32)
     energy, count = temporal.jitter(noisy)
-    # Second difference of white noise: (1 + 4 + 1) sigma^2 a coordinate, two coordinates, 100 px eye distance.
+    # White noise: (1 + 4 + 1) sigma^2 for each of two coordinates; the eyes are 100 px apart.
     assert np.sqrt(energy / count) == pytest.approx(np.sqrt(12) * 0.2 / 100, rel=0.02)
 
 
