@@ -118,6 +118,8 @@ class JobOptions:
     workers: int = 0
     """Render threads; 0 takes one per core."""
     seed: int = 0
+    measure_identity: bool = False
+    """Measure the identity distance of every swapped face for the ledger (some milliseconds each)."""
 
     def __post_init__(self) -> None:
         _check(self.segment_s > 0, f"segment_s must be above 0, not {self.segment_s}")

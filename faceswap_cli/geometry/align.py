@@ -8,6 +8,8 @@ from the eyes to the mouth.  A similarity: turned, scaled and moved, never shear
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +22,8 @@ MOUTH_CORNERS = (61, 291)
 
 FFHQ_SCALE = 1.0
 """Of the square of the FFHQ pictures; 256 px training crops have this."""
-SWAP_SCALE = 0.80
-"""Of the square that is swapped: hair and shoulders are not needed."""
+SWAP_SCALE = 0.90
+"""Of the square that is swapped: shoulders are not needed, but an open mouth's chin must fit."""
 
 
 def unit_from_points(landmarks: NDArray[np.floating], scale: float = SWAP_SCALE) -> F64:
@@ -71,11 +73,11 @@ def scaled(matrix: F64, side: float) -> F64:
     return np.diag([side, side, 1.0]) @ matrix
 
 
-def apply(matrix: F64, points: NDArray[np.floating]) -> NDArray[np.float32]:
+def apply(matrix: NDArray[np.floating[Any]], points: NDArray[np.floating]) -> NDArray[np.float32]:
     """(3, 3) similarity on (..., 2 or 3) points; a third coordinate (depth) is scaled alike."""
     points = np.asarray(points)
     xy = points[..., :2] @ matrix[:2, :2].T + matrix[:2, 2]
     if points.shape[-1] == 2:
-        return xy.astype(np.float32)
+        return np.asarray(xy, np.float32)
     scale = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
-    return np.concatenate([xy, points[..., 2:] * scale], axis=-1).astype(np.float32)
+    return np.asarray(np.concatenate([xy, points[..., 2:] * scale], axis=-1), np.float32)

@@ -1,0 +1,35 @@
+"""Swap methods and the engine that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from faceswap_cli.config import JobOptions, PasteOptions
+from faceswap_cli.errors import UsageError
+from faceswap_cli.swap.method import MethodBuilder, SwapMethod
+
+
+def _lazily(module: str, name: str) -> MethodBuilder:
+    def build(job: JobOptions, paste: PasteOptions) -> SwapMethod:
+        builder: Callable[[JobOptions, PasteOptions], SwapMethod] = getattr(import_module(module), name)
+        return builder(job, paste)
+
+    return build
+
+
+METHODS: dict[str, MethodBuilder] = {
+    "mesh": _lazily("faceswap_cli.swap.methods.mesh", "build_mesh"),
+}
+"""Every method by name; a new one is a file in ``methods/`` and a line here."""
+
+BEST = "mesh"
+"""What ``auto`` takes: the method that measures best on this project's own evaluation."""
+
+
+def build_method(name: str, job: JobOptions, paste: PasteOptions) -> SwapMethod:
+    """The method called ``name``; ``auto`` is the best one that needs no further download."""
+    chosen = BEST if name == "auto" else name
+    if chosen not in METHODS:
+        raise UsageError(f"unknown method {name!r}; try one of auto, {', '.join(METHODS)}")
+    return METHODS[chosen](job, paste)

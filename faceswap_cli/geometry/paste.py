@@ -1,0 +1,126 @@
+"""Putting swapped faces back: only where their masks are above zero, in linear light.
+
+Frames are pasted into their decoded planes, so a pixel outside the masks keeps its very
+samples: it never passes through R'G'B'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceswap_cli import colour
+from faceswap_cli.geometry import align
+from faceswap_cli.records import F32, F64, ColourTags, Planes, RenderedFace, Samples
+
+Box = tuple[int, int, int, int]
+_VISIBLE = 1.0 / 512.0
+"""Below this share of the result a pixel counts as untouched."""
+
+
+def paste_into_planes(planes: Planes, tags: ColourTags, faces: Sequence[RenderedFace]) -> Planes:
+    """A new picture with ``faces`` blended in; without faces the picture itself."""
+    for face in faces:
+        box = _frame_box(face, planes.shape)
+        if box is not None:
+            planes = _paste_one(planes, tags, face, box)
+    return planes
+
+
+def paste_into_rgb(rgb: F32, faces: Sequence[RenderedFace]) -> F32:
+    """The same for a picture (H, W, 3) of float R'G'B' in [0, 1]; returns a new array."""
+    out = rgb.copy()
+    for face in faces:
+        box = _frame_box(face, (rgb.shape[0], rgb.shape[1]))
+        if box is None:
+            continue
+        x0, y0, x1, y1 = box
+        new, mask = _carried(face, box)
+        out[y0:y1, x0:x1] = _blended(out[y0:y1, x0:x1], new, mask)
+    return out
+
+
+def pasted_area(face: RenderedFace) -> float:
+    """Pixels of the frame that a face replaces, as a soft count."""
+    scale = abs(float(np.linalg.det(face.crop.crop_from_frame[:2, :2])))
+    return float(face.mask.sum()) / max(scale, 1e-9)
+
+
+def _frame_box(face: RenderedFace, shape: tuple[int, int]) -> Box | None:
+    """Bounds of the mask in the frame, on even coordinates (for chroma), or None when outside."""
+    rows = np.flatnonzero(face.mask.max(axis=1) > _VISIBLE)
+    columns = np.flatnonzero(face.mask.max(axis=0) > _VISIBLE)
+    if not len(rows):
+        return None
+    x, y = np.array([columns[0] - 1, columns[-1] + 2]), np.array([rows[0] - 1, rows[-1] + 2])
+    corners = np.array([[a, b] for a in x for b in y], dtype=np.float64)
+    points = align.apply(np.linalg.inv(face.crop.crop_from_frame), corners)
+    low, high = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
+    height, width = shape
+    x0, y0 = (max(int(v) // 2 * 2, 0) for v in low)
+    x1, y1 = min(int(high[0] + 1) // 2 * 2, width), min(int(high[1] + 1) // 2 * 2, height)
+    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+
+def _carried(face: RenderedFace, box: Box) -> tuple[F32, F32]:
+    """Rendered face and its mask in the pixels of ``box``: (h, w, 3) in [0, 1], (h, w)."""
+    x0, y0, x1, y1 = box
+    offset = np.array([[1, 0, x0 + 0.5], [0, 1, y0 + 0.5], [0, 0, 1.0]])
+    half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])
+    # cv2 takes the matrix from output to input pixels, centres at integers.
+    matrix: F64 = (half @ face.crop.crop_from_frame @ offset)[:2]
+    size = (x1 - x0, y1 - y0)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    rgb = cv2.warpAffine(face.rgb, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    mask = cv2.warpAffine(face.mask, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    mask[mask < _VISIBLE] = 0.0
+    return rgb.astype(np.float32) / np.float32(255), mask
+
+
+def _blended(old: F32, new: F32, mask: F32) -> F32:
+    """Blend in linear light; where ``mask`` is 0 the old values stay to the bit."""
+    share = mask[..., None]
+    light = colour.linear_from_gamma(old)
+    mixed = colour.gamma_from_linear(light + (colour.linear_from_gamma(new) - light) * share)
+    return np.where(share > 0.0, np.where(share >= 1.0, new, mixed), old)
+
+
+def _paste_one(planes: Planes, tags: ColourTags, face: RenderedFace, box: Box) -> Planes:
+    x0, y0 = box[:2]
+    new, mask = _carried(face, box)
+    old = colour.rgb_float_from_planes(planes, tags, box)
+    region = colour.planes_region_from_rgb(
+        _blended(np.clip(old, 0.0, 1.0), new, mask), tags, planes.bit_depth, planes.chroma_step
+    )
+    down, across = planes.chroma_step
+    soft = _chroma_mask(mask, region.cb.shape)
+    small = (x0 // across, y0 // down)
+    return Planes(
+        y=_replaced(planes.y, region.y, mask > 0.0, (x0, y0)),
+        cb=_replaced(planes.cb, region.cb, soft, small),
+        cr=_replaced(planes.cr, region.cr, soft, small),
+        bit_depth=planes.bit_depth,
+    )
+
+
+def _chroma_mask(mask: F32, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Chroma samples of which any luma pixel changes."""
+    if mask.shape == shape:
+        return mask > 0.0
+    down, across = round(mask.shape[0] / shape[0]), round(mask.shape[1] / shape[1])
+    padded = np.zeros((shape[0] * down, shape[1] * across), np.float32)
+    padded[: mask.shape[0], : mask.shape[1]] = mask[: padded.shape[0], : padded.shape[1]]
+    return np.asarray(padded.reshape(shape[0], down, shape[1], across).max(axis=(1, 3)) > 0.0)
+
+
+def _replaced(plane: Samples, region: Samples, chosen: NDArray[np.bool_], corner: tuple[int, int]) -> Samples:
+    """A copy of ``plane`` with ``region`` laid over it at ``corner`` (x, y) where ``chosen``."""
+    x, y = corner
+    out = plane.copy()
+    height, width = region.shape
+    window = out[y : y + height, x : x + width]
+    np.copyto(window, region, where=chosen)
+    return out

@@ -1,0 +1,168 @@
+"""Swapping in a still picture: the same alignment, methods and blending as in a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from faceswap_cli.config import SwapOptions
+from faceswap_cli.errors import NoFaceFound
+from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
+from faceswap_cli.geometry import align
+from faceswap_cli.geometry.paste import paste_into_rgb, pasted_area
+from faceswap_cli.pipeline import Stopwatch, identify
+from faceswap_cli.provenance.label import draw_label
+from faceswap_cli.provenance.mark import xmp_packet
+from faceswap_cli.records import (
+    F32,
+    F64,
+    U8,
+    Face,
+    FaceCrop,
+    LedgerRow,
+    RenderedFace,
+    Report,
+    SourceIdentity,
+)
+from faceswap_cli.swap import build_method
+from faceswap_cli.video.picture import Picture, read_picture, write_picture
+
+
+def swap_image(
+    sources: Sequence[Path],
+    target: Path,
+    output: Path,
+    options: SwapOptions,
+    listen: Listener = ignore,
+    stop: StopRequest = NEVER,
+) -> Report:
+    """Put the person of ``sources`` into the picture ``target``."""
+    clock = Stopwatch()
+    picture = read_picture(target)
+    listen(Event("start", {"target": str(target), "frames": 1, "seconds": 0.0}))
+    source = identify(sources, options, listen)
+    found = _faces(picture.rgb, target, options)
+    chosen = _choose(found, picture.rgb, options)
+    clock.lap("analyse")
+    stop.check("rendering")
+    rendered = {row: _render(picture.rgb, found[row], row, source, options) for row in chosen}
+    result = _pasted(picture, list(rendered.values()), options)
+    clock.lap("render")
+    write_picture(output, result)
+    clock.lap("assemble")
+    listen(progress("render", 1, 1))
+    rows = tuple(_row(face, k, rendered.get(k), source) for k, face in enumerate(found))
+    count = sum(row.swapped for row in rows)
+    return Report(output, 1, int(count > 0), count, len(found), 0, clock.seconds, rows)
+
+
+def _faces(rgb: U8, target: Path, options: SwapOptions) -> tuple[Face, ...]:
+    from faceswap_cli.faces.detect import find_faces
+
+    found = find_faces(rgb, options.detect)
+    if not found:
+        raise NoFaceFound(
+            f"no face of {options.detect.min_face_px} px or more in {target.name}; "
+            f"try --min-face {max(options.detect.min_face_px // 2, 8)}, or another picture"
+        )
+    return found
+
+
+def _choose(found: Sequence[Face], rgb: U8, options: SwapOptions) -> list[int]:
+    """Rows of the faces to swap, by ``--face`` or ``--ref``."""
+    if options.track.reference is not None:
+        from faceswap_cli.identity.embed import embed
+        from faceswap_cli.identity.photos import load_photos
+
+        wanted = load_photos([options.track.reference], options.detect).embedding
+        points = np.stack([face.landmarks for face in found])
+        distance = np.linalg.norm(embed(rgb, points) - wanted, axis=1)
+        return [int(distance.argmin())]
+    by_place = sorted(range(len(found)), key=lambda k: float(found[k].box[0]))
+    if options.track.face == "all":
+        return by_place
+    if options.track.face == "largest":
+        return [max(range(len(found)), key=lambda k: float(np.prod(found[k].box[2:] - found[k].box[:2])))]
+    number = 1 if options.track.face == "left" else int(options.track.face)
+    if number > len(found):
+        raise NoFaceFound(f"--face {number}: only {len(found)} faces were found; try --face {len(found)}")
+    return [by_place[number - 1]]
+
+
+def _render(rgb: U8, face: Face, row: int, source: SourceIdentity, options: SwapOptions) -> RenderedFace:
+    method = build_method(options.method, options.job, options.paste)
+    prepared = method.prepare(source)
+    unit = align.unit_from_points(face.landmarks)
+    _, _, half = align.square_from_unit(unit)
+    side = method.crop_side(2.0 * float(half))
+    crop_from_frame = align.scaled(unit, side)
+    crop = FaceCrop(
+        row, _cut(rgb, crop_from_frame, side), crop_from_frame, align.apply(crop_from_frame, face.landmarks)
+    )
+    return method.render(prepared, crop, method.encode(prepared, crop), options.job.seed)
+
+
+def _cut(rgb: U8, crop_from_frame: F64, side: int) -> U8:
+    """Crop of a picture; prefiltered when it shrinks by 2 or more."""
+    matrix, picture = crop_from_frame, rgb
+    shrink = 1.0 / np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
+    if shrink >= 2.0:
+        height, width = rgb.shape[:2]
+        size = (max(round(width / shrink), 1), max(round(height / shrink), 1))
+        picture = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        matrix = matrix @ np.diag([width / size[0], height / size[1], 1.0])
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
+    pixel = (np.linalg.inv(half) @ matrix @ half)[:2]
+    flags, border = cv2.INTER_CUBIC, cv2.BORDER_REFLECT
+    return np.asarray(cv2.warpAffine(picture, pixel, (side, side), flags=flags, borderMode=border))
+
+
+def _pasted(picture: Picture, faces: Sequence[RenderedFace], options: SwapOptions) -> Picture:
+    """The picture with faces, label and mark; samples outside the masks are kept to the bit."""
+    old = _unit(picture)
+    new = paste_into_rgb(old, faces)
+    changed = (new != old).any(axis=2)[..., None]
+    rgb = np.where(changed, (np.clip(new, 0, 1) * 255 + 0.5).astype(np.uint8), picture.rgb)
+    deep = picture.deep
+    if deep is not None:
+        deep = np.where(changed, (np.clip(new, 0, 1) * 65535 + 0.5).astype(np.uint16), deep)
+    if options.mark.label:
+        rgb, deep = draw_label(rgb), None
+    return replace(picture, rgb=rgb, deep=deep, xmp=xmp_packet(picture.xmp))
+
+
+def _unit(picture: Picture) -> F32:
+    if picture.deep is not None:
+        return picture.deep.astype(np.float32) / np.float32(65535)
+    return picture.rgb.astype(np.float32) / np.float32(255)
+
+
+def _row(face: Face, number: int, drawn: RenderedFace | None, source: SourceIdentity) -> LedgerRow:
+    from faceswap_cli.identity.embed import embed
+    from faceswap_cli.identity.pose import pose
+
+    angles = pose(face.landmarks)
+    distance = None
+    if drawn is not None:
+        found = embed(drawn.rgb, drawn.crop.landmarks[None])[0]
+        distance = round(float(np.linalg.norm(found - source.embedding)), 4)
+    x0, y0, x1, y1 = (round(float(v), 1) for v in face.box)
+    return LedgerRow(
+        pts=0,
+        time_s=0.0,
+        track=number,
+        person=number,
+        swapped=drawn is not None,
+        reason="" if drawn is not None else "not chosen",
+        box=(x0, y0, x1, y1),
+        yaw=round(float(angles.yaw), 2),
+        pitch=round(float(angles.pitch), 2),
+        roll=round(float(angles.roll), 2),
+        identity_distance=distance,
+        occluded=round(drawn.occluded, 4) if drawn else 0.0,
+        mask_area=round(pasted_area(drawn), 1) if drawn else 0.0,
+    )

@@ -1,0 +1,295 @@
+"""The whole program on one page: probe, analyse, plan, render, assemble.
+
+    probe -> analyse (pass 1) -> plan -> render each segment (pass 2) -> assemble
+
+Each stage takes plain values and gives plain values (``records.py``).  Rendering a segment is a
+pure function of its arguments, so the pixels do not depend on where segments are cut, on the
+batch size or on the number of workers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from faceswap_cli.config import SwapOptions
+from faceswap_cli.errors import NoFaceFound, OutputError
+from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
+from faceswap_cli.jobs.plan import plan, with_halo
+from faceswap_cli.provenance.mark import container_metadata
+from faceswap_cli.records import (
+    Analysis,
+    Clip,
+    Frame,
+    LedgerRow,
+    Plan,
+    Report,
+    Segment,
+    SegmentResult,
+    SourceIdentity,
+)
+from faceswap_cli.stream import prefetch
+from faceswap_cli.swap import build_method
+from faceswap_cli.swap.engine import Scene, StageClock, Swapped, build_scene, check_known, render_frames
+from faceswap_cli.video.assemble import assemble
+from faceswap_cli.video.probe import probe
+from faceswap_cli.video.ranges import pts_range
+from faceswap_cli.video.reader import read_frames
+from faceswap_cli.video.writer import write_segment
+
+DECODE_AHEAD = 4
+"""Frames decoded ahead of the stage that uses them."""
+
+
+def swap_video(
+    sources: Sequence[Path],
+    target: Path,
+    output: Path,
+    options: SwapOptions,
+    listen: Listener = ignore,
+    stop: StopRequest = NEVER,
+) -> Report:
+    """Put the person of ``sources`` (photographs, or folders of them) into the clip ``target``."""
+    clock = Stopwatch()
+    clip = probe(target)
+    listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
+    source = identify(sources, options, listen)
+    first, end = pts_range(clip, options.range)
+    analysis = analyse(clip, options, listen, stop, first, end)
+    clock.lap("analyse")
+    scene, job = prepare(clip, analysis, source, options)
+    listen(Event("plan", {"segments": len(job.segments), "frames": job.frames, "cast": sorted(job.cast)}))
+    with workspace(output) as folder:
+        results = []
+        for done in render_segments(job, scene, folder, options, listen, stop):
+            results.append(done)
+        clock.lap("render")
+        check_swapped(results, target)
+        listen(progress("assemble", 0, job.frames))
+        notes = assemble(
+            output,
+            clip,
+            [done.path for done in results],
+            start_pts=first,
+            end_pts=end,
+            metadata=container_metadata(clip.metadata),
+        )
+        clock.lap("assemble")
+    return report(output, analysis, results, clock, notes)
+
+
+def identify(sources: Sequence[Path], options: SwapOptions, listen: Listener) -> SourceIdentity:
+    """The source person out of photographs; what is odd about them becomes warnings."""
+    from faceswap_cli.identity.photos import load_photos
+
+    source = load_photos(sources, options.detect)
+    for note in source.notes:
+        listen(Event("warning", {"message": note}))
+    return source
+
+
+def analyse(
+    clip: Clip,
+    options: SwapOptions,
+    listen: Listener,
+    stop: StopRequest,
+    first_pts: int | None = None,
+    end_pts: int | None = None,
+) -> Analysis:
+    """Pass 1: every face of every frame, tracked, named and smoothed; landmarks only."""
+    from faceswap_cli.tracking.analyse import analyse_clip
+
+    found = analyse_clip(
+        clip,
+        options.detect,
+        options.track,
+        options.smooth,
+        listen,
+        stop,
+        first_pts=first_pts,
+        end_pts=end_pts,
+    )
+    if not found.tracks:
+        raise NoFaceFound(
+            f"no face of {options.detect.min_face_px} px or more in {clip.path.name}; "
+            f"try --min-face {max(options.detect.min_face_px // 2, 8)}, or another clip"
+        )
+    return found
+
+
+def prepare(
+    clip: Clip, analysis: Analysis, source: SourceIdentity, options: SwapOptions
+) -> tuple[Scene, Plan]:
+    """Who is swapped, by which method, and how the work is cut."""
+    from faceswap_cli.tracking.people import choose_cast
+
+    reference = None
+    if options.track.reference is not None:
+        from faceswap_cli.identity.photos import load_photos
+
+        reference = load_photos([options.track.reference], options.detect).embedding
+    cast = choose_cast(analysis, options.track, reference)
+    method = build_method(options.method, options.job, options.paste)
+    ready = method.prepare(source)
+    scene = build_scene(clip, analysis, method, dict.fromkeys(cast, ready), options.smooth)
+    embeddings = dict.fromkeys(cast, source.embedding) if options.job.measure_identity else {}
+    scene = replace(scene, seed=options.job.seed, source_embeddings=embeddings)
+    return scene, plan(clip, analysis, cast, options.job, options.smooth)
+
+
+def render_segments(
+    job: Plan, scene: Scene, folder: Path, options: SwapOptions, listen: Listener, stop: StopRequest
+) -> Iterator[SegmentResult]:
+    """Pass 2, segment by segment; a stop request ends it after the segment in hand."""
+    done = 0
+    for segment in job.segments:
+        stop.check("rendering")
+
+        def tell(frames: int, before: int = done) -> None:
+            listen(progress("render", before + frames, job.frames))
+
+        yield render_segment(segment, scene, folder / f"segment_{segment.index:06d}.mkv", options, tell)
+        done += segment.frames
+
+
+def render_segment(
+    segment: Segment,
+    scene: Scene,
+    path: Path,
+    options: SwapOptions,
+    tell: Callable[[int], None] = lambda frames: None,
+) -> SegmentResult:
+    """Render and encode one segment: a pure function of its arguments (``tell`` only reports)."""
+    clock = StageClock()
+    ledger: list[LedgerRow] = []
+    faces = 0
+    started = time.perf_counter()
+
+    def frames() -> Iterator[Frame]:
+        nonlocal faces
+        with closing(swapped_frames(segment, scene, options, clock)) as swapped:
+            for count, item in enumerate(swapped, start=1):
+                ledger.extend(item.ledger)
+                faces += item.faces
+                yield finished(item, scene.clip, options)
+                tell(count)
+
+    shown = view_of(scene.clip, options)
+    with closing(prefetch(frames(), DECODE_AHEAD)) as ready:
+        count = write_segment(path, shown, ready, options.encode)
+    clock.seconds["segment wall"] = time.perf_counter() - started
+    return SegmentResult(segment, path, count, faces, tuple(ledger), clock.seconds)
+
+
+def swapped_frames(
+    segment: Segment, scene: Scene, options: SwapOptions, clock: StageClock
+) -> Generator[Swapped, None, None]:
+    """The finished frames of one segment, in order."""
+    first, end = (
+        with_halo(segment, scene.analysis) if segment.touched else (segment.first_pts, segment.end_pts)
+    )
+    workers = options.job.workers or os.cpu_count() or 1
+    decoded = prefetch(read_frames(scene.clip, first_pts=first, end_pts=end), DECODE_AHEAD)
+    with closing(decoded):
+        known = _known(decoded, scene)
+        with closing(
+            render_frames(known, scene, segment.first_pts, segment.end_pts, workers, clock)
+        ) as swapped:
+            yield from swapped
+
+
+def _known(frames: Iterable[Frame], scene: Scene) -> Iterator[Frame]:
+    for frame in frames:
+        check_known(frame.pts, scene.analysis, scene.clip)
+        yield frame
+
+
+def view_of(clip: Clip, options: SwapOptions) -> Clip:
+    """The clip as it is encoded: wider with ``--compare side``."""
+    from faceswap_cli.video.compare import compared_clip
+
+    return compared_clip(clip, options.mark.compare)
+
+
+def finished(item: Swapped, clip: Clip, options: SwapOptions) -> Frame:
+    """Comparison view and visible label, where asked for."""
+    frame = item.frame
+    if options.mark.compare:
+        from faceswap_cli.video.compare import compared
+
+        frame = compared(item.original, frame, clip, options.mark.compare)
+    if options.mark.label:
+        from faceswap_cli.provenance.label import label_planes
+
+        aspect = float(clip.sample_aspect)
+        frame = replace(frame, planes=label_planes(frame.planes, clip.colour, clip.rotation, aspect))
+    return frame
+
+
+@contextmanager
+def workspace(output: Path) -> Iterator[Path]:
+    """A hidden folder beside the output for segments; gone afterwards, whatever happened."""
+    folder = output.parent / f".{output.name}.faceswap"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write beside {output} ({error.strerror}); choose another -o") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Stopwatch:
+    """Wall seconds between laps."""
+
+    def __post_init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+
+
+def check_swapped(results: Sequence[SegmentResult], target: Path) -> None:
+    """Success must not be said of a clip in which nothing changed."""
+    if not any(row.swapped for done in results for row in done.ledger):
+        raise NoFaceFound(
+            f"nothing was swapped in {target.name}: the chosen face stayed covered throughout; "
+            "try --face all or --no-occlusion"
+        )
+
+
+def report(
+    output: Path,
+    analysis: Analysis,
+    results: Sequence[SegmentResult],
+    clock: Stopwatch,
+    notes: Sequence[str],
+) -> Report:
+    """The figures of a finished job."""
+    rows = tuple(row for done in results for row in done.ledger)
+    swapped = [row for row in rows if row.swapped]
+    seconds = dict(clock.seconds)
+    for done in results:
+        for stage, spent in done.seconds.items():
+            seconds[f"render: {stage}"] = seconds.get(f"render: {stage}", 0.0) + spent
+    return Report(
+        output=output,
+        frames=sum(done.frames for done in results),
+        frames_with_swap=len({row.pts for row in swapped}),
+        faces_swapped=len(swapped),
+        people=len(analysis.people),
+        damaged_packets=analysis.damaged_packets,
+        seconds=seconds,
+        ledger=rows,
+        notes=tuple(notes),
+    )

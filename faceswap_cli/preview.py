@@ -1,0 +1,139 @@
+"""``--preview N``: before and after of the hardest frames, as one picture, before the long run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from faceswap_cli import colour
+from faceswap_cli.config import SwapOptions
+from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
+from faceswap_cli.identity.pose import pose
+from faceswap_cli.pipeline import Stopwatch, analyse, identify, prepare, swapped_frames
+from faceswap_cli.provenance.mark import xmp_packet
+from faceswap_cli.records import U8, Analysis, Clip, Frame, LedgerRow, Report, Segment
+from faceswap_cli.swap.engine import Scene, StageClock, Swapped
+from faceswap_cli.video.picture import Picture, write_picture
+from faceswap_cli.video.probe import probe
+from faceswap_cli.video.ranges import pts_range
+
+TILE = 320
+"""Side of one picture of the sheet in pixels."""
+_COLUMNS = 3
+
+
+def preview(
+    sources: Sequence[Path],
+    target: Path,
+    output: Path,
+    options: SwapOptions,
+    count: int,
+    listen: Listener = ignore,
+    stop: StopRequest = NEVER,
+) -> Report:
+    """Write a contact sheet of the ``count`` hardest frames, each before and after, and stop."""
+    clock = Stopwatch()
+    clip = probe(target)
+    listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
+    source = identify(sources, options, listen)
+    first, end = pts_range(clip, options.range)
+    analysis = analyse(clip, options, listen, stop, first, end)
+    clock.lap("analyse")
+    scene, _ = prepare(clip, analysis, source, options)
+    tiles: list[U8] = []
+    rows: list[LedgerRow] = []
+    hardest = hardest_frames(analysis, set(scene.prepared), count)
+    for number, pts in enumerate(hardest):
+        stop.check("drawing the preview")
+        item = _one_frame(scene, pts, options)
+        tiles.append(_pair(item, scene))
+        rows += item.ledger
+        listen(progress("render", number + 1, len(hardest)))
+    write_picture(output, Picture(rgb=_sheet(tiles), xmp=xmp_packet()))
+    clock.lap("render")
+    swapped = [row for row in rows if row.swapped]
+    return Report(
+        output=output,
+        frames=len(hardest),
+        frames_with_swap=len({row.pts for row in swapped}),
+        faces_swapped=len(swapped),
+        people=len(analysis.people),
+        damaged_packets=analysis.damaged_packets,
+        seconds=clock.seconds,
+        ledger=tuple(rows),
+    )
+
+
+def hardest_frames(analysis: Analysis, people: set[int], count: int) -> list[int]:
+    """Times of the frames that are hardest to swap: turned, small, fast (blurred), uncertain.
+
+    At most one in half a second, so that the sheet does not show one moment many times.
+    """
+    scored: list[tuple[float, int]] = []
+    for track in analysis.tracks:
+        if track.person not in people:
+            continue
+        angles = pose(track.landmarks)
+        width = np.ptp(track.landmarks[..., 0], axis=1)
+        centre = track.landmarks[..., :2].mean(axis=1)
+        speed = np.linalg.norm(np.gradient(centre, axis=0), axis=1) if len(centre) > 1 else np.zeros(1)
+        score = (
+            np.abs(angles.yaw) / 45.0
+            + np.abs(angles.pitch) / 45.0
+            + 60.0 / np.maximum(width, 1.0)
+            + 4.0 * speed / np.maximum(width, 1.0)
+            + (1.0 - track.confidence)
+        )
+        scored += list(zip(score.tolist(), track.pts.tolist(), strict=True))
+    frames = analysis.pts
+    gap = max(int(np.median(np.diff(frames))) * 12, 1) if len(frames) > 1 else 1
+    chosen: list[int] = []
+    for _, pts in sorted(scored, reverse=True):
+        if len(chosen) == count:
+            break
+        if all(abs(pts - other) >= gap for other in chosen):
+            chosen.append(pts)
+    return sorted(chosen)
+
+
+def _one_frame(scene: Scene, pts: int, options: SwapOptions) -> Swapped:
+    halo = scene.smooth.code_radius if scene.smooth.strength > 0 else 0
+    segment = Segment(0, pts, pts + 1, halo, 1, True)
+    with closing(swapped_frames(segment, scene, options, StageClock())) as frames:
+        return next(iter(frames))
+
+
+def _pair(item: Swapped, scene: Scene) -> U8:
+    """Before and after side by side, cut around the swapped faces."""
+    tiles = [_cut(frame, item, scene.clip) for frame in (item.original, item.frame)]
+    return np.concatenate(tiles, axis=1)
+
+
+def _cut(frame: Frame, item: Swapped, clip: Clip) -> U8:
+    rgb = colour.rgb_from_planes(frame.planes, clip.colour)
+    upright = np.rot90(rgb, k=(clip.rotation // 90) % 4)
+    width, height = clip.display_size
+    upright = cv2.resize(np.ascontiguousarray(upright), (width, height), interpolation=cv2.INTER_AREA)
+    boxes = np.array([row.box for row in item.ledger if row.swapped] or [(0, 0, width, height)])
+    centre = (boxes[:, :2].min(axis=0) + boxes[:, 2:].max(axis=0)) / 2
+    half = 0.85 * max(float((boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)).max()), 16.0)
+    scale = TILE / (2 * half)
+    shift = TILE / 2 - scale * centre
+    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+    flags = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_CUBIC
+    return np.asarray(cv2.warpAffine(upright, matrix, (TILE, TILE), flags=flags, borderValue=(24, 24, 24)))
+
+
+def _sheet(tiles: Sequence[U8]) -> U8:
+    columns = min(_COLUMNS, len(tiles))
+    rows = -(-len(tiles) // columns)
+    height, width = tiles[0].shape[:2]
+    sheet = np.full((rows * (height + 4), columns * (width + 4), 3), 24, np.uint8)
+    for k, tile in enumerate(tiles):
+        y, x = (k // columns) * (height + 4), (k % columns) * (width + 4)
+        sheet[y : y + height, x : x + width] = tile
+    return sheet

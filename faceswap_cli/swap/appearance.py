@@ -1,0 +1,138 @@
+"""Light, colour and sharpness of a face, measured robustly and laid over another one.
+
+Work is done in CIE L*a*b* (float32, L in 0..100), where equal steps look equal and a change of
+illumination by a factor is a factor on ``L + 16``.  Low frequencies (light, skin tone) are known
+at mesh points, so they travel with the face and can be smoothed over time point by point; high
+frequencies are described by the energy of three bands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry import masks
+from faceswap_cli.records import F32, U8
+
+LIGHT_SIDE = 96
+"""Light is measured on crops reduced to this side; nothing finer matters to it."""
+LIGHT_SIGMA = 0.055
+"""Blur that separates light from structure, as a share of the crop's side."""
+BANDS = (1.0, 2.0, 4.0)
+"""Gaussian sigmas in pixels that bound the three detail bands."""
+_OUTLIER = 2.6
+"""Robust standard deviations at which a pixel starts to count less as skin."""
+_SPREAD_FLOOR = np.array([2.0, 1.0, 1.0], np.float32)
+
+LAB_OFFSET = 16.0
+"""L* + 16 is proportional to the cube root of luminance."""
+
+
+def lab_from_rgb(rgb: U8) -> F32:
+    """(..., 3) uint8 sRGB -> float32 L*a*b*."""
+    return np.asarray(cv2.cvtColor(rgb.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB))
+
+
+def rgb_from_lab(lab: F32) -> U8:
+    """Inverse of :func:`lab_from_rgb`, clipped and rounded."""
+    rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return cv2.convertScaleAbs(rgb, alpha=255.0) if rgb.min() >= 0 else _to_u8(rgb)
+
+
+def _to_u8(rgb: F32) -> U8:
+    return (np.clip(rgb, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+
+
+def skin_weight(lab: F32, points: F32) -> F32:
+    """Where skin is seen: (n, n) in [0, 1] from a Lab crop and its mesh (478, 2+) in unit coordinates.
+
+    Inside the face outline, outside eyes, brows, lips and nostrils.  A smooth shading (quadratic
+    across the face, linear below the brows, level above them) is fitted robustly, from below the
+    brows first; what is far from it drops out: hair over the forehead, rims of glasses, cores of
+    shadows and highlights.
+    """
+    side = lab.shape[0]
+    hull = masks.grow(masks.union(points, (parts.OVAL,), side), -0.012 * side)
+    features = masks.grow(masks.union(points, parts.FEATURE_RINGS, side), 0.018 * side)
+    skin = hull * (1.0 - features)
+    return skin * _near_shading(lab, skin, float(points[list(parts.BROWS), 1].mean()))
+
+
+def _near_shading(lab: F32, skin: F32, brow_line: float) -> F32:
+    """(n, n) weight: 1 close to the robust shading of the skin, 0 far from it."""
+    rows, columns = np.nonzero(skin > 0.05)
+    if len(rows) < 64:
+        return np.ones_like(skin)
+    x, below = columns / skin.shape[1] - 0.5, rows / skin.shape[0] - brow_line
+    basis = np.stack([np.ones_like(x), x, np.maximum(below, 0.0), x * x], axis=1).astype(np.float32)
+    values = lab[rows, columns]
+    weight = skin[rows, columns] * np.where(below < 0.0, np.float32(0.02), np.float32(1.0))
+    for _ in range(3):
+        normal = (basis * weight[:, None]).T @ basis + 1e-3 * np.eye(4, dtype=np.float32)
+        off = values - basis @ np.linalg.solve(normal, (basis * weight[:, None]).T @ values)
+        chosen = weight > 0.2 * weight.max()
+        spread = 1.4826 * np.median(np.abs(off[chosen]), axis=0) + _SPREAD_FLOOR
+        distance = (np.abs(off) / spread).max(axis=1)
+        near = masks.smoothstep(_OUTLIER + 1.0 - distance)
+        weight = skin[rows, columns] * near
+    out = np.zeros_like(skin)
+    out[rows, columns] = near
+    return out
+
+
+def light_at(lab: F32, skin: F32, points: F32) -> F32:
+    """Low-frequency Lab at the mesh points: (478, 3), from skin only.
+
+    Where little skin is near (eyes, lips, hair over the forehead), a wider neighbourhood answers.
+    """
+    side = lab.shape[0]
+    near, weight = masks.masked_blur(lab, skin, LIGHT_SIGMA * side)
+    far, _ = masks.masked_blur(lab, skin, 4.0 * LIGHT_SIGMA * side)
+    trust = masks.smoothstep(weight / 0.35)[..., None]
+    return masks.sample(near * trust + far * (1.0 - trust), points)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detail:
+    """Standard deviations of L* per band (3,), and of fine grain on flat skin."""
+
+    bands: F32
+    grain: float
+
+
+def split_bands(luma: F32) -> list[F32]:
+    """(S, S) -> detail layers fine to coarse and the rest: their sum is the input."""
+    layers, current = [], luma
+    for sigma in BANDS:
+        smooth = cv2.GaussianBlur(current, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+        layers.append(current - smooth)
+        current = smooth
+    return [*layers, current]
+
+
+def measure_detail(layers: list[F32], inside: F32) -> Detail:
+    """Energy of the bands inside a mask (S, S)."""
+    chosen = inside > 0.5
+    if np.count_nonzero(chosen) < 64:
+        return Detail(np.ones(len(BANDS), np.float32), 0.0)
+    bands = np.array([max(float(layer[chosen].std()), 1e-3) for layer in layers[: len(BANDS)]], np.float32)
+    grain = 1.4826 * float(np.median(np.abs(layers[0][chosen])))
+    return Detail(bands, grain)
+
+
+def relight(lab: F32, light_from: F32, light_to: F32) -> F32:
+    """Move a Lab picture from one light field to another (all (S, S, 3)).
+
+    ``L + 16`` is scaled by the ratio of the fields, as a change of illumination does; a and b
+    are shifted, and scaled alike with L so that colour contrast follows the light.
+    """
+    ratio = (light_to[..., 0] + LAB_OFFSET) / np.maximum(light_from[..., 0] + LAB_OFFSET, 1.0)
+    ratio = np.clip(ratio, 0.3, 2.5)
+    out = np.empty_like(lab)
+    out[..., 0] = (lab[..., 0] + LAB_OFFSET) * ratio - LAB_OFFSET
+    for k in (1, 2):
+        out[..., k] = light_to[..., k] + (lab[..., k] - light_from[..., k]) * ratio
+    return out

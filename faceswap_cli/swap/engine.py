@@ -1,0 +1,256 @@
+"""Rendering: frames in, frames with swapped faces out.
+
+Three stages over a stream of frames: cut and encode the chosen faces, smooth their codes over
+a centred window, draw and paste.  Per-frame work runs on a few threads, in order; what a frame
+becomes depends on the frames around it within the window, never on how the stream was cut.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from faceswap_cli import colour
+from faceswap_cli.config import SmoothOptions
+from faceswap_cli.errors import InputError
+from faceswap_cli.geometry import align
+from faceswap_cli.geometry.paste import paste_into_planes, pasted_area
+from faceswap_cli.records import (
+    F32,
+    F64,
+    Analysis,
+    Clip,
+    FaceCrop,
+    FaceTrack,
+    Frame,
+    LedgerRow,
+    RenderedFace,
+)
+from faceswap_cli.stream import centred, ordered_map
+from faceswap_cli.swap.method import SwapMethod
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """All that rendering needs besides the frames; shared by every segment of a job."""
+
+    clip: Clip
+    analysis: Analysis
+    method: SwapMethod
+    prepared: dict[int, Any]
+    """person -> what the method prepared of the source that replaces it"""
+    smooth: SmoothOptions
+    seed: int = 0
+    source_embeddings: dict[int, F32] = field(default_factory=dict)
+    """person -> source embedding; where given, the ledger holds identity distances"""
+    sides: dict[int, int] = field(default_factory=dict)
+    """track -> crop side"""
+
+    def chosen(self, pts: int) -> list[tuple[FaceTrack, int]]:
+        """Tracks to swap at ``pts`` with the row of that frame."""
+        rows = ((track, track.at(pts)) for track in self.analysis.tracks if track.person in self.prepared)
+        return [(track, row) for track, row in rows if row is not None]
+
+
+def build_scene(
+    clip: Clip, analysis: Analysis, method: SwapMethod, prepared: dict[int, Any], smooth: SmoothOptions
+) -> Scene:
+    """A scene with one crop side per track: the size of a face must not step from frame to frame."""
+    sides = {}
+    for track in analysis.tracks:
+        if track.person in prepared:
+            _, _, half = align.square_from_unit(track.crop_from_display @ clip.display_from_frame)
+            sides[track.track_id] = method.crop_side(2.0 * float(np.percentile(half, 75)))
+    return Scene(clip, analysis, method, prepared, smooth, sides=sides)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Encoded:
+    """A frame, its crops and their codes."""
+
+    frame: Frame
+    crops: tuple[FaceCrop, ...]
+    codes: tuple[F32, ...]
+    rows: tuple[int, ...]
+    """Row of each crop in its track"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Swapped:
+    """A finished frame and what happened in it."""
+
+    frame: Frame
+    original: Frame
+    ledger: tuple[LedgerRow, ...]
+    faces: int
+
+
+class StageClock:
+    """Seconds of work by stage, summed over threads; for ``bench``."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def add(self, stage: str, since: float) -> float:
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - since
+        return now
+
+
+def render_frames(
+    frames: Iterable[Frame], scene: Scene, first_pts: int, end_pts: int, workers: int, clock: StageClock
+) -> Generator[Swapped, None, None]:
+    """Swap the frames with ``first_pts <= pts < end_pts``; the others only serve as neighbours."""
+    radius = scene.smooth.code_radius if scene.smooth.strength > 0 else 0
+    encoded = ordered_map(lambda frame: _encode(frame, scene, clock), frames, workers)
+    windows = (
+        (window, centre)
+        for window, centre in centred(encoded, radius)
+        if first_pts <= window[centre].frame.pts < end_pts
+    )
+
+    def finish(item: tuple[tuple[_Encoded, ...], int]) -> Swapped:
+        return _render(item[0], item[1], scene, clock)
+
+    with closing(encoded), closing(ordered_map(finish, windows, workers)) as done:
+        yield from done
+
+
+def _encode(frame: Frame, scene: Scene, clock: StageClock) -> _Encoded:
+    start = time.perf_counter()
+    chosen = scene.chosen(frame.pts)
+    crops = tuple(cut_crop(frame, scene, track, row) for track, row in chosen)
+    start = clock.add("crop", start)
+    codes = tuple(
+        scene.method.encode(scene.prepared[track.person], crop)
+        for (track, _), crop in zip(chosen, crops, strict=True)
+    )
+    clock.add("encode faces", start)
+    return _Encoded(frame, crops, codes, tuple(row for _, row in chosen))
+
+
+def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop:
+    """The aligned crop of one track in one frame."""
+    side = scene.sides[track.track_id]
+    crop_from_display: F64 = align.scaled(track.crop_from_display[row], side)
+    crop_from_frame = crop_from_display @ scene.clip.display_from_frame
+    return FaceCrop(
+        track_id=track.track_id,
+        rgb=colour.warp_rgb(frame.planes, scene.clip.colour, crop_from_frame, side),
+        crop_from_frame=crop_from_frame,
+        landmarks=align.apply(crop_from_display, track.landmarks[row]),
+        opacity=float(track.opacity[row]),
+    )
+
+
+def smoothing_kernel(beta: float, radius: int) -> F32:
+    """(2 radius + 1,) weights of the closed-form smoother far from the ends.
+
+    The smoother (1 + beta L) y = x has the impulse response a^|k| with
+    a = 1 + 1 / (2 beta) - sqrt(1 / beta + 1 / (4 beta^2)); cut at ``radius`` and normalised.
+    """
+    offsets = np.abs(np.arange(-radius, radius + 1))
+    if beta <= 0:
+        return np.asarray(offsets == 0, np.float32)
+    a = 1 + 0.5 / beta - np.sqrt(1 / beta + 0.25 / beta**2)
+    weights = a**offsets
+    return np.asarray(weights / weights.sum(), np.float32)
+
+
+def _smoothed(window: tuple[_Encoded, ...], centre: int, track_id: int, code: F32, scene: Scene) -> F32:
+    """``code`` averaged with those of the same track in the window."""
+    if scene.smooth.strength <= 0:
+        return code
+    rate = float(scene.clip.average_rate) or 25.0
+    scale = (scene.smooth.strength / 0.5) ** 2 * (rate / 25.0) ** 2
+    betas = np.broadcast_to(np.asarray(scene.method.smoothing.beta, np.float32), code.shape)
+    offsets, codes = [], []
+    for position, item in enumerate(window):
+        for crop, other in zip(item.crops, item.codes, strict=True):
+            if crop.track_id == track_id:
+                offsets.append(position - centre)
+                codes.append(other)
+    stack = np.stack(codes)
+    out = code.copy()
+    for beta in np.unique(betas):
+        radius = scene.smooth.code_radius
+        weights = smoothing_kernel(float(beta) * scale, radius)[np.array(offsets) + radius]
+        entries = betas == beta
+        out[entries] = (weights / weights.sum()) @ stack[:, entries]
+    return out
+
+
+def _render(window: tuple[_Encoded, ...], centre: int, scene: Scene, clock: StageClock) -> Swapped:
+    item = window[centre]
+    people = {track.track_id: track.person for track in scene.analysis.tracks}
+    faces: list[RenderedFace] = []
+    start = time.perf_counter()
+    for crop, code in zip(item.crops, item.codes, strict=True):
+        smooth = _smoothed(window, centre, crop.track_id, code, scene)
+        seed = abs(hash((scene.seed, item.frame.pts, crop.track_id))) % (1 << 63)
+        prepared = scene.prepared[people[crop.track_id]]
+        faces.append(scene.method.render(prepared, crop, smooth, seed))
+    start = clock.add("render faces", start)
+    planes = paste_into_planes(item.frame.planes, scene.clip.colour, faces)
+    clock.add("paste", start)
+    rows = _ledger(item, faces, scene)
+    return Swapped(replace(item.frame, planes=planes), item.frame, rows, len(faces))
+
+
+def _ledger(item: _Encoded, faces: list[RenderedFace], scene: Scene) -> tuple[LedgerRow, ...]:
+    """One row for every face of the frame, swapped or not."""
+    from faceswap_cli.identity.pose import pose
+
+    drawn = {face.crop.track_id: face for face in faces}
+    rows = []
+    for track in scene.analysis.tracks:
+        row = track.at(item.frame.pts)
+        if row is None:
+            continue
+        points = track.landmarks[row]
+        angles = pose(points)
+        face = drawn.get(track.track_id)
+        swapped = face is not None and float(face.mask.max()) > 0.0
+        box = (*points[:, :2].min(axis=0).tolist(), *points[:, :2].max(axis=0).tolist())
+        rows.append(
+            LedgerRow(
+                pts=item.frame.pts,
+                time_s=round(float(item.frame.pts * item.frame.time_base), 6),
+                track=track.track_id,
+                person=track.person,
+                swapped=swapped,
+                reason="" if swapped else ("covered" if face is not None else "not chosen"),
+                box=tuple(round(v, 1) for v in box),
+                yaw=round(float(angles.yaw), 2),
+                pitch=round(float(angles.pitch), 2),
+                roll=round(float(angles.roll), 2),
+                identity_distance=_distance(face, track.person, scene),
+                occluded=round(face.occluded, 4) if face else 0.0,
+                mask_area=round(pasted_area(face), 1) if face else 0.0,
+            )
+        )
+    return tuple(rows)
+
+
+def _distance(face: RenderedFace | None, person: int, scene: Scene) -> float | None:
+    wanted = scene.source_embeddings.get(person)
+    if face is None or wanted is None:
+        return None
+    from faceswap_cli.identity.embed import embed
+
+    found = embed(face.rgb, face.crop.landmarks[None])[0]
+    return round(float(np.linalg.norm(found - wanted)), 4)
+
+
+def check_known(pts: int, analysis: Analysis, clip: Clip) -> None:
+    """A frame that pass 1 did not see means that the file changed under us."""
+    row = int(np.searchsorted(analysis.pts, pts))
+    if row >= len(analysis.pts) or int(analysis.pts[row]) != pts:
+        raise InputError(
+            f"{clip.path} changed while it was being worked on (frame at pts {pts}); start again"
+        )

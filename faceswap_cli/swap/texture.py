@@ -1,0 +1,198 @@
+"""One clean source texture out of the photographs of a person.
+
+Every photograph, and its mirror image as a last resort, is warped to one mesh (that of the best
+photograph, turned to the front when it looks aside).  Per pixel the views are then chosen by
+visibility x quality: the side that one photograph hides, another shows.  Hair, glasses and
+shadow on the skin count as not visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry import align, masks, warp
+from faceswap_cli.records import F32, F64, U8, SourcePhoto
+from faceswap_cli.swap import appearance
+
+TEXTURE_SIDE = 640
+"""Side of the source texture in pixels."""
+_MIRROR_QUALITY = 0.04
+"""A mirrored view serves only where nothing else does."""
+_FLOOR = 1e-3
+_CLEAR_SIDE = 192
+"""Side at which hair and glasses over the source's skin are looked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Texture:
+    """The source face in its own geometry."""
+
+    lab: F32
+    """(S, S, 3)"""
+    points: F32
+    """(478, 3) unit coordinates of its mesh"""
+    light: F32
+    """(478, 3) low-frequency Lab at the mesh points"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    lab: F32
+    points: F32
+    weight: F32
+    """(478,) visibility x quality at the mesh points"""
+    clear: F32
+    """(S, S) 1 where nothing lies over the skin"""
+
+
+def build_texture(photos: Sequence[SourcePhoto]) -> Texture:
+    """Fuse photographs of one person; the first one with the best quality sets the geometry."""
+    ranked = sorted(photos, key=lambda photo: -photo.quality)
+    views = [_view(photo) for photo in ranked]
+    reference = _frontal(views[0].points)
+    views += [_mirrored(view) for view in views]
+    carried = [_carry(view, reference) for view in views]
+    lab = _fuse(carried, reference)
+    skin = appearance.skin_weight(lab, reference)
+    return Texture(lab, reference, appearance.light_at(lab, skin, reference))
+
+
+def _view(photo: SourcePhoto) -> _View:
+    unit = align.unit_from_points(photo.landmarks)
+    lab = appearance.lab_from_rgb(_cut(photo, unit))
+    points = align.apply(unit, photo.landmarks)
+    facing = warp.vertex_normals(points, parts.topology().triangles)[:, 2]
+    weight = masks.smoothstep((facing - 0.1) / 0.5) * np.float32(photo.quality)
+    return _View(lab, points, np.maximum(weight, _FLOOR), _clear_skin(lab, points))
+
+
+def _cut(photo: SourcePhoto, unit: F64) -> U8:
+    """The photograph's face as a texture-sized crop, prefiltered when it shrinks."""
+    matrix = align.scaled(unit, TEXTURE_SIDE)
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+    picture = photo.rgb
+    if scale < 0.6:
+        height, width = picture.shape[:2]
+        small = (max(round(width * scale * 1.2), 1), max(round(height * scale * 1.2), 1))
+        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+        matrix = matrix @ np.diag([width / small[0], height / small[1], 1.0])
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    pixel = (np.linalg.inv(half) @ matrix @ half)[:2]
+    flags, border = cv2.INTER_CUBIC, cv2.BORDER_REFLECT
+    size = (TEXTURE_SIDE, TEXTURE_SIDE)
+    return np.asarray(cv2.warpAffine(picture, pixel, size, flags=flags, borderMode=border))
+
+
+def _clear_skin(lab: F32, points: F32) -> F32:
+    """1 on features and on skin of typical colour, 0 on hair, glasses' rims, hard shadow; (S, S)."""
+    small = cv2.resize(lab, (_CLEAR_SIDE, _CLEAR_SIDE), interpolation=cv2.INTER_AREA)
+    skin = appearance.skin_weight(small, points)
+    skin = skin * (1.0 - _strands(small[..., 0], skin, points))
+    features = masks.grow(masks.union(points, parts.FEATURE_RINGS, _CLEAR_SIDE), 0.03 * _CLEAR_SIDE)
+    seen = masks.grow(masks.smoothstep((skin - 0.3) / 0.4), -0.012 * _CLEAR_SIDE)
+    clear = masks.blur(np.maximum(seen, features * _inside(points)), 0.01 * _CLEAR_SIDE)
+    return np.clip(warp.enlarge(clear, lab.shape[0]), 0.0, 1.0)
+
+
+def _strands(luma: F32, skin: F32, points: F32) -> F32:
+    """Thin hair over the forehead: fine contrast well above that of the cheeks; (n, n) in [0, 1]."""
+    side = luma.shape[0]
+    contrast = masks.blur(np.abs(luma - masks.blur(luma, 0.012 * side)), 0.015 * side)
+    brow_line = int(np.clip(points[list(parts.BROWS), 1].min() * side, 1, side - 1))
+    cheeks = skin.copy()
+    cheeks[:brow_line] = 0.0
+    chosen = contrast[cheeks > 0.5]
+    usual = float(np.median(chosen)) if len(chosen) else 1.0
+    odd = masks.smoothstep((contrast / (usual + 0.25) - 2.0) / 0.6)
+    odd[brow_line:] = 0.0
+    return masks.grow(odd, 0.012 * side)
+
+
+def _inside(points: F32) -> F32:
+    return masks.grow(masks.union(points, (parts.OVAL,), _CLEAR_SIDE), -0.012 * _CLEAR_SIDE)
+
+
+def _frontal(points: F32) -> F32:
+    """The mesh turned to yaw 0 when it looks aside by more than about 8 degrees; unit coordinates."""
+    across = points[parts.LEFT_EAR] - points[parts.RIGHT_EAR]
+    yaw = float(np.arctan2(across[2], across[0]))
+    if abs(yaw) < np.radians(8.0):
+        return points
+    c, s = np.cos(yaw), np.sin(yaw)
+    centre = points.mean(axis=0)
+    turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]], np.float32)
+    turned = (points - centre) @ turn.T + centre
+    return align.apply(align.unit_from_points(turned), turned)
+
+
+def _mirrored(view: _View) -> _View:
+    points = view.points[parts.topology().mirror].copy()
+    points[:, 0] = 1.0 - points[:, 0]
+    return _View(
+        np.ascontiguousarray(view.lab[:, ::-1]),
+        points,
+        view.weight[parts.topology().mirror] * _MIRROR_QUALITY,
+        np.ascontiguousarray(view.clear[:, ::-1]),
+    )
+
+
+def _carry(view: _View, reference: F32) -> tuple[F32, F32]:
+    """A view in the reference geometry: (lab (S, S, 3), weight (S, S))."""
+    side = view.lab.shape[0]
+    field = warp.scatter(reference[:, :2], view.points[:, :2] - reference[:, :2])
+    weight = warp.scatter(reference[:, :2], view.weight[:, None], levels=(2, 4, 8, 16))
+    weight = np.maximum(warp.enlarge(weight[..., 0], side), _FLOOR * _MIRROR_QUALITY)
+    where = warp.sample_map(field, side, side)
+    lab = cv2.remap(view.lab, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    clear = cv2.remap(view.clear, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return lab, weight * np.maximum(clear, _FLOOR)
+
+
+def _fuse(carried: Sequence[tuple[F32, F32]], reference: F32) -> F32:
+    """Per-pixel choice among views, each first brought to the light of the best one.
+
+    Where no view shows skin, the skin around is continued smoothly.
+    """
+    base = carried[0][0]
+    side = base.shape[0]
+    total = np.zeros(base.shape[:2], np.float32)
+    out = np.zeros_like(base)
+    for lab, weight in carried:
+        sharp = masks.blur(weight * weight, 0.008 * side)
+        lit = lab if lab is base else _match_light(lab, base, carried[0][1] * weight, reference)
+        out += lit * sharp[..., None]
+        total += sharp
+    out /= np.maximum(total, 1e-12)[..., None]
+    known = masks.smoothstep(np.sqrt(total) / (0.5 * _MIRROR_QUALITY))
+    return _continue_skin(out, known, reference)
+
+
+def _continue_skin(lab: F32, known: F32, reference: F32) -> F32:
+    """Fill what is not ``known`` from the skin around it, near first, far where nothing is near."""
+    side = lab.shape[0]
+    small = cv2.resize(lab, (160, 160), interpolation=cv2.INTER_AREA)
+    features = masks.grow(masks.union(reference, parts.FEATURE_RINGS, 160), 2.0)
+    weight = cv2.resize(known, (160, 160), interpolation=cv2.INTER_AREA) * (1.0 - features)
+    filled = np.zeros_like(small) + masks.masked_blur(small, weight + 1e-6, 60.0)[0]
+    for sigma in (24.0, 10.0, 4.0):
+        near, reach = masks.masked_blur(small, weight, sigma)
+        trust = masks.smoothstep(reach / 0.25)[..., None]
+        filled = near * trust + filled * (1.0 - trust)
+    return lab * known[..., None] + warp.enlarge(filled, side) * (1.0 - known[..., None])
+
+
+def _match_light(lab: F32, base: F32, both: F32, reference: F32) -> F32:
+    """``lab`` relit to the low frequencies of ``base``, compared where both are seen."""
+    side = 96
+    small = [cv2.resize(x, (side, side), interpolation=cv2.INTER_AREA) for x in (lab, base)]
+    weight = cv2.resize(both, (side, side), interpolation=cv2.INTER_AREA)
+    weight = weight / max(float(weight.max()), 1e-9) + 1e-4
+    hull = masks.union(reference, (parts.OVAL,), side)
+    light = [masks.masked_blur(x, weight * hull + 1e-6, 0.09 * side)[0] for x in small]
+    big = [warp.enlarge(x, lab.shape[0]) for x in light]
+    return appearance.relight(lab, big[0], big[1])
