@@ -53,7 +53,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
 }
 """Flag, with underscores -> the keys that it sets."""
 
-NOT_SETTINGS = frozenset({"ACCEPT_TERMS", "REQUIRE_GPU", "SHARED"})
+NOT_SETTINGS = frozenset({"ACCEPT_TERMS", "REQUIRE_GPU", "SHARED", "WEIGHTS"})
 """Variables with our prefix that are read elsewhere."""
 
 PROGRESS = ("auto", "plain", "none")

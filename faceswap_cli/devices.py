@@ -40,7 +40,7 @@ def resolve_device(name: str) -> Device:
         try:
             device = _named(candidate)
         except DeviceError as error:
-            tried.append(str(error).partition(":")[2].partition(";")[0].strip())
+            tried.append(str(error).partition("cannot be used: ")[2].partition(";")[0])
         else:
             return Device(device.name, f"chosen by auto: {device.reason}")
     return Device("cpu", f"chosen by auto: {', '.join(tried)}")

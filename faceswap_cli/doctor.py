@@ -48,6 +48,8 @@ class Check:
     detail: str
     fix: str = ""
     """What to do; empty when ok."""
+    code: int = 1
+    """Exit code of a failure: that of the error which a real job would meet."""
 
 
 def run_checks(folder: Path, terms_accepted: bool) -> Iterator[Check]:
@@ -56,6 +58,7 @@ def run_checks(folder: Path, terms_accepted: bool) -> Iterator[Check]:
     yield from _packages()
     yield from (_guarded(f"weights {name}", partial(_weights, name)) for name in WEIGHTS)
     yield _guarded("face detection", _detection)
+    yield _guarded("identity network", _identity)
     yield from (_guarded(f"device {name}", partial(_device, name)) for name in _devices())
     with tempfile.TemporaryDirectory(prefix="faceswap-doctor-") as scratch:
         for codec, severity in ENCODERS.items():
@@ -73,7 +76,8 @@ def _guarded(name: str, work: Callable[[], Check], severity: str = FAIL) -> Chec
     try:
         return work()
     except FaceswapError as error:
-        return Check(name, severity, str(error).partition(";")[0], str(error).partition(";")[2].strip())
+        what, _, fix = str(error).partition(";")
+        return Check(name, severity, what, fix.strip() or "reinstall faceswap-cli", error.exit_code)
     except Exception as error:  # noqa: BLE001  whatever a broken installation raises
         text = f"{type(error).__name__}: {error}".splitlines()[0]
         return Check(name, severity, text, "reinstall faceswap-cli in a new environment")
@@ -108,6 +112,17 @@ def _detection() -> Check:
     if found:
         return Check("face detection", FAIL, "sees a face in a grey picture", "reinstall mediapipe")
     return Check("face detection", OK, "runs")
+
+
+def _identity() -> Check:
+    """The network is loaded name by name and run; pictures that differ get codes that differ."""
+    from faceswap_cli.identity.embed import embed_chips
+
+    chips = np.stack([np.full((150, 150, 3), level, np.uint8) for level in (60, 190)])
+    codes = embed_chips(chips)
+    if not np.isfinite(codes).all() or np.abs(codes[0] - codes[1]).max() == 0:
+        return Check("identity network", FAIL, "computes nonsense", "reinstall faceswap-cli")
+    return Check("identity network", OK, "runs")
 
 
 def _devices() -> list[str]:

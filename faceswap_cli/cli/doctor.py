@@ -31,8 +31,7 @@ def doctor(ctx: typer.Context, show: ShowFlags) -> None:
                 if check.fix:
                     line.append(f" -> {check.fix}", style="bold")
                 out.print(line, soft_wrap=True)
-        failed = [check.name for check in found if check.status == FAIL]
-        code = 1 if failed else 0
+        code = next((check.code for check in found if check.status == FAIL), 0)
         session.result({"command": "doctor", "exit": code, "checks": found})
-    if failed:
+    if code:
         raise typer.Exit(code)

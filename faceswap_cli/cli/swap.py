@@ -42,8 +42,9 @@ def take_order(
     session: Session, command: str, files: Sequence[str], flags: OutputFlags, *, accept_terms: bool
 ) -> Order:
     """Usage first, then the terms, then the inputs: nothing is read before it is allowed."""
-    options = session.settings.swap_options()
     gates = parse_gates(flags.fail_under)
+    told = flags.ledger is not None or session.flags.json or any(gate.name == "identity" for gate in gates)
+    options = _measuring(session.settings.swap_options(), told)
     check_device_name(options.job.device)
     _, target = inputs.split_files(files)
     if flags.force and flags.skip_existing:
@@ -58,6 +59,12 @@ def take_order(
     check_inputs([*named, *([options.track.reference] if options.track.reference else [])])
     given = inputs.take_inputs(files, session.owned)
     return Order(command, given, flags, options, gates, to_stdout)
+
+
+def _measuring(options: SwapOptions, identity: bool) -> SwapOptions:
+    """Identity is measured where someone will read it; it costs some milliseconds a face."""
+    wanted = identity or options.job.measure_identity
+    return dataclasses.replace(options, job=dataclasses.replace(options.job, measure_identity=wanted))
 
 
 def place_output(session: Session, order: Order, naming: Naming) -> Path | None:
@@ -160,7 +167,8 @@ def _result(order: Order, report: Report, device: str, figures: Mapping[str, flo
 def _sentence(report: Report) -> str:
     people = "1 person" if report.people == 1 else f"{report.people} people"
     frames = "1 picture" if report.frames == 1 else f"{report.frames} frames"
-    spent = sum(report.seconds.values())
+    # "render: warp" and the like are parts of "render".
+    spent = sum(seconds for stage, seconds in report.seconds.items() if ":" not in stage)
     text = f"faceswap: swapped {report.faces_swapped} faces in {report.frames_with_swap} of {frames}"
     text += f" ({people} seen), {spent:.1f} s"
     if report.damaged_packets:

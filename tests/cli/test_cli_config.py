@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from faceswap_cli.config import SwapOptions
-from faceswap_cli.config_files import FLAGS, ShowOptions, known_keys, resolve, user_file
+from faceswap_cli.config_files import FLAGS, NOT_SETTINGS, ShowOptions, known_keys, resolve, user_file
 from faceswap_cli.errors import UsageError
 from tests.cli.fakes import Ran
 
@@ -103,6 +103,22 @@ def test_unknown_variable_is_an_error(machine: Path) -> None:
     with pytest.raises(UsageError, match=r"FACESWAP_DEVISE.*FACESWAP_DEVICE"):
         _resolve(machine, FACESWAP_DEVISE="cpu")
     assert _resolve(machine, FACESWAP_ACCEPT_TERMS="1", OTHER="2") == SwapOptions()
+
+
+def test_every_variable_that_the_program_reads_is_known() -> None:
+    import re
+
+    import faceswap_cli
+
+    package = Path(faceswap_cli.__file__).parent
+    read = {
+        name
+        for path in package.rglob("*.py")
+        for name in re.findall(r"[\"']FACESWAP_([A-Z_]+)[\"']", path.read_text(encoding="utf-8"))
+    }
+    known = {key.variable.removeprefix("FACESWAP_") for key in known_keys().values()} | NOT_SETTINGS
+    assert "WEIGHTS" in read
+    assert read <= known
 
 
 def test_out_of_range_says_where_it_was_set(machine: Path) -> None:
