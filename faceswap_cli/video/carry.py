@@ -63,6 +63,12 @@ def _carry(stream: Any, target: av.container.OutputContainer, carried: Carried) 
         if "matroska" in muxer:
             _attach(stream, target, carried)
             return
+        if kind != "attachment" and muxer in ("mp4", "mov"):
+            # The library writes either free metadata keys or covers; the keys hold the provenance mark.
+            carried.notes.append(
+                f"the cover picture does not fit {muxer} beside the metadata; use .mkv to keep it"
+            )
+            return
         if kind == "attachment":
             carried.notes.append(f"attachment {_name_of(stream)} does not fit {muxer}; use .mkv to keep it")
             return
@@ -173,6 +179,10 @@ def carried_packets(
         return
     try:
         for packet in source.demux(wanted):
+            if packet.size and _is_cover(packet.stream):
+                packet.pts = packet.dts = 0  # covers stand outside time
+                yield Fraction(0), carried.streams[packet.stream.index], packet
+                continue
             if packet.size == 0 or (packet.pts is None and packet.dts is None):
                 continue
             if cut(packet, window, is_subtitle=packet.stream.type == "subtitle"):

@@ -16,6 +16,7 @@ import numpy as np
 
 from faceswap_cli.errors import InputError, OutputError, UsageError
 from faceswap_cli.records import U8, Samples
+from faceswap_cli.video.deep import encode_png, encode_tiff, read_deep, with_alpha
 
 MAX_PIXELS = 250_000_000
 """Larger pictures are refused: a small file can claim any size."""
@@ -41,7 +42,7 @@ class Picture:
     alpha: U8 | None = field(repr=False, default=None)
     """(H, W), or None when the picture is opaque"""
     deep: Samples | None = field(repr=False, default=None)
-    """(H, W, 3) uint16 when the file holds more than 8 bits; ``rgb`` is its upper byte, rounded"""
+    """(H, W, 3) uint16 when the file holds more than 8 bits; ``rgb`` is the same, rounded to 8"""
     icc: bytes | None = field(repr=False, default=None)
     exif: bytes | None = field(repr=False, default=None)
     """Without the orientation, which has been applied"""
@@ -79,7 +80,7 @@ def read_picture(path: Path) -> Picture:
             image = Image.open(path)
             with image:
                 _check_size(image, path)
-                return _read(image)
+                return _read(image, path)
     except UnidentifiedImageError as error:
         raise InputError(
             f"{path} is not a picture this program can read; try JPEG, PNG, WebP or TIFF"
@@ -111,14 +112,27 @@ def _check_size(image: Any, path: Path) -> None:
         )
 
 
-def _read(image: Any) -> Picture:
+def _is_deep_colour(image: Any) -> bool:
+    """Whether the file holds 16 bits per channel that Pillow is about to cut to 8."""
+    tiles = [str(tile[3]) for tile in image.tile]
+    return (
+        image.format in ("PNG", "TIFF") and image.mode in ("RGB", "RGBA") and any(";16" in t for t in tiles)
+    )
+
+
+def _read(image: Any, path: Path) -> Picture:
+    is_deep = _is_deep_colour(image)  # asked first: reading the EXIF data may decode the picture
     exif, icc = image.getexif(), image.info.get("icc_profile")
     orientation = exif.pop(_ORIENTATION, 1)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     stored, mode = image.format or "PNG", image.mode
+    deep = read_deep(path) if is_deep else None
     image.load()
-    deep = None
-    if mode.startswith("I;16") or mode in ("I", "F"):
+    if deep is not None:
+        alpha = _upper_byte(deep[:, :, 3]) if deep.shape[2] == 4 else None
+        deep = np.ascontiguousarray(deep[:, :, :3])
+        rgb = _upper_byte(deep)
+    elif mode.startswith("I;16") or mode in ("I", "F"):
         deep = _deep_gray(np.asarray(image), mode)
         rgb, alpha = _upper_byte(deep), None
     else:
@@ -198,6 +212,15 @@ def _encode(handle: Any, picture: Picture, form: str, quality: int, xmp: bytes |
     from PIL import Image
 
     rgb, alpha = picture.rgb, picture.alpha
+    if picture.deep is not None and form in ("PNG", "TIFF"):
+        pixels = with_alpha(picture.deep, alpha)
+        data = (
+            encode_png(pixels, picture.icc, picture.exif, xmp)
+            if form == "PNG"
+            else encode_tiff(pixels, picture.icc, xmp)
+        )
+        handle.write(data)
+        return
     if alpha is not None and form in ("PNG", "WEBP", "TIFF"):
         image = Image.fromarray(np.dstack([rgb, alpha]))
     elif alpha is not None:

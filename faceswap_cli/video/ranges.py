@@ -15,9 +15,9 @@ from faceswap_cli.errors import UsageError
 from faceswap_cli.records import I64, Clip
 from faceswap_cli.video.probe import open_input
 
-_FRAME = re.compile(r"(\d+)f")
-_SECONDS = re.compile(r"\d+(\.\d*)?|\.\d+")
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d*)?)")
+_FRAME = re.compile(r"([0-9]+)f")
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]*)?)")
 _FORMS = "use seconds (12.5), hh:mm:ss.mmm (00:00:12.500) or a frame number (300f)"
 
 

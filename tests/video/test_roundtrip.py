@@ -10,7 +10,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from tests.clips import make_clip
 
 from faceswap_cli.config import EncodeOptions
 from faceswap_cli.records import Clip, Frame
@@ -18,6 +17,7 @@ from faceswap_cli.video.assemble import assemble
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.reader import read_frames
 from faceswap_cli.video.writer import write_segment
+from tests.clips import make_clip
 
 LOSSLESS = EncodeOptions(lossless=True)
 
