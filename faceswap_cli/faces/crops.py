@@ -51,7 +51,7 @@ def cut(rgb: U8, out_from_image: F64, side: int = CROP) -> U8:
 
 def back(mesh: F32, crop_from_image: F64) -> F32:
     """Crop pixels -> pixels of the picture, depth scaled alike."""
-    image_from_crop: F64 = np.linalg.inv(crop_from_image)
+    image_from_crop: F64 = np.linalg.inv(crop_from_image).astype(np.float64)
     return apply(image_from_crop, mesh)
 
 

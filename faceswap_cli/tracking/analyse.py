@@ -1,0 +1,232 @@
+"""Pass 1: the whole clip once, from frames to smoothed tracks of persons.
+
+Pixels pass by; what is kept are landmarks, a signature per frame, and eight small face chips
+per open track until the track is closed and they have become one embedding.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from faceswap_cli.config import DetectOptions, SmoothOptions, TrackOptions
+from faceswap_cli.events import NEVER, Listener, StopRequest, ignore, progress
+from faceswap_cli.faces.crops import width_px
+from faceswap_cli.faces.stage import Seen, display_crop, observe
+from faceswap_cli.identity.embed import CHIP, EMBEDDING, chip_from_points, embed_chips
+from faceswap_cli.identity.pose import pose
+from faceswap_cli.records import F32, F64, I64, U8, Analysis, Clip, Face, FaceTrack
+from faceswap_cli.stream import prefetch
+from faceswap_cli.tracking.people import Presence, groups, people
+from faceswap_cli.tracking.shots import Signature, difference, shot_numbers, shots, signature
+from faceswap_cli.tracking.smoothing import smooth_face
+from faceswap_cli.tracking.tracks import Linker, Open, Piece, filled, joined, lasting, opacity
+from faceswap_cli.video.reader import Damage, read_frames
+
+BEST_CHIPS = 8
+CHIP_EVERY = 4
+"""Frames of a track between two that are considered for its embedding."""
+PROGRESS_EVERY = 5
+DEPTH = 8
+
+
+def analyse_clip(
+    clip: Clip,
+    detect: DetectOptions,
+    track: TrackOptions,
+    smooth: SmoothOptions,
+    listen: Listener = ignore,
+    stop: StopRequest = NEVER,
+    *,
+    first_pts: int | None = None,
+    end_pts: int | None = None,
+) -> Analysis:
+    """Decode the clip (or ``first_pts <= pts < end_pts``) and find out who is where, when."""
+    damage = Damage()
+    frames = prefetch(read_frames(clip, first_pts=first_pts, end_pts=end_pts, damage=damage), DEPTH)
+    with closing(frames), closing(observe(frames, clip, detect)) as seen:
+        gathered = gather(seen, clip, track, listen, stop)
+    return build_analysis(gathered, clip, track, smooth, damaged_packets=damage.packets)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """What has been kept when all frames have passed."""
+
+    pts: I64 = field(repr=False)
+    signatures: tuple[Signature, ...] = field(repr=False)
+    pieces: tuple[Piece, ...]
+
+
+def gather(
+    seen: Iterable[Seen],
+    clip: Clip,
+    track: TrackOptions,
+    listen: Listener = ignore,
+    stop: StopRequest = NEVER,
+) -> Gathered:
+    """Link the faces while the frames pass by."""
+    linker = Linker(bridge_frames(clip, track))
+    chips: dict[int, Chips] = {}
+    pieces: list[Piece] = []
+    pts: list[int] = []
+    signatures: list[Signature] = []
+
+    def close(ended: Iterable[Open]) -> None:
+        for piece in ended:
+            pieces.append(piece.closed(chips.pop(id(piece)).embedding()))
+
+    for done, one in enumerate(seen):
+        stop.check(f"analysing {clip.path.name}")
+        pts.append(one.frame.pts)
+        signatures.append(signature(one.thumbnail))
+        suspected = done > 0 and difference(signatures[-2], signatures[-1]) >= 1
+        owners, ended = linker.step(done, one.faces, cut=suspected)
+        close(ended)
+        for piece, face in zip(owners, one.faces, strict=True):
+            chips.setdefault(id(piece), Chips()).consider(len(piece.frames) - 1, face, one, clip)
+        if done % PROGRESS_EVERY == 0:
+            listen(progress("analyse", done + 1, max(clip.frames, done + 1)))
+    close(linker.finish())
+    listen(progress("analyse", len(pts), len(pts)))
+    return Gathered(np.array(pts, dtype=np.int64), tuple(signatures), tuple(pieces))
+
+
+def bridge_frames(clip: Clip, track: TrackOptions) -> int:
+    """``bridge_s`` in frames, at the clip's average rate."""
+    return round(track.bridge_s * float(clip.average_rate or 25))
+
+
+@dataclass(eq=False)
+class Chips:
+    """The best few chips of one growing piece: a heap of (quality, frame, chip)."""
+
+    heap: list[tuple[float, int, U8]] = field(default_factory=list)
+
+    def consider(self, row: int, face: Face, seen: Seen, clip: Clip) -> None:
+        """Keep the chip of ``face`` if it is among the best so far."""
+        if row % CHIP_EVERY and row > 2:
+            return
+        worth = chip_worth(face)
+        if len(self.heap) >= BEST_CHIPS and worth <= self.heap[0][0]:
+            return
+        chip = display_crop(seen.frame, clip, chip_from_points(face.landmarks), CHIP)
+        entry = (worth, row, chip)
+        if len(self.heap) < BEST_CHIPS:
+            heapq.heappush(self.heap, entry)
+        else:
+            heapq.heapreplace(self.heap, entry)
+
+    def embedding(self) -> F32 | None:
+        """(128,) mean of the chips weighted by their worth."""
+        if not self.heap:
+            return None
+        best = sorted(self.heap, key=lambda entry: entry[1])
+        found = embed_chips(np.stack([chip for _, _, chip in best]))
+        mean = np.average(found, axis=0, weights=[max(worth, 1e-3) for worth, _, _ in best])
+        return mean.astype(np.float32)
+
+
+def chip_worth(face: Face) -> float:
+    """Large, frontal and well seen faces say most about who somebody is."""
+    turned = pose(face.landmarks)
+    frontal = float(np.exp(-((float(turned.yaw) / 35) ** 2) - (float(turned.pitch) / 35) ** 2))
+    return face.score * min(width_px(face.landmarks) / CHIP, 1.0) * frontal
+
+
+def build_analysis(
+    gathered: Gathered, clip: Clip, track: TrackOptions, smooth: SmoothOptions, damaged_packets: int = 0
+) -> Analysis:
+    """Shots, tracks and people from what was gathered; arithmetic only."""
+    found_shots = shots(gathered.signatures, gathered.pts)
+    shot_of = shot_numbers(found_shots, gathered.pts)
+    pieces = lasting(joined(gathered.pieces, shot_of, bridge_frames(clip, track)), shot_of)
+    sets = groups([_presence(piece) for piece in pieces])
+    person_of = {k: number for number, members in enumerate(sets) for k in members}
+    tracks = [
+        _track(
+            k,
+            piece,
+            person_of[k],
+            gathered.pts,
+            clip,
+            smooth,
+            _fades(k, pieces, person_of, shot_of, clip, track),
+        )
+        for k, piece in enumerate(pieces)
+    ]
+    persons = people(tracks, sets)
+    numbers = {track_id: person.person for person in persons for track_id in person.tracks}
+    return Analysis(
+        pts=gathered.pts,
+        shots=found_shots,
+        tracks=tuple(_renumbered(one, numbers[one.track_id]) for one in tracks),
+        people=persons,
+        damaged_packets=damaged_packets,
+    )
+
+
+def _presence(piece: Piece) -> Presence:
+    size = float(np.ptp(piece.landmarks[..., 0], axis=1).mean())
+    return Presence(*piece.span, embedding=piece.embedding, weight=len(piece.frames) * size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fades:
+    frames: int
+    begin: bool
+    end: bool
+
+
+def _fades(
+    k: int, pieces: Sequence[Piece], person_of: dict[int, int], shot_of: I64, clip: Clip, track: TrackOptions
+) -> _Fades:
+    """A track fades where the face comes or goes in the middle of a shot and of the picture.
+
+    Not at cuts and at the ends of the clip, not where the face leaves through the picture's
+    edge, and not where the same person's next track takes over.
+    """
+    piece, near = pieces[k], 2
+    first, last = piece.span
+    others = [p for j, p in enumerate(pieces) if j != k and person_of[j] == person_of[k]]
+    begins = first > 0 and shot_of[first] == shot_of[first - 1]
+    ends = last + 1 < len(shot_of) and shot_of[last] == shot_of[last + 1]
+    begins = begins and not _at_edge(piece.landmarks[0], clip)
+    ends = ends and not _at_edge(piece.landmarks[-1], clip)
+    begins = begins and not any(0 < first - p.span[1] <= near for p in others)
+    ends = ends and not any(0 < p.span[0] - last <= near for p in others)
+    return _Fades(track.fade_frames, begins, ends)
+
+
+def _at_edge(mesh: F32, clip: Clip) -> bool:
+    """Whether part of the face is outside the picture."""
+    width, height = clip.display_size
+    outside = (mesh[:, :2] < 0) | (mesh[:, :2] > (width, height))
+    return bool(outside.any(axis=1).mean() > 0.03)
+
+
+def _track(
+    k: int, piece: Piece, person: int, pts: I64, clip: Clip, options: SmoothOptions, fades: _Fades
+) -> FaceTrack:
+    frames, landmarks, confidence = filled(piece)
+    own = pts[frames]
+    times: F64 = own * float(clip.time_base)
+    steady = smooth_face(landmarks, confidence, times, options)
+    return FaceTrack(
+        track_id=k,
+        person=person,
+        pts=own,
+        landmarks=steady.landmarks,
+        crop_from_display=steady.crop_from_display,
+        confidence=confidence,
+        opacity=opacity(len(own), fades.frames, fade_in=fades.begin, fade_out=fades.end),
+        embedding=piece.embedding if piece.embedding is not None else np.zeros(EMBEDDING, np.float32),
+    )
+
+
+def _renumbered(track: FaceTrack, person: int) -> FaceTrack:
+    return replace(track, person=person)

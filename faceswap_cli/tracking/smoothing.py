@@ -1,0 +1,133 @@
+"""Zero-lag smoothing of signals over time, in closed form.
+
+For a measured signal x and a trusted reference motion r, find y near x that moves like r:
+
+    min_y  sum_k w_k |y_k - x_k|^2  +  sum_k b_k |(y_{k+1} - y_k) - (r_{k+1} - r_k)|^2
+
+With u = y - r and d = x - r this is (W + L) u = W d, L the path Laplacian weighted by b: one
+tridiagonal solve for all channels, the exact optimum.  b_k = beta * link_k; a link of 0 is a cut,
+a weight of 0 a frame that was not measured.  The response to a sine of angular frequency om (per
+frame) is 1 / (1 + beta * (2 - 2 cos om)), without any delay.
+
+Betas are for 25 frames per second and scaled by the true spacing of the frames, so that the
+response is the same in hertz at every rate, variable ones included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_banded
+
+from faceswap_cli.config import SmoothOptions
+from faceswap_cli.faces.landmarks import EYES, IRISES, LIPS
+from faceswap_cli.geometry.align import (
+    SWAP_SCALE,
+    apply,
+    square_from_unit,
+    unit_from_points,
+    unit_from_square,
+)
+from faceswap_cli.records import F32, F64, MESH_POINTS
+
+TABLE_S = 1 / 25
+"""Frame spacing that the betas are for."""
+FASTEST_S = 1 / 240
+"""Frames nearer than this (a tick apart, in damaged files) are taken to be this far apart."""
+
+BETA_CENTRE = 2.0
+BETA_SIZE = 10.0
+"""Of the logarithm of the crop's size, and of its angle."""
+BETA_LANDMARKS = 0.5
+BETA_MOBILE = 0.15
+"""Of lips and eyelids: what they do is signal, not noise."""
+BETA_IRIS = 0.1
+
+_LEAST_WEIGHT = 1e-6
+
+
+def smooth(
+    x: NDArray[np.floating],
+    weights: NDArray[np.floating],
+    beta: float,
+    links: NDArray[np.floating] | None = None,
+    reference: NDArray[np.floating] | None = None,
+) -> F64:
+    """(T, ...) measured, weights (T,) in [0, 1], links (T - 1,) >= 0 (1: as in the table, 0: a cut) -> (T, ...)."""
+    measured = np.asarray(x, dtype=np.float64)
+    count = len(measured)
+    if count < 2 or beta <= 0:
+        return measured.copy()
+    flat = measured.reshape(count, -1)
+    motion = (
+        np.zeros_like(flat) if reference is None else np.asarray(reference, np.float64).reshape(count, -1)
+    )
+    strength = beta * (np.ones(count - 1) if links is None else np.asarray(links, dtype=np.float64))
+    trust = np.maximum(np.asarray(weights, dtype=np.float64), _LEAST_WEIGHT)
+    bands = np.zeros((3, count))
+    bands[0, 1:] = bands[2, :-1] = -strength
+    bands[1] = trust
+    bands[1, :-1] += strength
+    bands[1, 1:] += strength
+    solved = solve_banded((1, 1), bands, trust[:, None] * (flat - motion), check_finite=False)
+    return np.asarray((solved + motion).reshape(measured.shape), dtype=np.float64)
+
+
+def links_from_times(times_s: NDArray[np.floating]) -> F64:
+    """(T,) seconds -> (T - 1,) factors on beta: (1 / 25 s over the spacing) squared."""
+    spacing = np.maximum(np.diff(np.asarray(times_s, dtype=np.float64)), FASTEST_S)
+    return np.asarray((TABLE_S / spacing) ** 2, dtype=np.float64)
+
+
+def strength_factor(strength: float) -> float:
+    """``SmoothOptions.strength`` -> factor on every beta: 0 is 0, 0.5 is 1, 1 is 8."""
+    return (strength / 0.5) ** 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SmoothTrack:
+    """What is left of a track's jitter: little."""
+
+    landmarks: F32
+    """(T, 478, 3) display pixels"""
+    crop_from_display: F64
+    """(T, 3, 3) to the unit square"""
+
+
+def smooth_face(landmarks: F32, weights: F32, times_s: F64, options: SmoothOptions) -> SmoothTrack:
+    """Smooth a track: first its crop, then the mesh within the smoothed crop.
+
+    ``landmarks`` (T, 478, 3) display pixels, ``weights`` (T,) confidences, ``times_s`` (T,).
+    """
+    factor = strength_factor(options.strength)
+    links = links_from_times(times_s)
+    crop_from_display = smooth_crop(unit_from_points(landmarks, SWAP_SCALE), weights, links, factor)
+    if factor == 0:
+        return SmoothTrack(landmarks.astype(np.float32), crop_from_display)
+    inside = np.stack([apply(m, points) for m, points in zip(crop_from_display, landmarks, strict=True)])
+    steady = np.empty_like(inside)
+    for beta, rows in _groups():
+        steady[:, rows] = smooth(inside[:, rows], weights, factor * beta, links)
+    back = np.linalg.inv(crop_from_display)
+    outside = np.stack([apply(m, points) for m, points in zip(back, steady, strict=True)])
+    return SmoothTrack(outside.astype(np.float32), crop_from_display)
+
+
+def smooth_crop(unit_from_image: F64, weights: F32, links: F64, factor: float) -> F64:
+    """(T, 3, 3) similarities smoothed as centre, logarithm of size, and angle."""
+    centre, axis, half = square_from_unit(unit_from_image)
+    angle = np.unwrap(np.arctan2(axis[:, 1], axis[:, 0]))
+    # The centre moves as far as the face is large: smoothing it in its own unit changes nothing.
+    centre = smooth(centre, weights, factor * BETA_CENTRE, links)
+    shape = smooth(np.stack([np.log(half), angle], axis=1), weights, factor * BETA_SIZE, links)
+    turned = np.stack([np.cos(shape[:, 1]), np.sin(shape[:, 1])], axis=1)
+    return unit_from_square(centre, turned, np.exp(shape[:, 0]))
+
+
+def _groups() -> list[tuple[float, list[int]]]:
+    """Mesh points by how much they are smoothed."""
+    mobile, irises = set(LIPS) | set(EYES), set(IRISES)
+    rest = [k for k in range(MESH_POINTS) if k not in mobile and k not in irises]
+    return [(BETA_LANDMARKS, rest), (BETA_MOBILE, sorted(mobile)), (BETA_IRIS, sorted(irises))]
