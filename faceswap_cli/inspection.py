@@ -21,7 +21,7 @@ TILE_PX = 128
 TILES_PER_PERSON = 6
 _TIMING_FRAMES = 250
 """Frames looked at for the timing when the whole clip is not analysed."""
-_WIDER = 1.6
+_WIDER = 1.15
 """Tiles show the face with some of its surroundings."""
 
 PRIMARIES = {1: "BT.709", 5: "BT.601 PAL", 6: "BT.601 NTSC", 9: "BT.2020", 12: "Display P3"}

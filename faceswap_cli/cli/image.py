@@ -41,9 +41,9 @@ def _run(session: Session, order: swap.Order) -> None:
         return
     options = swap.with_device(order.options)
     check_disk(output.parent, 4 * target.stat().st_size, f"the result of {target.name}")
-    from faceswap_cli import pipeline
+    from faceswap_cli import pictures
 
-    report = pipeline.swap_image(sources, target, output, options, listen=session.listen, stop=session.stop)
+    report = pictures.swap_image(sources, target, output, options, listen=session.listen, stop=session.stop)
 
     def measured() -> dict[str, float]:
         from faceswap_cli.metrics.evaluate import evaluate

@@ -53,16 +53,15 @@ def _run(session: Session, order: swap.Order, preview: int | None) -> None:
     options = swap.with_device(order.options)
     _check_room(order, clip, output, preview)
     sources, target = order.given.sources, order.given.target
-    from faceswap_cli import pipeline
-
+    hear, stop = session.listen, session.stop
     if preview is not None:
-        report = pipeline.preview(
-            sources, target, output, options, preview, listen=session.listen, stop=session.stop
-        )
+        from faceswap_cli import preview as sheets
+
+        report = sheets.preview(sources, target, output, options, preview, listen=hear, stop=stop)
     else:
-        report = pipeline.swap_video(
-            sources, target, output, options, listen=session.listen, stop=session.stop
-        )
+        from faceswap_cli import pipeline
+
+        report = pipeline.swap_video(sources, target, output, options, listen=hear, stop=stop)
     swap.finish(session, order, report, lambda: _measured(report, sources, target), options.job.device)
 
 

@@ -34,22 +34,23 @@ def quiet_start() -> Iterator[None]:
     The runtime logs from C++ before its logging can be configured, so the descriptor itself is
     diverted to a file for the few milliseconds of a start and other lines are passed on after it.
     """
-    try:
-        saved = os.dup(2)
-    except OSError:  # started without a standard error: nothing to keep quiet
-        yield
-        return
-    with _redirect, tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
+    with _redirect:  # held before the copy is taken: another start's diversion must not be copied
         try:
+            saved = os.dup(2)
+        except OSError:  # started without a standard error: nothing to keep quiet
             yield
-        finally:
-            os.dup2(saved, 2)
-            kept.seek(0)
-            for line in kept:
-                if not NOISE.match(line):
-                    os.write(saved, line)
-            os.close(saved)
+            return
+        with tempfile.TemporaryFile() as kept:
+            os.dup2(kept.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(saved, 2)
+                kept.seek(0)
+                for line in kept:
+                    if not NOISE.match(line):
+                        os.write(saved, line)
+                os.close(saved)
 
 
 class Landmarker:

@@ -49,15 +49,15 @@ def run(capsysbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Ran]:
 
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> FakePipeline:
-    """The library call replaced; everything before and after it is real."""
+    """The library calls replaced; everything before and after it is real."""
     import faceswap_cli
 
     fake = FakePipeline()
-    module = types.ModuleType("faceswap_cli.pipeline")
-    for name in ("swap_video", "swap_image", "preview"):
+    for home, name in (("pipeline", "swap_video"), ("pictures", "swap_image"), ("preview", "preview")):
+        module = types.ModuleType(f"faceswap_cli.{home}")
         setattr(module, name, getattr(fake, name))
-    monkeypatch.setitem(sys.modules, "faceswap_cli.pipeline", module)
-    monkeypatch.setattr(faceswap_cli, "pipeline", module, raising=False)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setattr(faceswap_cli, home, module, raising=False)
     return fake
 
 

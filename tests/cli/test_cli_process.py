@@ -158,3 +158,26 @@ def test_closed_pipe_is_quiet(machine: Path, command: str) -> None:
         ["sh", "-c", line], capture_output=True, text=True, env=_environment(machine), timeout=60, check=False
     )
     assert ran.stderr == "rc 0\n"
+
+
+def test_stderr_survives_the_start_of_the_detectors() -> None:
+    """Their chatter is kept off descriptor 2 while several threads start them at once."""
+    code = (
+        "import sys, threading, time\n"
+        "from faceswap_cli.faces.landmarker import quiet_start\n"
+        "def start():\n"
+        "    with quiet_start():\n"
+        "        time.sleep(0.05)\n"
+        "threads = [threading.Thread(target=start) for _ in range(6)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
+        "sys.stderr.write('still here\\n')\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert ran.stderr == "still here\n"
