@@ -19,7 +19,7 @@ from faceswap_cli.metrics.evaluate import Evaluation, evaluate
 from faceswap_cli.metrics.figures import METRICS
 from faceswap_cli.metrics.preservation import hull
 from faceswap_cli.records import U8
-from faceswap_cli.video.packets import audio_digests
+from faceswap_cli.video.packets import audio_digests, frame_times
 from faceswap_cli.video.picture import read_picture
 from tests.clips import make_clip
 
@@ -120,6 +120,7 @@ def test_the_figures_are_the_same_whatever_the_threads(target: Path) -> None:
     )
     assert one.figures == four.figures
     assert one.frames == 3
+    assert one.checks == {"frames": True, "timestamps": True, "audio": True}
 
 
 def test_missing_frames_and_sound_are_told(target: Path, pictures: list[U8], tmp_path: Path) -> None:
@@ -147,6 +148,14 @@ def test_sound_is_compared_by_its_packets(target: Path, tmp_path: Path) -> None:
     assert audio_digests(silent) == ()
     assert len(audio_digests(two)) == 2
     assert audio_digests(target) == audio_digests(target) != ()
+
+
+def test_times_of_packets_are_the_times_of_frames(tmp_path: Path) -> None:
+    path = tmp_path / "vfr.mp4"
+    pts = make_clip(path, vfr=True, start_offset=640)
+    assert [time * 12800 for time in frame_times(path)] == pts
+    with pytest.raises(InputError):
+        frame_times(SOURCE.with_name("README.md"))
 
 
 @pytest.mark.parametrize(("stride", "frames"), [(0, None), (1, 0)])
