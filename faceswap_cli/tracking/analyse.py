@@ -19,7 +19,7 @@ from faceswap_cli.faces.crops import width_px
 from faceswap_cli.faces.stage import Seen, display_crop, observe
 from faceswap_cli.identity.embed import CHIP, EMBEDDING, chip_from_points, embed_chips
 from faceswap_cli.identity.pose import pose
-from faceswap_cli.records import F32, F64, I64, U8, Analysis, Clip, Face, FaceTrack
+from faceswap_cli.records import F32, I64, U8, Analysis, Clip, Face, FaceTrack
 from faceswap_cli.stream import prefetch
 from faceswap_cli.tracking.people import Presence, groups, people
 from faceswap_cli.tracking.shots import Signature, difference, shot_numbers, shots, signature
@@ -34,7 +34,7 @@ PROGRESS_EVERY = 5
 DEPTH = 8
 
 
-def analyse_clip(
+def analyse_clip(  # noqa: PLR0913  the groups of options are separate on purpose
     clip: Clip,
     detect: DetectOptions,
     track: TrackOptions,
@@ -214,7 +214,7 @@ def _track(
 ) -> FaceTrack:
     frames, landmarks, confidence = filled(piece)
     own = pts[frames]
-    times: F64 = own * float(clip.time_base)
+    times = own.astype(np.float64) * float(clip.time_base)
     steady = smooth_face(landmarks, confidence, times, options)
     return FaceTrack(
         track_id=k,

@@ -142,7 +142,7 @@ def _like(persons: Sequence[Person], reference: F32, track: TrackOptions) -> int
     if distances[best] >= SAME_PERSON:
         name = track.reference.name if track.reference is not None else "the reference"
         raise NoFaceFound(
-            f"nobody in the target looks like {name} (nearest distance {distances[best]:.2f}, the same person is "
-            f"below {SAME_PERSON}); try another photo or --face N"
+            f"nobody in the target looks like {name} (nearest distance {distances[best]:.2f}, "
+            f"the same person is below {SAME_PERSON}); try another photo or --face N"
         )
     return persons[best].person

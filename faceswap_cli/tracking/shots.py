@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -58,7 +59,7 @@ def _histogram(rgb: U8) -> F32:
         step = np.array([corner >> 2 & 1, corner >> 1 & 1, corner & 1])
         weight = np.where(step == 1, share, 1 - share).prod(axis=1)
         bins += np.bincount((low + step) @ np.array([16, 4, 1]), weight, 64).astype(np.float32)
-    return bins / max(len(place), 1)
+    return (bins / np.float32(max(len(place), 1))).astype(np.float32)
 
 
 def colour_distance(one: Signature, other: Signature) -> float:
@@ -87,7 +88,7 @@ def difference(one: Signature, other: Signature) -> float:
 
 def cuts(signatures: Sequence[Signature]) -> tuple[int, ...]:
     """Positions of the first frames of new shots."""
-    steps = np.array([difference(a, b) for a, b in zip(signatures[:-1], signatures[1:], strict=True)])
+    steps = np.array([difference(a, b) for a, b in pairwise(signatures)])
     return tuple(k + 1 for k in range(len(steps)) if steps[k] >= 1 and _is_cut(k, steps, signatures))
 
 

@@ -55,7 +55,10 @@ def smooth(
     links: NDArray[np.floating] | None = None,
     reference: NDArray[np.floating] | None = None,
 ) -> F64:
-    """(T, ...) measured, weights (T,) in [0, 1], links (T - 1,) >= 0 (1: as in the table, 0: a cut) -> (T, ...)."""
+    """(T, ...) measured and weights (T,) in [0, 1] -> (T, ...).
+
+    ``links`` (T - 1,) multiply beta: 1 as in the table, 0 at a cut.
+    """
     measured = np.asarray(x, dtype=np.float64)
     count = len(measured)
     if count < 2 or beta <= 0:

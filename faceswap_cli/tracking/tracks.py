@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from faceswap_cli.faces.crops import overlap, width_px
 from faceswap_cli.faces.landmarks import bounds
+from faceswap_cli.geometry.align import apply, unit_from_points
 from faceswap_cli.identity.embed import SAME_PERSON
 from faceswap_cli.records import F32, F64, I64, Face
 
@@ -26,6 +26,11 @@ AMBIGUOUS = 0.3
 """A second choice whose cost is this near to the first makes a link doubtful."""
 SHORTEST = 3
 """Tracks seen in fewer frames are taken for mistakes, unless the shot itself is that short."""
+LONG = 30
+WELL_SEEN = 0.78
+LEAST_SEEN = 0.7
+RESTLESS = 0.005
+"""Pieces of fewer than LONG frames and a mean score below WELL_SEEN are looked at twice."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,11 +206,36 @@ def _joined(first: Piece, second: Piece) -> Piece:
 def lasting(pieces: Sequence[Piece], shot_of: I64) -> list[Piece]:
     """Without those that are seen for a moment only: a swap that flashes up is worse than none."""
     lengths = np.bincount(shot_of) if len(shot_of) else np.zeros(1, np.int64)
-    return [p for p in pieces if len(p.frames) >= min(SHORTEST, int(lengths[shot_of[p.span[0]]]))]
+    kept = [p for p in pieces if len(p.frames) >= min(SHORTEST, int(lengths[shot_of[p.span[0]]]))]
+    return [p for p in kept if credible(p)]
+
+
+def credible(piece: Piece) -> bool:
+    """Whether a short, poorly seen piece is a face at all.
+
+    Patterns that pass for a face do so now and then, and the mesh laid over them changes its
+    shape from frame to frame (0.006 to 0.026 of the crop, faces 0.0005 to 0.003).
+    """
+    if len(piece.frames) >= LONG or float(piece.scores.mean()) >= WELL_SEEN:
+        return True
+    first, last = piece.span
+    steady = len(piece.frames) > LEAST_SEEN * (last - first + 1)
+    return steady and restlessness(piece) < RESTLESS
+
+
+def restlessness(piece: Piece) -> float:
+    """Median change of the mesh's shape between neighbouring frames, in shares of the crop's side."""
+    near = np.flatnonzero(np.diff(piece.frames) == 1)
+    if not len(near):
+        return 0.0
+    units = unit_from_points(piece.landmarks)
+    shapes = np.stack([apply(m, mesh)[:, :2] for m, mesh in zip(units, piece.landmarks, strict=True)])
+    steps = np.abs(shapes[near + 1] - shapes[near]).mean(axis=(1, 2))
+    return float(np.median(steps))
 
 
 def filled(piece: Piece) -> tuple[I64, F32, F32]:
-    """Every frame from first to last: (frames, landmarks, confidence), gaps interpolated with confidence 0."""
+    """Every frame from first to last: (frames, landmarks, confidence); gaps interpolated, confidence 0."""
     first, last = piece.span
     frames = np.arange(first, last + 1, dtype=np.int64)
     confidence = np.zeros(len(frames), np.float32)
@@ -224,7 +254,7 @@ def opacity(count: int, fade: int, *, fade_in: bool, fade_out: bool) -> F32:
     """(count,) 1 with ramps of ``fade`` frames, never steeper than the track is long."""
     values = np.ones(count, np.float32)
     length = min(fade, max(count // 3, 0))
-    ramp: NDArray[np.float32] = (np.arange(1, length + 1, dtype=np.float32)) / (length + 1)
+    ramp = (np.arange(1, length + 1) / (length + 1)).astype(np.float32)
     if length and fade_in:
         values[:length] = ramp
     if length and fade_out:
