@@ -20,6 +20,7 @@ from faceswap_cli import __version__
 from faceswap_cli.cli import bench, doctor, evaluate, image, inspect, settings, video
 from faceswap_cli.cli.printing import event_line, write_json
 from faceswap_cli.cli.session import Invocation
+from faceswap_cli.cli.weights import weights_app
 from faceswap_cli.errors import DeviceError, FaceswapError, Interrupted, OutputError, UsageError
 from faceswap_cli.events import SCHEMA
 
@@ -64,6 +65,7 @@ for _command in (
     settings.terms,
 ):
     app.command()(_command)
+app.add_typer(weights_app)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -135,7 +137,8 @@ def as_known(error: Exception) -> FaceswapError:
     if isinstance(error, _ParseError):
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "faceswap"
-        return UsageError(f"{error.format_message().rstrip('.')}; see {where} --help")
+        text = error.format_message().rstrip(".") or "a command is missing"
+        return UsageError(f"{text}; see {where} --help")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError("the disk is full; free some space or choose another disk with -o")
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

@@ -29,21 +29,21 @@ def depthwise(x: Tensor, kernel: Tensor, padding: int, bias: Tensor | None = Non
 
     A true convolution flips the filter; every one in use is symmetric, but a stored one need not be.
     """
-    channels = x.shape[1]
+    channels = int(x.shape[1])
     weight = kernel.to(x.dtype).flip(0, 1).expand(channels, 1, *kernel.shape)
     return F.conv2d(x, weight, bias, padding=padding, groups=channels)
 
 
 def upsample2(x: Tensor, kernel: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, C, 2H, 2W): zeros inserted after each sample, pad (2, 1), 4x4 filter."""
-    channels = x.shape[1]
+    channels = int(x.shape[1])
     weight = kernel.to(x.dtype).expand(channels, 1, *kernel.shape)
     return F.conv_transpose2d(x, weight, stride=2, padding=1, groups=channels)
 
 
 def downsample2(x: Tensor, kernel: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, C, H/2, W/2): 4x4 filter, pad (1, 1), every second sample."""
-    channels = x.shape[1]
+    channels = int(x.shape[1])
     weight = kernel.to(x.dtype).flip(0, 1).expand(channels, 1, *kernel.shape)
     return F.conv2d(x, weight, stride=2, padding=1, groups=channels)
 

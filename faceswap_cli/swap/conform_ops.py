@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from faceswap_cli.errors import WeightsError
 from faceswap_cli.nets import fslsd, irse, psp, stylegan2, upfirdn2d
 from faceswap_cli.swap import official
 from faceswap_cli.weights import recipe
@@ -140,4 +141,10 @@ def operations(golden: Mapping[str, Array], which: str) -> Iterator[tuple[str, A
             for name, value in golden.items()
             if name.startswith(prefix)
         }
-        yield from _operation(op, inputs, weights, which)
+        try:
+            yield from _operation(op, inputs, weights, which)
+        except (RuntimeError, IndexError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise WeightsError(
+                f"ops.npz: {op} lacks what it needs ({reason}); fetch the file again"
+            ) from error

@@ -141,7 +141,7 @@ def test_heads_that_are_not_wanted_are_not_needed() -> None:
     with torch.inference_mode():
         full = encoder(picture)
         assert torch.equal(encoder(picture, rows=[8, 2, 4]), full[:, [8, 2, 4]])
-        del encoder.latlayer2, encoder.styles[7:]
+        del encoder.latlayer2, encoder.styles[7:]  # type: ignore[index]
         assert torch.equal(encoder(picture, rows=range(3, 7)), full[:, 3:7])
 
 
