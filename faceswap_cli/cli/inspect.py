@@ -156,6 +156,7 @@ def _people_data(analysis: Analysis, time_base: Fraction) -> dict[str, Any]:
         "people": [
             {
                 "person": person.person,
+                "face": str(person.person + 1),
                 "tracks": person.tracks,
                 "frames": person.frames,
                 "mean_size_px": round(person.mean_size_px, 1),
@@ -209,7 +210,7 @@ def _people_lines(analysis: Analysis) -> list[tuple[str, str]]:
     lines = [("shots", str(len(analysis.shots))), ("people", str(len(analysis.people)))]
     for person in analysis.people:
         text = f"{person.frames} frames, about {person.mean_size_px:.0f} px wide, at x = {person.mean_x:.0f}"
-        lines.append((f"  {person.person}", text))
+        lines.append((f"  --face {person.person + 1}", text))
     if analysis.damaged_packets:
         lines.append(("damaged", f"{analysis.damaged_packets} packets"))
     return lines

@@ -88,13 +88,16 @@ def faces() -> Path:
 
 
 @pytest.mark.slow
-def test_contact_sheet_shows_every_person(faces: Path) -> None:
+def test_contact_sheet_shows_every_person(run: Run, faces: Path) -> None:
     from faceswap_cli.config import SwapOptions
     from faceswap_cli.inspection import TILE_PX, TILES_PER_PERSON, inspect_video
 
     found = inspect_video(faces, SwapOptions())
     assert found.analysis is not None
     assert len(found.analysis.people) == 2
+    told = run("inspect", faces, "--json").json["people"]
+    assert [person["face"] for person in told] == ["1", "2"]
+    assert told[0]["mean_x"] < told[1]["mean_x"]
     sheet = contact_sheet(found.clip, found.analysis)
     assert sheet.shape == (2 * TILE_PX, TILES_PER_PERSON * TILE_PX, 3)
     tiles = sheet.reshape(2, TILE_PX, TILES_PER_PERSON, TILE_PX, 3)
