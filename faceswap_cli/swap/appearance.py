@@ -19,8 +19,8 @@ from faceswap_cli.records import F32, U8
 
 LIGHT_SIDE = 96
 """Light is measured on crops reduced to this side; nothing finer matters to it."""
-LIGHT_SIGMA = 0.055
-"""Blur that separates light from structure, as a share of the crop's side."""
+LIGHT_SIGMA, CHROMA_SIGMA = 0.10, 0.25
+"""Blurs that separate light from structure, as shares of the crop's side: of L*, of a* and b*."""
 BANDS = (1.0, 2.0, 4.0)
 """Gaussian sigmas in pixels that bound the three detail bands."""
 _OUTLIER = 2.6
@@ -69,15 +69,19 @@ def _near_shading(lab: F32, skin: F32, brow_line: float) -> F32:
     x, below = columns / skin.shape[1] - 0.5, rows / skin.shape[0] - brow_line
     basis = np.stack([np.ones_like(x), x, np.maximum(below, 0.0), x * x], axis=1).astype(np.float32)
     values = lab[rows, columns]
-    weight = skin[rows, columns] * np.where(below < 0.0, np.float32(0.02), np.float32(1.0))
-    for _ in range(3):
-        normal = (basis * weight[:, None]).T @ basis + 1e-3 * np.eye(4, dtype=np.float32)
-        off = values - basis @ np.linalg.solve(normal, (basis * weight[:, None]).T @ values)
+    inside = skin[rows, columns]
+    weight = inside * np.where(below < 0.0, np.float32(0.02), np.float32(1.0))
+    # Medians first: least squares from the start would bend towards whatever covers a cheek.
+    off = values - np.median(values[weight > 0.5], axis=0) if (weight > 0.5).any() else values
+    for turn in range(3):
+        if turn:
+            normal = (basis * weight[:, None]).T @ basis + 1e-3 * np.eye(4, dtype=np.float32)
+            off = values - basis @ np.linalg.solve(normal, (basis * weight[:, None]).T @ values)
         chosen = weight > 0.2 * weight.max()
         spread = 1.4826 * np.median(np.abs(off[chosen]), axis=0) + _SPREAD_FLOOR
         distance = (np.abs(off) / spread).max(axis=1)
         near = masks.smoothstep(_OUTLIER + 1.0 - distance)
-        weight = skin[rows, columns] * near
+        weight = inside * near
     out = np.zeros_like(skin)
     out[rows, columns] = near
     return out
@@ -86,13 +90,15 @@ def _near_shading(lab: F32, skin: F32, brow_line: float) -> F32:
 def light_at(lab: F32, skin: F32, points: F32) -> F32:
     """Low-frequency Lab at the mesh points: (478, 3), from skin only.
 
-    Where little skin is near (eyes, lips, hair over the forehead), a wider neighbourhood answers.
+    Colour is smoothed more widely than lightness, so that a beard's grey is not taken for light.
+    Where little skin is near (eyes, lips, hair over the forehead), the wide neighbourhood answers.
     """
     side = lab.shape[0]
-    near, weight = masks.masked_blur(lab, skin, LIGHT_SIGMA * side)
-    far, _ = masks.masked_blur(lab, skin, 4.0 * LIGHT_SIGMA * side)
-    trust = masks.smoothstep(weight / 0.35)[..., None]
-    return masks.sample(near * trust + far * (1.0 - trust), points)
+    near, weight = masks.masked_blur(lab[..., 0], skin, LIGHT_SIGMA * side)
+    light, _ = masks.masked_blur(lab, skin, CHROMA_SIGMA * side)
+    trust = masks.smoothstep(weight / 0.35)
+    light[..., 0] += (near[..., 0] - light[..., 0]) * trust
+    return masks.sample(light, points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,8 +137,9 @@ def relight(lab: F32, light_from: F32, light_to: F32) -> F32:
     """
     ratio = (light_to[..., 0] + LAB_OFFSET) / np.maximum(light_from[..., 0] + LAB_OFFSET, 1.0)
     ratio = np.clip(ratio, 0.3, 2.5)
+    chroma = np.clip(ratio, 0.7, 1.2)
     out = np.empty_like(lab)
     out[..., 0] = (lab[..., 0] + LAB_OFFSET) * ratio - LAB_OFFSET
     for k in (1, 2):
-        out[..., k] = light_to[..., k] + (lab[..., k] - light_from[..., k]) * ratio
+        out[..., k] = light_to[..., k] + (lab[..., k] - light_from[..., k]) * chroma
     return out

@@ -8,6 +8,7 @@ is taken for something in front.  Coherent areas only: single pixels are noise.
 from __future__ import annotations
 
 import cv2
+import numpy as np
 
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks
@@ -31,4 +32,7 @@ def occluder_map(target: F32, light: F32, points: F32) -> F32:
     features = masks.grow(masks.union(points, parts.FEATURE_RINGS, n), 0.035 * n)
     odd = odd * (1.0 - masks.blur(features, 0.01 * n))
     odd = masks.grow(masks.grow(odd, -0.012 * n), 0.02 * n)
+    # What surrounds a feature also lies over it: close the holes that were cut out above.
+    reach = 0.055 * n
+    odd = np.maximum(odd, masks.grow(masks.grow(odd, reach), -reach) * features)
     return masks.blur(cv2.resize(odd, (side, side), interpolation=cv2.INTER_LINEAR), 0.006 * side)

@@ -50,6 +50,15 @@ class _View:
     """(S, S) 1 where nothing lies over the skin"""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Carried:
+    """A view warped to the reference geometry, (S, S, 3) and twice (S, S)."""
+
+    lab: F32
+    weight: F32
+    clear: F32
+
+
 def build_texture(photos: Sequence[SourcePhoto]) -> Texture:
     """Fuse photographs of one person; the first one with the best quality sets the geometry."""
     ranked = sorted(photos, key=lambda photo: -photo.quality)
@@ -93,7 +102,7 @@ def _clear_skin(lab: F32, points: F32) -> F32:
     small = cv2.resize(lab, (_CLEAR_SIDE, _CLEAR_SIDE), interpolation=cv2.INTER_AREA)
     skin = appearance.skin_weight(small, points)
     skin = skin * (1.0 - _strands(small[..., 0], skin, points))
-    features = masks.grow(masks.union(points, parts.FEATURE_RINGS, _CLEAR_SIDE), 0.03 * _CLEAR_SIDE)
+    features = masks.grow(masks.union(points, parts.FEATURE_RINGS, _CLEAR_SIDE), 0.016 * _CLEAR_SIDE)
     seen = masks.grow(masks.smoothstep((skin - 0.3) / 0.4), -0.012 * _CLEAR_SIDE)
     clear = masks.blur(np.maximum(seen, features * _inside(points)), 0.01 * _CLEAR_SIDE)
     return np.clip(warp.enlarge(clear, lab.shape[0]), 0.0, 1.0)
@@ -141,8 +150,8 @@ def _mirrored(view: _View) -> _View:
     )
 
 
-def _carry(view: _View, reference: F32) -> tuple[F32, F32]:
-    """A view in the reference geometry: (lab (S, S, 3), weight (S, S))."""
+def _carry(view: _View, reference: F32) -> _Carried:
+    """A view in the reference geometry."""
     side = view.lab.shape[0]
     field = warp.scatter(reference[:, :2], view.points[:, :2] - reference[:, :2])
     weight = warp.scatter(reference[:, :2], view.weight[:, None], levels=(2, 4, 8, 16))
@@ -150,26 +159,26 @@ def _carry(view: _View, reference: F32) -> tuple[F32, F32]:
     where = warp.sample_map(field, side, side)
     lab = cv2.remap(view.lab, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     clear = cv2.remap(view.clear, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return lab, weight * np.maximum(clear, _FLOOR)
+    return _Carried(lab, weight, np.clip(clear, 0.0, 1.0))
 
 
-def _fuse(carried: Sequence[tuple[F32, F32]], reference: F32) -> F32:
+def _fuse(carried: Sequence[_Carried], reference: F32) -> F32:
     """Per-pixel choice among views, each first brought to the light of the best one.
 
     Where no view shows skin, the skin around is continued smoothly.
     """
-    base = carried[0][0]
-    side = base.shape[0]
-    total = np.zeros(base.shape[:2], np.float32)
-    out = np.zeros_like(base)
-    for lab, weight in carried:
-        sharp = masks.blur(weight * weight, 0.008 * side)
-        lit = lab if lab is base else _match_light(lab, base, carried[0][1] * weight, reference)
+    base = carried[0]
+    side = base.lab.shape[0]
+    total = np.zeros((side, side), np.float32)
+    out = np.zeros_like(base.lab)
+    for view in carried:
+        sharp = masks.blur((view.weight * view.clear) ** 2, 0.008 * side) * (view.clear + 1e-6)
+        lit = view.lab if view is base else _match_light(view, base, reference)
         out += lit * sharp[..., None]
         total += sharp
-    out /= np.maximum(total, 1e-12)[..., None]
-    known = masks.smoothstep(np.sqrt(total) / (0.5 * _MIRROR_QUALITY))
-    return _continue_skin(out, known, reference)
+    out /= np.maximum(total, 1e-20)[..., None]
+    seen = np.max([view.clear for view in carried], axis=0)
+    return _continue_skin(out, masks.smoothstep((seen - 0.45) / 0.5), reference)
 
 
 def _continue_skin(lab: F32, known: F32, reference: F32) -> F32:
@@ -186,13 +195,14 @@ def _continue_skin(lab: F32, known: F32, reference: F32) -> F32:
     return lab * known[..., None] + warp.enlarge(filled, side) * (1.0 - known[..., None])
 
 
-def _match_light(lab: F32, base: F32, both: F32, reference: F32) -> F32:
-    """``lab`` relit to the low frequencies of ``base``, compared where both are seen."""
+def _match_light(view: _Carried, base: _Carried, reference: F32) -> F32:
+    """``view`` relit to the low frequencies of ``base``, compared where both are seen."""
     side = 96
-    small = [cv2.resize(x, (side, side), interpolation=cv2.INTER_AREA) for x in (lab, base)]
+    small = [cv2.resize(x.lab, (side, side), interpolation=cv2.INTER_AREA) for x in (view, base)]
+    both = view.weight * view.clear * base.weight * base.clear
     weight = cv2.resize(both, (side, side), interpolation=cv2.INTER_AREA)
     weight = weight / max(float(weight.max()), 1e-9) + 1e-4
     hull = masks.union(reference, (parts.OVAL,), side)
     light = [masks.masked_blur(x, weight * hull + 1e-6, 0.09 * side)[0] for x in small]
-    big = [warp.enlarge(x, lab.shape[0]) for x in light]
-    return appearance.relight(lab, big[0], big[1])
+    big = [warp.enlarge(x, view.lab.shape[0]) for x in light]
+    return appearance.relight(view.lab, big[0], big[1])

@@ -1,0 +1,195 @@
+"""The ``mesh`` method on a drawn face: geometry, light, blinks, occluders, texture fusion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from faceswap_cli.config import JobOptions, PasteOptions
+from faceswap_cli.faces.landmarks import LIPS_INNER, OVAL, topology
+from faceswap_cli.geometry import align, masks
+from faceswap_cli.records import FaceCrop, SourceIdentity, SourcePhoto
+from faceswap_cli.swap import appearance, occlusion, texture
+from faceswap_cli.swap.methods.mesh import MeshMethod
+
+SIDE = 160
+
+
+def mesh_points(side: int = SIDE) -> np.ndarray:
+    """(478, 3) the mean face in the middle of a picture of ``side`` pixels."""
+    shape = topology().mean_shape
+    return (shape * 0.36 * side + [0.5 * side, 0.55 * side, 0.0]).astype(np.float32)
+
+
+def picture(
+    points: np.ndarray, skin: tuple[int, int, int] = (200, 150, 130), side: int = SIDE, seed: int = 0
+) -> np.ndarray:
+    """A drawn face: skin, dark eyes and brows, red lips, a little texture, grey background."""
+    unit = points / side
+    rgb = np.full((side, side, 3), 90.0)
+    face = masks.union(unit, (OVAL,), side)[..., None]
+    rgb = rgb * (1 - face) + np.array(skin) * face
+    from faceswap_cli.faces import landmarks as parts
+
+    dark = masks.union(unit, (parts.LEFT_EYE, parts.RIGHT_EYE, *parts.FEATURE_RINGS[2:4]), side)[..., None]
+    lips = masks.union(unit, (parts.LIPS_OUTER,), side)[..., None]
+    rgb = rgb * (1 - dark) + np.array((50, 40, 40)) * dark
+    rgb = rgb * (1 - lips) + np.array((170, 60, 70)) * lips
+    rgb += np.random.default_rng(seed).normal(0, 2.0, rgb.shape)
+    return np.clip(rgb, 0, 255).astype(np.uint8)
+
+
+def photo(rgb: np.ndarray, points: np.ndarray, quality: float = 1.0) -> SourcePhoto:
+    return SourcePhoto(Path("p.png"), rgb, points, np.zeros(128, np.float32), quality)
+
+
+def crop(rgb: np.ndarray, points: np.ndarray, side: int = SIDE) -> FaceCrop:
+    matrix = align.scaled(align.unit_from_points(points), side)
+    from faceswap_cli import colour
+    from faceswap_cli.records import ColourTags
+
+    planes = colour.planes_region_from_rgb(rgb, ColourTags(), chroma_step=(1, 1))
+    return FaceCrop(
+        0, colour.warp_rgb(planes, ColourTags(), matrix, side), matrix, align.apply(matrix, points)
+    )
+
+
+@pytest.fixture(scope="module")
+def method() -> MeshMethod:
+    return MeshMethod(JobOptions(), PasteOptions(occlusion=False))
+
+
+def identity(*photos: SourcePhoto) -> SourceIdentity:
+    return SourceIdentity("s", photos, np.zeros(128, np.float32))
+
+
+def test_same_face_gives_the_same_picture(method: MeshMethod) -> None:
+    points = mesh_points()
+    target = crop(picture(points), points)
+    prepared = method.prepare(identity(photo(picture(points, seed=1), points)))
+    drawn = method.render(prepared, target, method.encode(prepared, target), 0)
+    inside = drawn.mask > 0.9
+    difference = np.abs(drawn.rgb.astype(int) - target.rgb.astype(int))[inside]
+    assert difference.mean() < 6.0
+    assert drawn.mask[0].max() == 0.0
+
+
+def test_light_and_skin_tone_come_from_the_target(method: MeshMethod) -> None:
+    points = mesh_points()
+    dark = crop(picture(points, skin=(110, 75, 60)), points)
+    prepared = method.prepare(identity(photo(picture(points), points)))
+    drawn = method.render(prepared, dark, method.encode(prepared, dark), 0)
+    cheek = align.apply(dark.crop_from_frame, points)[50, :2].astype(int)
+    found = drawn.rgb[cheek[1] - 3 : cheek[1] + 3, cheek[0] - 3 : cheek[0] + 3].mean(axis=(0, 1))
+    np.testing.assert_allclose(found, (110, 75, 60), atol=8)
+
+
+def test_structure_moves_with_the_target_mesh(method: MeshMethod) -> None:
+    points = mesh_points()
+    moved = points.copy()
+    lips = np.unique(
+        [
+            *LIPS_INNER,
+            61,
+            291,
+            0,
+            17,
+            37,
+            267,
+            84,
+            314,
+            91,
+            321,
+            40,
+            270,
+            39,
+            269,
+            181,
+            405,
+            146,
+            375,
+            185,
+            409,
+        ]
+    )
+    moved[lips, 1] += 6.0
+    # The target shows bare skin: what is red afterwards came from the source, at the new place.
+    plain = np.full((SIDE, SIDE, 3), (200, 150, 130), np.uint8)
+    target = crop(plain, moved)
+    prepared = method.prepare(identity(photo(picture(points), points)))
+    drawn = method.render(prepared, target, method.encode(prepared, target), 0)
+    red = drawn.rgb[..., 0].astype(int) - drawn.rgb[..., 1]
+    where = align.apply(target.crop_from_frame, moved)
+    row, column = (where[14, :2] + where[17, :2])[::-1] / 2
+    assert red[int(row), int(column)] > 75
+
+
+def test_noise_depends_on_the_seed_only(method: MeshMethod) -> None:
+    points = mesh_points()
+    rough = picture(points).astype(int) + np.random.default_rng(5).normal(0, 14, (SIDE, SIDE, 1))
+    target = crop(np.clip(rough, 0, 255).astype(np.uint8), points)
+    prepared = method.prepare(identity(photo(picture(points), points)))
+    code = method.encode(prepared, target)
+    first, again, other = (method.render(prepared, target, code, seed).rgb for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first.astype(int) - other).mean() > 0.5
+
+
+def test_shut_eye_is_the_targets_own(method: MeshMethod) -> None:
+    from faceswap_cli.faces import landmarks as parts
+
+    points = mesh_points()
+    shut = points.copy()
+    for ring in (parts.LEFT_EYE, parts.RIGHT_EYE):
+        shut[list(ring), 1] = shut[list(ring), 1].mean()
+    plain = np.full((SIDE, SIDE, 3), (200, 150, 130), np.uint8)
+    target = crop(plain, shut)
+    prepared = method.prepare(identity(photo(picture(points), points)))
+    drawn = method.render(prepared, target, method.encode(prepared, target), 0)
+    eye = align.apply(target.crop_from_frame, shut)[list(parts.LEFT_EYE), :2].mean(axis=0).astype(int)
+    np.testing.assert_allclose(drawn.rgb[eye[1], eye[0]], (200, 150, 130), atol=12)
+
+
+@pytest.mark.parametrize("rows", [(88, 104), (104, 132)], ids=["cheeks", "mouth"])
+def test_occluder_is_kept_and_skin_is_not(rows: tuple[int, int]) -> None:
+    points = mesh_points()
+    rgb = picture(points)
+    bar = rgb.copy()
+    bar[rows[0] : rows[1], 40:120] = (20, 40, 160)
+    clear, covered = crop(rgb, points), crop(bar, points)
+    unit = clear.landmarks / SIDE
+    skin = appearance.lab_from_rgb(np.full((1, 1, 3), (200, 150, 130), np.uint8))
+    light = np.zeros((SIDE, SIDE, 3), np.float32) + skin
+    free = occlusion.occluder_map(appearance.lab_from_rgb(clear.rgb), light, unit)
+    found = occlusion.occluder_map(appearance.lab_from_rgb(covered.rgb), light, unit)
+    hull = masks.grow(masks.union(unit, (OVAL,), SIDE), -6) > 0.5
+    assert free[hull].max() < 0.05
+    blue = covered.rgb[..., 2].astype(int) - covered.rgb[..., 0] > 60
+    assert found[blue & hull].mean() > 0.4
+
+
+def test_texture_continues_skin_past_the_face() -> None:
+    points = mesh_points()
+    fused = texture.build_texture([photo(picture(points), points)])
+    rgb = appearance.rgb_from_lab(fused.lab)
+    corner = rgb[10, 10]
+    assert np.abs(corner.astype(int) - (200, 150, 130)).max() < 25  # skin, not the grey background
+
+
+def test_second_photo_serves_where_the_first_is_covered() -> None:
+    points = mesh_points()
+    covered = picture(points)
+    covered[70:118, 28:62] = (15, 15, 15)  # a black patch over the subject's right cheek
+    other = picture(points, seed=3)
+    one = texture.build_texture([photo(other, points, 0.9)])
+    both = texture.build_texture([photo(covered, points, 1.0), photo(other, points, 0.9)])
+    cheek = (one.points[205, :2] * texture.TEXTURE_SIDE).astype(int)
+    patch = np.s_[cheek[1] - 8 : cheek[1] + 8, cheek[0] - 8 : cheek[0] + 8]
+    np.testing.assert_allclose(both.lab[patch].mean((0, 1)), one.lab[patch].mean((0, 1)), atol=6.0)
+
+
+def test_crop_side_follows_the_face(method: MeshMethod) -> None:
+    sides = [method.crop_side(px) for px in (10, 100, 333, 5000)]
+    assert sides == [64, 128, 352, 768]
