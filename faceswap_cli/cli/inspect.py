@@ -43,9 +43,7 @@ def inspect(
         file = path_or_stdin(name, session.owned)
         check_inputs([file])
         if sheet is not None:
-            if sheet.suffix.lower() != ".png":
-                raise UsageError(f"{sheet.name}: the contact sheet is a PNG; name it {sheet.stem}.png")
-            check_output(sheet, [file], force=force, skip_existing=False)
+            _check_sheet(sheet, file, force)
         from faceswap_cli import inspection
         from faceswap_cli.video.picture import is_picture
 
@@ -64,6 +62,12 @@ def inspect(
 
             write_picture(sheet, Picture(rgb=inspection.contact_sheet(video.clip, video.analysis)))
         _tell(session, _video_data(video, sheet), _video_lines(video, sheet))
+
+
+def _check_sheet(sheet: Path, file: Path, force: bool) -> None:
+    if sheet.suffix.lower() != ".png":
+        raise UsageError(f"{sheet.name}: the contact sheet is a PNG; name it {sheet.stem}.png")
+    check_output(sheet, [file], force=force, skip_existing=False)
 
 
 def _tell(session: Session, data: dict[str, Any], lines: list[tuple[str, str]]) -> None:
