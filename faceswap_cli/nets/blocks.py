@@ -1,0 +1,120 @@
+"""Building blocks shared by the networks that are trained here.
+
+Everything is plain convolution, multiplication and addition: modulation scales activations
+instead of weights (no grouped convolutions), so the nets run fast on a CPU in bfloat16 with
+channels last and export cleanly.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SLOPE = 0.2
+"""Of the leaky rectifier everywhere."""
+
+
+def lrelu(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, SLOPE)
+
+
+def conv(inner: int, outer: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    """Convolution that keeps the side (divided by ``stride``), initialised for :func:`lrelu`."""
+    layer = nn.Conv2d(inner, outer, kernel, stride, kernel // 2)
+    nn.init.kaiming_normal_(layer.weight, SLOPE)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """The same layer with all parameters zero: a branch that starts without effect."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def channels_last(module: M) -> M:
+    """The same module with its weights laid out channels last."""
+    return cast(M, cast(Any, module).to(memory_format=torch.channels_last))
+
+
+class Down(nn.Module):
+    """Residual block that halves the side: (N, inner, S, S) -> (N, outer, S/2, S/2)."""
+
+    def __init__(self, inner: int, outer: int) -> None:
+        super().__init__()
+        self.first = conv(inner, inner)
+        self.second = conv(inner, outer)
+        self.skip = conv(inner, outer, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = lrelu(self.second(F.avg_pool2d(lrelu(self.first(x)), 2)))
+        out: Tensor = (y + self.skip(F.avg_pool2d(x, 2))) * math.sqrt(0.5)
+        return out
+
+
+class CheapDown(nn.Module):
+    """Strided convolution and rectifier: halves the side at a quarter of the cost of :class:`Down`."""
+
+    def __init__(self, inner: int, outer: int) -> None:
+        super().__init__()
+        self.layer = conv(inner, outer, 3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return lrelu(self.layer(x))
+
+
+class StyledConv(nn.Module):
+    """Modulated 3 x 3 convolution with demodulation, noise and rectifier (StyleGAN2, Karras et al. 2020).
+
+    ``w`` (N, C) sets a gain per input channel; the output is divided by the norm that the
+    modulated weights would have.  The noise map is fixed, so that it does not flicker.
+    """
+
+    noise: Tensor
+
+    def __init__(self, inner: int, outer: int, style: int, side: int, up: bool = False) -> None:
+        super().__init__()
+        self.up = up
+        self.weight = nn.Parameter(torch.randn(outer, inner, 3, 3) / math.sqrt(inner * 9))
+        self.bias = nn.Parameter(torch.zeros(outer))
+        self.affine = nn.Linear(style, inner)
+        nn.init.normal_(self.affine.weight, std=1 / math.sqrt(style))
+        nn.init.ones_(self.affine.bias)
+        self.strength = nn.Parameter(torch.zeros(1))
+        self.register_buffer("noise", torch.randn(1, 1, side, side))
+
+    def forward(self, x: Tensor, w: Tensor, extra: Tensor | None = None) -> Tensor:
+        style = self.affine(w).float()
+        style = style / style.abs().amax(dim=1, keepdim=True).clamp_min(1e-4)
+        power = self.weight.float().square().sum((2, 3))
+        demodulation = torch.rsqrt(style.square() @ power.t() + 1e-8)
+        if self.up:
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        y = F.conv2d(x * style[..., None, None].to(x.dtype), self.weight.to(x.dtype), padding=1)
+        y = y * demodulation[..., None, None].to(y.dtype)
+        if extra is not None:
+            y = y + extra
+        shift = self.bias[None, :, None, None] + self.strength * self.noise
+        return lrelu(y + shift.to(y.dtype)) * math.sqrt(2.0)
+
+
+class Gain(nn.Module):
+    """Per-channel gain and shift from the identity embedding; starts as identity."""
+
+    def __init__(self, embedding: int, channels: int) -> None:
+        super().__init__()
+        self.layer = zeroed(nn.Linear(embedding, 2 * channels))
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        gain, shift = self.layer(z)[..., None, None].chunk(2, dim=1)
+        out: Tensor = x * (1 + gain).to(x.dtype) + shift.to(x.dtype)
+        return out

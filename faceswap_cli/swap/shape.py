@@ -1,0 +1,142 @@
+"""Shape of a face without its pose: expression numbers and retargeted landmarks, batched in torch.
+
+Convention: meshes (N, 478, 3) in unit-square crop coordinates, z in the same unit, growing away
+from the viewer.  *Canonical* means turned to the front, with the size and place of the mean face
+(outer eye corners 1 apart).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from faceswap_cli.faces.landmarks import (
+    IRISES,
+    LEFT_EYE,
+    LEFT_IRIS,
+    OVAL,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+    STABLE,
+    SUBSET,
+    topology,
+)
+
+INNER_MIX = 0.5
+"""Share of the source's own proportions given to the inner features; the outline keeps the target's."""
+_OUTLINE_REACH = 0.35
+"""Distance from the outline, in eye-corner distances, at which that share is reached."""
+
+
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """Meshes split into pose and canonical shape: ``points = centre + scale * canonical @ rotation^T``."""
+
+    canonical: Tensor = field(repr=False)
+    """(N, 478, 3)"""
+    rotation: Tensor = field(repr=False)
+    """(N, 3, 3)"""
+    scale: Tensor = field(repr=False)
+    """(N, 1, 1)"""
+    centre: Tensor = field(repr=False)
+    """(N, 1, 3)"""
+
+    def place(self, canonical: Tensor) -> Tensor:
+        """Canonical meshes (N, 478, 3) in the pose of this batch."""
+        return self.centre + self.scale * canonical @ self.rotation.transpose(1, 2)
+
+    def direct(self, offset: Tensor) -> Tensor:
+        """Canonical offsets (N, 478, 3) turned and scaled into this batch's pose."""
+        return self.scale * offset @ self.rotation.transpose(1, 2)
+
+    def angles(self) -> Tensor:
+        """(N, 3) yaw, pitch, roll in radians, signs as the rotation matrix has them."""
+        r = self.rotation
+        yaw = torch.asin(r[:, 0, 2].clamp(-1, 1))
+        pitch = torch.atan2(-r[:, 1, 2], r[:, 2, 2])
+        roll = torch.atan2(-r[:, 0, 1], r[:, 0, 0])
+        return torch.stack([yaw, pitch, roll], dim=1)
+
+
+def remove_pose(points: Tensor) -> Posed:
+    """Least-squares similarity (Umeyama 1991) of the stable points onto the mean face."""
+    stable = list(STABLE)
+    mean = torch.from_numpy(topology().mean_shape).to(points)
+    model, seen = mean[stable], points[:, stable]
+    model_centre, centre = model.mean(0), seen.mean(1, keepdim=True)
+    a, b = model - model_centre, seen - centre
+    u, s, vt = torch.linalg.svd(b.transpose(1, 2) @ a)
+    sign = torch.det(u @ vt)
+    fix = torch.ones_like(s)
+    fix[:, 2] = sign
+    rotation = u @ (fix[..., None] * vt)
+    scale = ((s * fix).sum(1) / a.square().sum())[:, None, None]
+    canonical = (points - centre) @ rotation / scale + model_centre
+    return Posed(canonical, rotation, scale, centre - scale * model_centre @ rotation.transpose(1, 2))
+
+
+def expression(canonical: Tensor, basis: Tensor) -> Tensor:
+    """(N, 478, 3) and an orthonormal basis (K, 478, 3) -> (N, K)."""
+    mean = torch.from_numpy(topology().mean_shape).to(canonical)
+    return torch.einsum("npd,kpd->nk", canonical - mean, basis.to(canonical))
+
+
+def without_expression(offset: Tensor, basis: Tensor) -> Tensor:
+    """The part of ``offset`` (N, 478, 3) that no expression explains: proportions of the person."""
+    basis = basis.to(offset)
+    return offset - torch.einsum("nk,kpd->npd", torch.einsum("npd,kpd->nk", offset, basis), basis)
+
+
+def mix_weights(inner: float = INNER_MIX) -> Tensor:
+    """(478, 1): how much of the source's proportions each point takes; 0 on the outline."""
+    mean = torch.from_numpy(topology().mean_shape)[:, :2]
+    reach = torch.cdist(mean, mean[list(OVAL)]).amin(1) / _OUTLINE_REACH
+    return (inner * reach.clamp(0, 1))[:, None]
+
+
+def retarget(source: Posed, target: Posed, points: Tensor, basis: Tensor, mix: Tensor) -> Tensor:
+    """Target meshes ``points`` (N, 478, 3) with some of the source's proportions.
+
+    ``mix`` (478, 1) or (N, 478, 1).  Pose and expression stay the target's: only what the
+    expression basis cannot explain is taken over; an iris moves with its eye.
+    """
+    offset = without_expression(source.canonical - target.canonical, basis) * mix
+    for ring, iris in ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS)):
+        offset[:, list(iris)] = offset[:, list(ring)].mean(1, keepdim=True)
+    return points + target.direct(offset)
+
+
+def shape_inputs(source: Posed, target: Posed, basis: Tensor, points: tuple[Tensor, Tensor]) -> Tensor:
+    """Input of the structure encoder: (N, ``fslsd256.SHAPE_INPUTS``).
+
+    ``points``: meshes of source and (retargeted) target in unit coordinates.
+    """
+    subset = list(SUBSET)
+    own, wanted = (p[:, subset, :2] - 0.5 for p in points)
+    parts = [own, wanted, wanted - own]
+    numbers = [source.angles(), target.angles(), *(expression(p.canonical, basis) for p in (source, target))]
+    return torch.cat([p.flatten(1) for p in parts] + numbers, dim=1)
+
+
+def fit_expression_basis(differences: Tensor, size: int) -> Tensor:
+    """Principal directions (size, 478, 3), orthonormal, of same-person shape differences (M, 478, 3)."""
+    _, _, vt = torch.linalg.svd(differences.flatten(1).double(), full_matrices=False)
+    basis: Tensor = vt[:size].float().reshape(-1, 478, 3)
+    if len(basis) < size:
+        basis = torch.cat([basis, basis.new_zeros(size - len(basis), 478, 3)])
+    return basis
+
+
+__all__ = [
+    "INNER_MIX",
+    "IRISES",
+    "Posed",
+    "expression",
+    "fit_expression_basis",
+    "mix_weights",
+    "remove_pose",
+    "retarget",
+    "shape_inputs",
+]

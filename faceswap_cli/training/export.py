@@ -1,0 +1,57 @@
+"""Trained weights as a small file: half precision, safetensors, with where they come from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from faceswap_cli.errors import WeightsError
+from faceswap_cli.nets.fslsd256 import Fslsd256
+from faceswap_cli.nets.fslsd256_encoders import PRESETS
+from faceswap_cli.weights.load import differences, load_strict
+
+
+def export_weights(net: Fslsd256, path: Path, images: int) -> None:
+    """Write ``net`` in half precision; the file appears whole or not at all."""
+    state = {
+        name: value.detach().to("cpu", torch.float16).contiguous() for name, value in net.state_dict().items()
+    }
+    names = [name for name, preset in PRESETS.items() if preset == net.preset]
+    part = path.with_name(f".{path.name}.part")
+    save_file(state, part, metadata={"preset": names[0], "images": str(images)})
+    os.replace(part, path)
+
+
+def load_swap_net(path: Path) -> Fslsd256:
+    """The network in ``path``, ready for use."""
+    try:
+        with safe_open(path, "pt") as handle:
+            preset = (handle.metadata() or {}).get("preset", "")
+        stored = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); run the training again or reinstall") from error
+    if preset not in PRESETS:
+        raise WeightsError(f"{path} is of an unknown preset {preset!r}; it was made by another version")
+    return load_strict(
+        lambda: Fslsd256(PRESETS[preset]), {k: v.float() for k, v in stored.items()}, path.name
+    )
+
+
+def read_weights(path: Path, net: Fslsd256) -> dict[str, Tensor]:
+    """Weights to start from; :class:`WeightsError` when they do not fit ``net``."""
+    try:
+        stored = {name: value.float() for name, value in load_file(path).items()}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read ({error})") from error
+    problem = differences(
+        {name: tuple(v.shape) for name, v in stored.items()},
+        {n: tuple(v.shape) for n, v in net.state_dict().items()},
+    )
+    if problem:
+        raise WeightsError(f"{path.name} does not fit preset of the run: {problem}")
+    return stored
