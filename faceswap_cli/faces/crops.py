@@ -39,14 +39,31 @@ def upright_crop(mesh: F32, side: int = CROP, margin: float = MARGIN) -> F64:
 
 def cut(rgb: U8, out_from_image: F64, side: int = CROP) -> U8:
     """(H, W, 3) -> (side, side, 3); shrinking averages, outside the picture the border is repeated."""
-    scale = float(np.sqrt(abs(np.linalg.det(out_from_image[:2, :2]))))
-    if scale < 0.5:  # halve until a bilinear tap covers the rest: no aliasing
-        half = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        shrink = np.diag([half.shape[1] / rgb.shape[1], half.shape[0] / rgb.shape[0], 1.0])
-        return cut(np.asarray(half, np.uint8), out_from_image @ np.linalg.inv(shrink), side)
-    matrix = np.linalg.inv(_HALF) @ out_from_image @ _HALF
+    part, out_from_part = _under(rgb, out_from_image, side)
+    scale = float(np.sqrt(abs(np.linalg.det(out_from_part[:2, :2]))))
+    while scale < 0.5 and min(part.shape[:2]) > 1:  # halve until a bilinear tap covers the rest: no aliasing
+        height, width = part.shape[:2]
+        size = (max(width // 2, 1), max(height // 2, 1))
+        part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+        out_from_part = out_from_part @ np.diag([width / size[0], height / size[1], 1.0])
+        scale *= 2
+    matrix = np.linalg.inv(_HALF) @ out_from_part @ _HALF
     flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
-    return np.asarray(cv2.warpAffine(rgb, matrix[:2], (side, side), flags=flags, borderMode=border), np.uint8)
+    return np.asarray(
+        cv2.warpAffine(part, matrix[:2], (side, side), flags=flags, borderMode=border), np.uint8
+    )
+
+
+def _under(rgb: U8, out_from_image: F64, side: int) -> tuple[U8, F64]:
+    """The part of the picture that a crop can show, and the matrix from it."""
+    height, width = rgb.shape[:2]
+    corners = np.linalg.inv(out_from_image) @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
+    margin = 0.1 * float(np.ptp(corners[:2], axis=1).max()) + 4
+    low, high = corners[:2].min(axis=1) - margin, corners[:2].max(axis=1) + margin
+    x0, y0 = (int(np.clip(v, 0, limit - 1)) for v, limit in zip(low, (width, height), strict=True))
+    x1, y1 = (int(np.clip(v, 1, limit)) for v, limit in zip(high, (width, height), strict=True))
+    part = rgb[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+    return part, out_from_image @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1.0]])
 
 
 def back(mesh: F32, crop_from_image: F64) -> F32:

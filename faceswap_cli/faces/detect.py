@@ -74,7 +74,7 @@ def _resized(rgb: U8) -> tuple[U8, float]:
     """At most ``OVERVIEW`` on the long side, at least ``SMALLEST_PICTURE`` on the short one."""
     scale = min(1.0, OVERVIEW / max(rgb.shape[:2]))
     if min(rgb.shape[:2]) < SMALLEST_PICTURE:
-        scale = SMALLEST_PICTURE / min(rgb.shape[:2])
+        scale = min(SMALLEST_PICTURE / min(rgb.shape[:2]), OVERVIEW / max(rgb.shape[:2]))
     if scale == 1.0:
         return rgb, 1.0
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

@@ -76,7 +76,10 @@ class Landmarker:
             raise WeightsError(f"{path.name} cannot be loaded ({error}); reinstall faceswap-cli") from error
 
     def detect(self, rgb: U8) -> list[F32]:
-        """(H, W, 3) uint8 -> meshes (478, 3) in pixels of ``rgb``, z in the same unit."""
+        """(H, W, 3) uint8 -> meshes (478, 3) in pixels of ``rgb``, z in the same unit.
+
+        The runtime aborts the process on sides of 32,768 px and more: callers shrink first.
+        """
         import mediapipe
 
         height, width = rgb.shape[:2]

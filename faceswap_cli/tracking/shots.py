@@ -25,11 +25,13 @@ COLOUR_CUT = 0.30
 """Chi-square distance of the colour histograms, 0 to 1, above which colours disagree."""
 LAYOUT_CUT = 0.45
 """1 - correlation of the layouts at the best shift."""
-SURE_COLOUR, SURE_LAYOUT = 0.12, 0.72
+SURE_COLOUR, SURE_LAYOUT = 0.08, 0.72
 """A pair with a completely different layout needs less difference of colour."""
 STANDS_OUT = 2.0
 """A cut's difference over the median of its neighbours'."""
 NEIGHBOURS = 4
+LASTS = 3
+"""So many frames on each side must all differ."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,12 +100,8 @@ def _is_cut(k: int, steps: F64, signatures: Sequence[Signature]) -> bool:
     if len(around) >= 2 and steps[k] < STANDS_OUT * np.median(around):
         return False
     # A flash or a damaged frame: what comes after it looks again like what was before.
-    before = signatures[max(k - 1, 0) : k + 1]
-    after = signatures[k + 1 : k + 4]
-    return (
-        all(difference(a, b) >= 1 for a in before[-1:] for b in after)
-        and difference(before[0], after[0]) >= 1
-    )
+    before, after = signatures[max(k - LASTS + 1, 0) : k + 1], signatures[k + 1 : k + 1 + LASTS]
+    return all(difference(a, b) >= 1 for a in before for b in after)
 
 
 def shots(signatures: Sequence[Signature], pts: I64) -> tuple[Shot, ...]:
