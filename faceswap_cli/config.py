@@ -118,6 +118,20 @@ class JobOptions:
     workers: int = 0
     """Render threads; 0 takes one per core."""
     seed: int = 0
+    profile: str = "auto"
+    """Of the method ``fslsd``: ``1024`` runs the official checkpoints."""
+    appear_from: str = "released"
+    """First latent row taken from the target: ``released`` (11), ``paper`` (7) or a number."""
+    landmark_maps: str = "released"
+    """Input of the landmark encoder: ``released`` (one pixel a point) or ``gaussian`` (as was meant)."""
+    edit_strength: float = 2.0
+    """Of the latent edit that takes hair away before drawing; 0 turns it off."""
+    precision: str = "float32"
+    """Of the official networks: ``float32`` or ``bfloat16`` (faster, coarser)."""
+    parsing: Path | None = None
+    """Label map of the target (PNG of the frame's size) that gives the mask instead of the mesh."""
+    parsing_labels: str = "celebamask"
+    """Numbering of the label map: ``celebamask`` or ``bisenet``."""
     measure_identity: bool = False
     """Measure the identity distance of every swapped face for the ledger (some milliseconds each)."""
 

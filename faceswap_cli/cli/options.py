@@ -80,6 +80,29 @@ class LookFlags:
     method: Annotated[
         str | None, _option("--method", text="auto, mesh, or another one that is installed.")
     ] = None
+    profile: Annotated[
+        str | None,
+        _option("--profile", text="Of fslsd: 1024 runs the official checkpoints.", metavar="SIDE"),
+    ] = None
+    appear_from: Annotated[
+        str | None,
+        _option(
+            "--appear-from",
+            text="Of fslsd 1024: first latent row of the target: released (11), paper (7), N.",
+            panel=TUNING,
+            metavar="ROW",
+        ),
+    ] = None
+    precision: Annotated[
+        str | None,
+        _option("--precision", text="Of fslsd 1024: float32 or bfloat16.", panel=RUNNING, metavar="TYPE"),
+    ] = None
+    parsing: Annotated[
+        Path | None,
+        _option(
+            "--parsing", text="Label map of the target that gives the mask.", panel=TUNING, metavar="PNG"
+        ),
+    ] = None
     device: Annotated[str | None, _option("--device", text="auto, cpu, cuda, cuda:N or mps.")] = None
     label: Annotated[
         bool | None, _option("--label/--no-label", text="Burn in a small visible 'AI modified'.")

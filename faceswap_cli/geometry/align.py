@@ -68,6 +68,12 @@ def square_from_unit(unit_from_image: F64) -> tuple[F64, F64, F64]:
     return centre, axis, 0.5 / k
 
 
+def rescaled(matrix: F64, have: float, wanted: float) -> F64:
+    """Unit-square matrix of scale ``have`` -> the same square about its centre at scale ``wanted``."""
+    k = have / wanted
+    return np.array([[k, 0, (1 - k) / 2], [0, k, (1 - k) / 2], [0, 0, 1.0]]) @ matrix
+
+
 def scaled(matrix: F64, side: float) -> F64:
     """Unit-square matrix -> matrix to a crop of ``side`` pixels."""
     return np.diag([side, side, 1.0]) @ matrix

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from faceswap_cli.config import JobOptions, PasteOptions
+from faceswap_cli.geometry.align import SWAP_SCALE
 from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
 
 
@@ -45,6 +46,12 @@ class SwapMethod(Protocol):
 
         ``seed`` depends on the frame's pts and the job's seed only, so noise is repeatable.
         """
+
+
+def crop_scale(method: SwapMethod) -> float:
+    """Share of the FFHQ square that the crops of ``method`` show; by default less than all."""
+    scale: float = getattr(method, "crop_scale", SWAP_SCALE)
+    return scale
 
 
 MethodBuilder = Callable[[JobOptions, PasteOptions], SwapMethod]

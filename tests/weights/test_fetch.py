@@ -300,7 +300,7 @@ ENTRY = """{"name": "%s", "checkpoint": "fslsd_celebahq_1024", "file": "f.pt", "
         ('{"weights": [%s]}' % (ENTRY % ("A B", "[]", "", 0, "commercial")), "lower-case"),
         ('{"weights": [%s]}' % (ENTRY % ("../x", "[]", "", 0, "commercial")), "lower-case"),
         (
-            '{"weights": [%s]}' % (ENTRY % ("a", "[]", "", 0, "commercial")).replace("f.pt", "../f"),
+            '{{"weights": [{}]}}'.format((ENTRY % ("a", "[]", "", 0, "commercial")).replace("f.pt", "../f")),
             "plain file",
         ),
         ('{"weights": [%s]}' % (ENTRY % ("a", '["http://x"]', "12", 5, "commercial")), "64 hex digits"),
@@ -318,7 +318,7 @@ def test_a_spoilt_registry_is_refused(tmp_path: Path, text: str, words: str) -> 
 
 def test_own_entries_are_added(tmp_path: Path) -> None:
     text = ENTRY % ("mine", '["http://x/y"]', DIGEST.upper(), 7, "commercial")
-    (tmp_path / "r.json").write_text('{"weights": [%s]}' % text)
+    (tmp_path / "r.json").write_text(f'{{"weights": [{text}]}}')
     found = row_of("mine", tmp_path / "r.json")
     assert (found.sha256, found.size, found.addresses) == (DIGEST, 7, ("http://x/y",))
 

@@ -213,9 +213,9 @@ def test_a_file_that_is_not_there(small: Path, tmp_path: Path) -> None:
 
 def test_a_published_name_on_another_file_is_refused(small: Path, tmp_path: Path) -> None:
     path = write("stylegan2_ffhq_1024", tmp_path / "CELEBA-HQ-1024.pt")
-    with pytest.raises(WeightsError, match="holds StyleGAN2.*expected FSLSD.*--as stylegan2-ffhq"):
+    with pytest.raises(WeightsError, match=r"holds StyleGAN2.*expected FSLSD.*--as stylegan2-ffhq"):
         store.import_file(path)
-    with pytest.raises(WeightsError, match="is StyleGAN2.*expected pSp"):
+    with pytest.raises(WeightsError, match=r"is StyleGAN2.*expected pSp"):
         store.import_file(path, "psp-ffhq")
     with pytest.raises(UsageError, match="known are psp-ffhq"):
         store.import_file(path, "pixie")
@@ -272,7 +272,7 @@ def test_missing_weights_say_how_to_get_them(small: Path) -> None:
 def test_a_damaged_card_is_named(small: Path, tmp_path: Path) -> None:
     card = store.import_file(write("fslsd_celebahq_1024", tmp_path / "a.pt"))
     (small / f"{card.name}.json").write_text("{")
-    with pytest.raises(WeightsError, match="card .* is damaged"):
+    with pytest.raises(WeightsError, match=r"card .* is damaged"):
         store.trusted(card.name)
 
 
