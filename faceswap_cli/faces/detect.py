@@ -39,8 +39,7 @@ def find_faces(
 def _candidates(rgb: U8, finder: FaceFinder) -> list[F32]:
     """Rough meshes in pixels of ``rgb``, each face once."""
     overview, scale = _resized(rgb)
-    found = [_scaled(mesh, 1 / scale) for mesh in finder.anywhere(overview)]
-    found = found or [_scaled(mesh, 1 / scale) for mesh in finder.turned(overview)]
+    found = [_scaled(mesh, 1 / scale) for mesh in finder.any_way_up(overview)]
     long_side = max(rgb.shape[:2])
     for share in TILE_SHARES:
         side = round(long_side * share)

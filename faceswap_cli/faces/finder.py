@@ -58,13 +58,17 @@ class FaceFinder:
         """Meshes found in one look at (H, W, 3): the long-distance detector, else the close-up one."""
         return self._look("full", rgb) or self._look("short", rgb)
 
-    def turned(self, rgb: U8) -> list[F32]:
-        """Meshes of faces that lie on their side or stand on their head."""
-        for quarter in (1, 3, 2):
-            picture = np.ascontiguousarray(np.rot90(rgb, quarter))
-            found = self.anywhere(picture)
-            if found:
-                return [_unturned(mesh, quarter, rgb.shape[1], rgb.shape[0]) for mesh in found]
+    def any_way_up(self, rgb: U8) -> list[F32]:
+        """The same, and faces that lie on their side or stand on their head where none is upright.
+
+        The close-up detector comes last: it sees upright faces in the folds of turned ones.
+        """
+        reaches: tuple[Range, ...] = ("full", "short")
+        for reach in reaches:
+            for quarter in (0, 1, 3, 2):
+                found = self._look(reach, np.ascontiguousarray(np.rot90(rgb, quarter)))
+                if found:
+                    return [_unturned(mesh, quarter, rgb.shape[1], rgb.shape[0]) for mesh in found]
         return []
 
     def in_tiles(self, rgb: U8, side: int) -> list[F32]:
@@ -132,7 +136,7 @@ def _face(mesh: F32) -> Face:
 def _unturned(mesh: F32, quarter: int, width: int, height: int) -> F32:
     """Points of a picture turned by ``quarter`` quarters counter-clockwise, in the unturned one's pixels."""
     x, y, z = mesh[:, 0], mesh[:, 1], mesh[:, 2]
-    turned = {1: (width - y, x), 2: (width - x, height - y), 3: (y, height - x)}
+    turned = {0: (x, y), 1: (width - y, x), 2: (width - x, height - y), 3: (y, height - x)}
     return np.stack([*turned[quarter], z], axis=1)
 
 

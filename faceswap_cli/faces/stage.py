@@ -139,7 +139,7 @@ def _patient(
                 found.append(small)
     if found:
         return found
-    turned = [mesh * scale for mesh in finder.turned(overview)]
+    turned = [mesh * scale for mesh in finder.any_way_up(overview)]
     cut = partial(display_crop, frame, clip)
     return [mesh for mesh in turned if finder.confirmed(mesh, cut) is not None]
 

@@ -22,4 +22,4 @@ def face(
 ) -> F32:
     """(478, 3) with its centre at (x, y), outer eye corners ``size`` pixels apart before it is turned."""
     points = topology().mean_shape @ turn(yaw, pitch, roll).T * size
-    return (points + [x, y, 0]).astype(np.float32)
+    return (points + np.array([x, y, 0])).astype(np.float32)

@@ -68,7 +68,7 @@ def test_no_side_is_preferred(portrait: U8, mesh: F32, finder: FaceFinder) -> No
 
 def test_small_faces_are_found_and_exact(portrait: U8, mesh: F32, finder: FaceFinder) -> None:
     scene = np.full((720, 1280, 3), 90, np.uint8)
-    side = 110
+    side = 90
     scene[400 : 400 + side, 900 : 900 + side] = shrunk(portrait, side)
     scale = side / 512
     assert width_px(mesh) * scale < 45

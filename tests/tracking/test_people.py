@@ -65,7 +65,7 @@ def track(track_id: int, x: float, size: float, frames: int, who: F32) -> FaceTr
 
 @pytest.fixture
 def analysis() -> Analysis:
-    """Cleo small on the left, Ben large on the right, Anna in the middle; a bystander far left for a moment."""
+    """Cleo small on the left, Ben large on the right, Anna in the middle; a bystander for a moment."""
     tracks = (
         track(0, 900, 90, 60, BEN),
         track(1, 100, 40, 100, CLEO),

@@ -1,0 +1,149 @@
+"""The detection stage on clips made of one portrait: display space, threads, faces carried on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from faceswap_cli.colour import planes_region_from_rgb
+from faceswap_cli.config import DetectOptions
+from faceswap_cli.faces.finder import FaceFinder
+from faceswap_cli.faces.stage import PATIENT_EVERY, detect_faces, look, observe
+from faceswap_cli.records import F32, U8, Clip, ColourTags, Frame
+
+TAGS = ColourTags(matrix=1)
+
+
+def clip_of(rgb: U8, *, rotation: int = 0, aspect: Fraction = Fraction(1)) -> Clip:
+    height, width = rgb.shape[:2]
+    return Clip(
+        path=Path("made.mp4"),
+        container="mp4",
+        codec="h264",
+        width=width,
+        height=height,
+        pixel_format="yuv420p",
+        work_format="yuv420p",
+        bit_depth=8,
+        time_base=Fraction(1, 25),
+        start_pts=0,
+        average_rate=Fraction(25),
+        frames=1,
+        duration_s=1.0,
+        rotation=rotation,
+        sample_aspect=aspect,
+        colour=TAGS,
+        streams=(),
+        video_stream=0,
+    )
+
+
+def frames_of(pictures: Sequence[U8], first: int = 0) -> Iterator[Frame]:
+    for k, rgb in enumerate(pictures):
+        yield Frame(first + k, first + k, Fraction(1, 25), planes_region_from_rgb(rgb, TAGS))
+
+
+def eye_px(mesh: F32) -> float:
+    return float(np.linalg.norm(mesh[263, :2] - mesh[33, :2]))
+
+
+def off(one: F32, other: F32) -> float:
+    return float(np.linalg.norm(one[:, :2] - other[:, :2], axis=1).mean()) / eye_px(other)
+
+
+@pytest.fixture(scope="module")
+def mesh(portrait: U8, finder: FaceFinder) -> F32:
+    (frame,) = frames_of([portrait])
+    (face,) = look(frame, clip_of(portrait), finder).faces
+    return face.landmarks
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_points_are_those_of_the_upright_picture(
+    portrait: U8, mesh: F32, finder: FaceFinder, rotation: int
+) -> None:
+    stored = np.ascontiguousarray(np.rot90(portrait, -rotation // 90))
+    clip = clip_of(stored, rotation=rotation)
+    (frame,) = frames_of([stored])
+    (face,) = look(frame, clip, finder).faces
+    assert off(face.landmarks, mesh) < 0.02
+    # And the two spaces agree with the matrix of the clip.
+    inverse = np.linalg.inv(clip.display_from_frame)
+    stored_nose = inverse @ np.array([*face.landmarks[1, :2], 1.0])
+    assert (stored_nose[:2] >= 0).all()
+    assert (stored_nose[:2] <= 512).all()
+
+
+def test_wide_pixels_are_undone(portrait: U8, mesh: F32, finder: FaceFinder) -> None:
+    narrow = np.asarray(cv2.resize(portrait, (384, 512), interpolation=cv2.INTER_AREA), np.uint8)
+    clip = clip_of(narrow, aspect=Fraction(4, 3))
+    assert clip.display_size == (512, 512)
+    (frame,) = frames_of([narrow])
+    (face,) = look(frame, clip, finder).faces
+    assert off(face.landmarks, mesh) < 0.03
+
+
+def test_large_frames_are_measured_at_full_resolution(portrait: U8, mesh: F32, finder: FaceFinder) -> None:
+    scene = np.full((1080, 1920, 3), 100, np.uint8)
+    scene[300:812, 700:1212] = portrait
+    (frame,) = frames_of([scene], first=1)
+    (face,) = look(frame, clip_of(scene), finder).faces
+    assert off(face.landmarks, mesh + np.float32([700, 300, 0])) < 0.02
+    assert face.landmarks[:, 2].std() == pytest.approx(mesh[:, 2].std(), rel=0.1)
+
+
+def test_the_number_of_threads_changes_nothing(portrait: U8) -> None:
+    pictures = [np.roll(portrait, 6 * k, axis=1) for k in range(6)]
+    found = []
+    for workers in (1, 3):
+        seen = detect_faces(frames_of(pictures), clip_of(portrait), DetectOptions(workers=workers))
+        found.append([one.faces[0].landmarks for one in seen])
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_a_small_face_found_with_patience_is_carried_on(portrait: U8) -> None:
+    small = cv2.resize(portrait, (90, 90), interpolation=cv2.INTER_AREA)
+    pictures = []
+    for k in range(PATIENT_EVERY + 2):
+        scene = np.full((720, 1280, 3), 100, np.uint8)
+        scene[200:290, 600 + 2 * k : 690 + 2 * k] = small
+        pictures.append(scene)
+    seen = list(detect_faces(frames_of(pictures), clip_of(pictures[0]), DetectOptions(workers=1)))
+    assert [len(one.faces) for one in seen] == [1] * len(pictures)
+    moved = seen[-1].faces[0].landmarks[1, 0] - seen[0].faces[0].landmarks[1, 0]
+    assert moved == pytest.approx(2 * (len(pictures) - 1), abs=2)
+
+
+def test_a_face_that_is_gone_is_let_go(portrait: U8) -> None:
+    blank = np.full_like(portrait, 100)
+    seen = list(
+        detect_faces(frames_of([portrait, blank, blank]), clip_of(portrait), DetectOptions(workers=1))
+    )
+    assert [len(one.faces) for one in seen] == [1, 0, 0]
+
+
+def test_closing_early_closes_the_source(portrait: U8) -> None:
+    closed = []
+
+    def source() -> Iterator[Frame]:
+        try:
+            yield from frames_of([portrait] * 50)
+        finally:
+            closed.append(True)
+
+    stage = observe(source(), clip_of(portrait), DetectOptions(workers=2))
+    next(stage)
+    stage.close()
+    assert closed == [True]
+
+
+def test_thumbnails_show_the_frame(portrait: U8, finder: FaceFinder) -> None:
+    (frame,) = frames_of([portrait], first=1)
+    thumbnail = look(frame, clip_of(portrait), finder).thumbnail
+    assert thumbnail.shape == (27, 48, 3)
+    assert abs(float(thumbnail.mean()) - float(portrait.mean())) < 3
