@@ -11,7 +11,6 @@ to use the program or the finished files.
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -29,12 +28,48 @@ from faceswap_cli.faces.detect import find_faces
 
 RATE = 25
 SECONDS = 4.8
-SIZE = (640, 360)
+SIZE = (384, 512)
 AUDIO_RATE = 48_000
-CROP = (3, 0, 448, 252)
-"""x, y, width, height of the part of the astronaut photograph that is shown."""
-COLLAR = ((185, 178), (190, 183), (200, 187), (215, 189.5), (235, 189.5), (247, 186), (255, 182))
-"""Upper edge of the collar in the astronaut photograph, from left to right."""
+CROP = (32, 0, 450, 600)
+"""x, y, width, height of the part of the photograph that is shown."""
+OUTLINE = (
+    *((178, 82), (182, 68), (195, 52), (218, 41), (225, 30), (245, 23), (265, 23), (290, 31), (302, 41)),
+    *((325, 47), (343, 63), (353, 86), (362, 86), (369, 100), (371, 130), (370, 180), (375, 188), (374, 205)),
+    *((368, 222), (363, 248), (360, 265), (360, 282), (350, 298), (338, 306), (329, 303), (328, 320)),
+    *((328, 340), (322, 352), (310, 368), (290, 392), (276, 405), (262, 406), (246, 408), (235, 397)),
+    *((222, 383), (213, 368), (207, 356), (206, 338), (206, 322), (202, 306), (196, 297), (184, 289)),
+    *((167, 273), (158, 256), (158, 240), (162, 230), (155, 218), (153, 202), (155, 190), (150, 180)),
+    *((151, 130), (154, 105), (165, 88)),
+)
+"""Round hat, hair, face and neck in the photograph."""
+STRAYS = (370, 150, 395, 262)
+"""Left, top, right, bottom of a place with single hairs, painted over with the head."""
+COLLAR = (
+    *(
+        (0, 396),
+        (60, 374),
+        (130, 354),
+        (165, 343),
+        (190, 327),
+        (198, 318),
+        (206, 355),
+        (213, 368),
+        (222, 383),
+    ),
+    *(
+        (235, 397),
+        (246, 408),
+        (262, 406),
+        (276, 405),
+        (290, 392),
+        (310, 368),
+        (322, 352),
+        (328, 340),
+        (331, 320),
+    ),
+    *((350, 336), (380, 347), (410, 358), (480, 385), (512, 440)),
+)
+"""Shoulders and collar in the photograph, from left to right: the neck ends behind this line."""
 SYLLABLES = (
     # start s, length s, jaw, narrow, pitch Hz, vowel
     (0.30, 0.24, 0.62, 0.10, 208, "a"),
@@ -72,7 +107,7 @@ def pose_at(t: float) -> Pose:
     """Straight, to the right, to the left, a nod, a tilt, and back, never quite still."""
     drift = np.sin(2 * np.pi * np.array([0.37, 0.53, 0.71]) * t + np.array([0.2, 1.9, 4.0]))
     return Pose(
-        yaw=keys(t, (0.2, 0), (1.1, 17), (1.5, 16), (2.6, -17), (3.1, -16), (4.0, 3), (4.8, 0))
+        yaw=keys(t, (0.2, 0), (1.1, 18), (1.5, 17), (2.6, -19), (3.1, -18), (4.0, 3), (4.8, 0))
         + 0.6 * drift[0],
         pitch=keys(
             t, (0, 0), (0.9, -3), (1.6, 2), (2.3, -2), (3.0, 1), (3.4, 8), (3.8, -5), (4.3, 1), (4.8, 0)
@@ -110,10 +145,7 @@ def face_at(t: float) -> Expression:
         (3.6, 0),
         (4.8, 0),
     )
-    brow = keys(t, (0, 0), (0.9, 0.1), (1.1, 0.9), (1.5, 0.1), (3.1, 0), (3.35, 0.8), (3.8, 0), (4.8, 0))
-    return Expression(
-        jaw=jaw, shut=shut * min(1.0, edge / 0.06), narrow=narrow, blink=blink, gaze=gaze, brow=brow
-    )
+    return Expression(jaw=jaw, shut=shut * min(1.0, edge / 0.06), narrow=narrow, blink=blink, gaze=gaze)
 
 
 def blink_at(t: float) -> float:
@@ -145,8 +177,11 @@ def frames(picture: NDArray[np.uint8], points: F32, count: int) -> Iterator[NDAr
     """Frames (H, W, 3) RGB of the moving portrait; ``points`` is its mesh in pixels of the canvas."""
     left, top, width, _ = CROP
     scale = picture.shape[1] / width
-    collar = ((np.float32(COLLAR) - np.array([left, top], np.float32)) * scale).astype(np.float32)
-    puppet = take_apart(picture, points, collar)
+    outline, collar, strays = (
+        ((np.reshape(line, (-1, 2)) - (left, top)) * scale).astype(np.float32)
+        for line in (OUTLINE, COLLAR, STRAYS)
+    )
+    puppet = take_apart(picture, points, outline, collar, strays)
     noise = np.random.default_rng(11)
     for index in range(count):
         t = index / RATE
@@ -158,9 +193,9 @@ def frames(picture: NDArray[np.uint8], points: F32, count: int) -> Iterator[NDAr
 def camera(large: F32, t: float, noise: np.random.Generator) -> NDArray[np.uint8]:
     """Canvas BGR -> frame RGB: hand-held by a pixel or two, exposure that drifts, grain."""
     sway = np.sin(2 * np.pi * np.array([0.31, 0.23, 0.83, 0.67]) * t + np.array([0, 1, 2, 3]))
-    shift = np.float32(
-        [[1.012, 0, 2.2 * sway[0] + 0.6 * sway[2] - 7], [0, 1.012, 1.8 * sway[1] + 0.5 * sway[3] - 4]]
-    )
+    x, y = 2.2 * sway[0] + 0.6 * sway[2], 1.8 * sway[1] + 0.5 * sway[3]
+    edge = 0.006 * np.array(large.shape[1::-1])
+    shift = np.array([[1.012, 0, x - edge[0]], [0, 1.012, y - edge[1]]], np.float32)
     moved = cv2.warpAffine(
         large, shift, (large.shape[1], large.shape[0]), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
@@ -195,12 +230,13 @@ def write(path: Path, pictures: Iterator[NDArray[np.uint8]], sound: F32) -> None
         container.mux(audio.encode(None))
 
 
-def astronaut() -> tuple[NDArray[np.uint8], F32]:
+def sitter() -> tuple[NDArray[np.uint8], F32]:
     """The canvas (H, W, 3) BGR, twice the size of a frame, and the mesh (478, 3) in its pixels."""
-    from skimage import data
+    from matplotlib import cbook
 
     left, top, width, height = CROP
-    shown = np.ascontiguousarray(data.astronaut()[top : top + height, left : left + width, ::-1])
+    photograph = cv2.imread(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    shown = photograph[top : top + height, left : left + width]
     canvas = cv2.resize(shown, (2 * SIZE[0], 2 * SIZE[1]), interpolation=cv2.INTER_LANCZOS4)
     (face,) = find_faces(np.ascontiguousarray(canvas[..., ::-1]))
     # Mesh points count from the corner of the first pixel, remap from its centre.
@@ -212,10 +248,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     chosen = parser.parse_args()
-    from matplotlib import cbook
+    from skimage import data
 
-    shutil.copyfile(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False), chosen.out / "source.jpg")
-    canvas, points = astronaut()
+    cv2.imwrite(str(chosen.out / "source.jpg"), data.astronaut()[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    canvas, points = sitter()
     count = round(chosen.seconds * RATE)
     sound = voice()[: count * AUDIO_RATE // RATE]
     write(chosen.out / "target.mp4", frames(canvas, points, count), sound)

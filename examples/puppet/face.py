@@ -1,4 +1,4 @@
-"""The face moves: lips, lower jaw, lids, eyeballs and brows slide over one another.
+"""The face moves: lips, lower jaw, lids and eyeballs slide over one another.
 
 Fields are forward displacements on the grid of the photograph; every layer is warped back by its own.
 """
@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from puppet.fields import F32, Warp, curve, edge_mask, grid, over, smoothstep
+from puppet.fields import F32, Warp, curve, edge_mask, grid, over, sample, smoothstep
 
 UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 """Inner edges of the lips, from the left corner to the right one."""
 EYES = (
-    ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133), 468, 105),
-    ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263), 473, 334),
+    ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133), 468),
+    ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263), 473),
 )
-"""Upper lid, lower lid (from left to right), centre of the iris, a point of the brow."""
+"""Upper lid, lower lid (from left to right), centre of the iris."""
 CHIN = 152
 OPEN = 0.30
 """How far the jaw drops at most, in distances of the irises."""
@@ -38,8 +38,6 @@ class Expression:
     """0 to 1: 1 is shut."""
     gaze: float = 0.0
     """-1 to 1: the irises' way to the left or the right."""
-    brow: float = 0.0
-    """0 to 1: raised."""
 
 
 def express(head: F32, points: F32, face: Expression) -> F32:
@@ -50,11 +48,6 @@ def express(head: F32, points: F32, face: Expression) -> F32:
     unit = float(np.linalg.norm(eyes[1] - eyes[0]))
     mouth = Mouth(x, y, upper, lower, points[CHIN, :2], unit)
     base_dx, base_dy = mouth.corners(face)
-    for _, _, _, brow in EYES:
-        lift = np.exp(
-            -(((x - points[brow, 0]) / (0.42 * unit)) ** 2) - ((y - points[brow, 1]) / (0.2 * unit)) ** 2
-        )
-        base_dy = base_dy - (0.085 * unit * face.brow * lift).astype(np.float32)
     picture = mouth.inside(head, face)
     dx, dy = mouth.jaw_field(face)
     jaw = Warp.of(base_dx + dx, base_dy + dy)
@@ -72,8 +65,8 @@ def express(head: F32, points: F32, face: Expression) -> F32:
     seen = rest(eyeball) * hole[..., None] + rest(head) * (1 - hole[..., None])
     picture = over(picture, seen, level)
     for eye in lids:
-        lid = Warp.of(base_dx, base_dy + eye.upper_field(face))
-        picture = over(picture, lid(head), lid(eye.lid_alpha()))
+        skin, covered = eye.lid(head, face)
+        picture = over(picture, skin, covered)
     return picture
 
 
@@ -167,10 +160,14 @@ class Mouth:
             np.broadcast_to(np.array([128, 142, 158], np.float32), head.shape),
             0.7 * low.astype(np.float32),
         )
-        teeth = edge_mask(bottom - 1.5 - self.y + 2.5 * np.cos(s * 21) * 0.3, 4.0) * (np.abs(s) < 1.1)
-        shade = np.clip(1.06 - 0.5 * s**4 - 0.10 * face.jaw, 0, 1)
-        shade = shade * (0.72 + 0.28 * smoothstep((self.y - top + 2) / (0.10 * self.unit)))
-        return over(dark, head * shade[..., None], teeth.astype(np.float32)).astype(np.float32)
+        # Upper teeth hang from the skull: they do not drop with the jaw.
+        long = np.minimum(0.105 * self.unit, 0.55 * drop) * (1.0 - 0.25 * s**2)
+        long = long - 0.012 * self.unit * np.abs(np.sin(s * 9.0)) ** 6
+        teeth = edge_mask(top + long - self.y, 2.5) * (1 - smoothstep((np.abs(s) - 0.72) / 0.2))
+        shade = (0.55 + 0.45 * smoothstep((self.y - top + 2) / (0.09 * self.unit))) * (1.0 - 0.5 * s**4)
+        shade = shade * (1.0 - 0.22 * np.abs(np.sin(s * 9.0)) ** 10)
+        ivory = np.array([158, 178, 190], np.float32) * shade[..., None]
+        return over(dark, ivory, teeth).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +177,7 @@ class EyeLayer:
     x: F32 = field(repr=False)
     y: F32 = field(repr=False)
     points: F32 = field(repr=False)
-    eye: tuple[tuple[int, ...], tuple[int, ...], int, int]
+    eye: tuple[tuple[int, ...], tuple[int, ...], int]
     unit: float
 
     @property
@@ -200,23 +197,26 @@ class EyeLayer:
         """(H, W) height of the opening at each x; 0 beyond the corners."""
         return np.maximum(curve(self.lower, self.x) - curve(self.upper, self.x), 0)
 
-    def upper_field(self, face: Expression) -> F32:
-        """The lashes travel to the lower lid, the skin up to the brow is stretched behind them."""
-        room = 0.30 * self.unit
-        above = np.clip((curve(self.upper, self.x) - self.y) / room, 0, 1)
-        return (0.9 * face.blink * self.gap() * (1 - above) ** 2 * (1 + 2 * above) ** 0.5).astype(np.float32)
+    def lid(self, head: F32, face: Expression) -> tuple[F32, F32]:
+        """The closing upper lid and its (H, W) alpha: skin from under the eye, mirrored at the lashes."""
+        top = curve(self.upper, self.x)
+        lashes = top + (0.92 * smoothstep(np.float32(face.blink)) * self.gap()).astype(np.float32)
+        source_y = curve(self.lower, self.x) + 0.05 * self.unit + 0.9 * np.maximum(lashes - self.y, -2)
+        fold = np.exp(-(((self.y - top + 0.05 * self.unit) / (0.03 * self.unit)) ** 2))
+        skin = sample(head, self.x, source_y) * (1.0 - 0.14 * fold)[..., None]
+        skin = skin * np.array([0.82, 0.84, 0.90], np.float32)
+        line = 0.85 * np.exp(-(((self.y - lashes) / (0.015 * self.unit)) ** 2))
+        skin = over(skin, np.broadcast_to(np.array([36, 40, 62], np.float32), head.shape), line)
+        covered = edge_mask(lashes + 0.01 * self.unit - self.y, 2.0)
+        covered = covered * smoothstep((self.y - top) / (0.05 * self.unit) + 1.6)
+        covered = covered * (1 - smoothstep((np.abs(self.across()) - 0.86) / 0.16))
+        return skin, covered * smoothstep(np.float32(face.blink / 0.15))
 
     def lower_field(self, face: Expression) -> F32:
         below = np.clip((self.y - curve(self.lower, self.x)) / (0.3 * self.unit), 0, 1)
         return (
             -0.12 * face.blink * self.gap() * (1 - below) ** 2 * (self.y > self.upper[0, 1] - self.unit)
         ).astype(np.float32)
-
-    def lid_alpha(self) -> F32:
-        """Down to the lashes, up to the brow, between the corners; soft where it ends in plain skin."""
-        lashes = edge_mask(curve(self.upper, self.x) + 0.030 * self.unit - self.y, 2.5)
-        top = smoothstep((self.y - curve(self.upper, self.x) + 0.34 * self.unit) / (0.05 * self.unit))
-        return lashes * top * (1 - smoothstep((np.abs(self.across()) - 0.98) / 0.12))
 
     def opening(self) -> F32:
         inside = np.minimum(self.y - curve(self.upper, self.x), curve(self.lower, self.x) - self.y)

@@ -33,35 +33,26 @@ class Puppet:
     """(478, 3) mesh"""
 
 
-def cut_out(picture: NDArray[np.uint8], points: F32, collar: F32) -> F32:
-    """(H, W, 3) and the mesh -> (H, W) matte of head, hair and neck down to ``collar`` (K, 2).
+def cut_out(picture: NDArray[np.uint8], outline: F32) -> F32:
+    """(H, W, 3) and a rough outline (K, 2) of head, hair and neck -> (H, W) matte.
 
-    GrabCut from a generous ellipse, refined with a guided filter, so that hair has soft edges.
+    GrabCut within a band along the outline, refined with a guided filter, so that hair has soft edges.
     """
-    height, width = picture.shape[:2]
-    face = points[:468, :2]
-    centre = face.mean(axis=0)
-    size = face[:, 0].max() - face[:, 0].min()
-    x, y = grid((height, width))
-    reach = ((x - centre[0]) / (1.02 * size)) ** 2 + ((y - centre[1] + 0.22 * size) / (1.25 * size)) ** 2
-    state = np.where(reach < 1, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
-    inner = ((x - centre[0]) / (0.72 * size)) ** 2 + ((y - centre[1] + 0.3 * size) / (0.85 * size)) ** 2
-    state[inner < 1] = cv2.GC_PR_FGD
-    cv2.fillConvexPoly(state, cv2.convexHull(face.astype(np.int32)), cv2.GC_FGD)
-    below = y > curve(collar, x)
-    state[below] = cv2.GC_BGD
+    drawn = np.zeros(picture.shape[:2], np.uint8)
+    cv2.fillPoly(drawn, [outline.astype(np.int32)], 1)
+    band = np.ones((15, 15), np.uint8)
+    state = np.where(drawn > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    state[cv2.erode(drawn, band) > 0] = cv2.GC_FGD
+    state[cv2.dilate(drawn, band) == 0] = cv2.GC_BGD
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(1)
-    cv2.grabCut(picture, state, None, models[0], models[1], 6, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(picture, state, None, models[0], models[1], 4, cv2.GC_INIT_WITH_MASK)
     found = np.isin(state, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-    found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(found)
-    found = (labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)
-    found = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
-    soft = cv2.ximgproc.guidedFilter(picture, found.astype(np.float32), 7, 60.0)
-    soft = np.clip((soft - 0.08) / 0.84, 0, 1)
-    soft[cv2.erode(found, np.ones((13, 13), np.uint8)) > 0] = 1.0
-    return np.asarray(soft * (cv2.dilate(found, np.ones((13, 13), np.uint8)) > 0), dtype=np.float32)
+    found = cv2.medianBlur(found, 9)
+    soft = cv2.ximgproc.guidedFilter(picture, found.astype(np.float32), 5, 60.0)
+    soft = np.clip((soft - 0.1) / 0.8, 0, 1)
+    soft[cv2.erode(found, np.ones((11, 11), np.uint8)) > 0] = 1.0
+    return np.asarray(soft * (cv2.dilate(found, np.ones((11, 11), np.uint8)) > 0), dtype=np.float32)
 
 
 def continued(picture: F32, known: NDArray[np.bool_]) -> F32:
@@ -76,18 +67,19 @@ def continued(picture: F32, known: NDArray[np.bool_]) -> F32:
     return np.where(known[..., None], picture, soft).astype(np.float32)
 
 
-def empty_room(picture: NDArray[np.uint8], matte: F32, neck_from: int) -> F32:
-    """The photograph with the head painted over from its surroundings.
+def empty_room(picture: NDArray[np.uint8], matte: F32, strays: F32) -> F32:
+    """The photograph with the head painted over: edges that it hides are carried on behind it.
 
-    The neck begins at row ``neck_from``.
+    ``strays`` (2, 2) are the corners of a place that is painted over as well.
     """
-    gone = (matte > 0.02).astype(np.uint8)
-    wide = cv2.dilate(gone, np.ones((35, 35), np.uint8))
-    gone = cv2.dilate(gone, np.ones((9, 9), np.uint8))
-    gone[:neck_from] = wide[:neck_from]  # stray hairs
+    gone = cv2.dilate((matte > 0.02).astype(np.uint8), np.ones((9, 9), np.uint8))
+    (left, top), (right, bottom) = strays.astype(int)
+    gone[top:bottom, left:right] = 1
     small = cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     hole = cv2.resize(gone, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_NEAREST)
-    painted = cv2.inpaint(small, cv2.dilate(hole, np.ones((3, 3), np.uint8)), 3, cv2.INPAINT_TELEA)
+    known = 255 * (1 - cv2.dilate(hole, np.ones((3, 3), np.uint8)))
+    painted = np.zeros_like(small)
+    cv2.xphoto.inpaint(small, known, painted, cv2.xphoto.INPAINT_FSR_FAST)
     painted = cv2.resize(painted, (picture.shape[1], picture.shape[0]), interpolation=cv2.INTER_CUBIC)
     noise = np.random.default_rng(1).normal(0, 5.0, picture.shape).astype(np.float32)
     painted = painted + cv2.GaussianBlur(noise, (0, 0), 1.5)
@@ -137,26 +129,28 @@ def below_face(points: F32, shape: tuple[int, int]) -> F32:
     return np.asarray(cv2.distanceTransform(moved, cv2.DIST_L2, 5), dtype=np.float32)
 
 
-def take_apart(picture: NDArray[np.uint8], points: F32, collar: F32) -> Puppet:
-    """(H, W, 3) BGR photograph, its mesh (478, 3) and the upper edge of the collar (K, 2) -> layers."""
+def take_apart(picture: NDArray[np.uint8], points: F32, outline: F32, collar: F32, strays: F32) -> Puppet:
+    """(H, W, 3) BGR photograph and its mesh (478, 3) -> layers.
+
+    ``outline`` (K, 2) goes round head, hair and neck; ``collar`` (K, 2) is the edge, from left to
+    right, behind which the neck disappears; ``strays`` is for :func:`empty_room`.
+    """
     x, y = grid(picture.shape[:2])
     size = float(points[FACE_RIGHT, 0] - points[FACE_LEFT, 0])
-    matte = cut_out(picture, points, collar + np.array([0, 6], np.float32))
+    matte = cut_out(picture, outline)
     edge = curve(collar, x)
-    front = ((1.0 - matte) * smoothstep((y - edge + 24) / 8)).astype(np.float32)
+    front = ((1.0 - matte) * smoothstep((y - edge + 8) / 6)).astype(np.float32)
     # Behind the collar the neck goes on, so that a lifted chin does not bare a gap.
+    neck = outline[outline[:, 1] > points[CHIN, 1]]
     under = (
-        (y > edge - 26)
-        & (y < edge + 0.5 * size)
-        & (x > collar[:, 0].min() + 8)
-        & (x < collar[:, 0].max() - 8)
+        (y > edge - 8) & (y < edge + 0.3 * size) & (np.abs(x - neck[:, 0].mean()) < 0.45 * np.ptp(neck[:, 0]))
     )
     whole = np.maximum(matte, cv2.GaussianBlur(under.astype(np.float32), (0, 0), 1.5))
     sure = (cv2.erode(matte, np.ones((9, 9), np.uint8)) > 0.97) & (y < edge - 12)
     head = continued(picture.astype(np.float32), sure)
     hold = 1.0 - 0.65 * smoothstep(below_face(points, matte.shape) / (0.45 * size))
     return Puppet(
-        room=empty_room(picture, matte, int(points[[FACE_LEFT, FACE_RIGHT], 1].max())),
+        room=empty_room(picture, matte, strays),
         head=head,
         matte=whole.astype(np.float32),
         front=front,
