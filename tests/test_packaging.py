@@ -1,0 +1,124 @@
+"""What is in the wheel and the source archive, and that version, changelog and pins agree."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import faceswap_cli
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHONS = ("310", "311", "312", "313")
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(wheel, sdist), built without network by the backend that is installed."""
+    if find_spec("hatchling") is None:
+        pytest.skip("hatchling is not installed (pip install hatchling)")
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return next(folder.glob("*.whl")), next(folder.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def wheel(archives: tuple[Path, Path]) -> dict[str, int]:
+    """Name -> size of the files in the wheel."""
+    with zipfile.ZipFile(archives[0]) as archive:
+        return {item.filename: item.file_size for item in archive.infolist()}
+
+
+def test_weights_are_in_the_wheel(wheel: dict[str, int]) -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "weights"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
+    expected = [ROOT / name for name in tracked] or list((ROOT / "weights").iterdir())
+    weights = [path for path in expected if path.suffix in (".safetensors", ".task")]
+    assert weights
+    for path in weights:
+        assert wheel[f"faceswap_cli/_bundled/{path.name}"] == path.stat().st_size
+
+
+def test_every_module_is_in_the_wheel(wheel: dict[str, int]) -> None:
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "faceswap_cli").rglob("*.py")}
+    assert modules <= set(wheel)
+
+
+def test_licences_are_in_the_wheel(wheel: dict[str, int]) -> None:
+    licences = {Path(name).name for name in wheel if ".dist-info/licenses/" in name}
+    assert "LICENSE" in licences
+    cards = {path.name for path in (ROOT / "weights").glob("*.md")}
+    assert cards <= licences
+
+
+def test_nothing_else_is_in_the_wheel(wheel: dict[str, int]) -> None:
+    tops = {name.split("/")[0] for name in wheel}
+    assert tops == {"faceswap_cli", f"faceswap_cli-{faceswap_cli.__version__}.dist-info"}
+    assert not [
+        name for name in wheel if "__pycache__" in name or "/build/" in name or name.endswith(".tflite")
+    ]
+
+
+def test_wheel_stays_small(archives: tuple[Path, Path]) -> None:
+    assert archives[0].stat().st_size < 45e6
+
+
+def test_sdist_can_be_built_and_tested(archives: tuple[Path, Path]) -> None:
+    with tarfile.open(archives[1]) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    needed = {"Makefile", "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "constraints/install.py"}
+    needed |= {"examples/source.jpg", "examples/target.mp4", "tests/test_packaging.py", ".ci/run"}
+    assert needed <= names
+
+
+def test_changelog_names_this_version() -> None:
+    headings = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert headings[0] == "Unreleased" or headings[0] == faceswap_cli.__version__
+    released = [name for name in headings if name != "Unreleased"]
+    assert not released or released[0] == faceswap_cli.__version__
+
+
+def pins(python: str) -> dict[str, str]:
+    lines = (ROOT / "constraints" / f"py{python}.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_pins_cover_what_is_needed(python: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    marked = [line for line in wanted if ";" in line]
+    names = {re.split(r"[<>=;\[ ]", line)[0].lower() for line in wanted if line not in marked}
+    assert names <= set(pins(python))
+    assert not [version for version in pins(python).values() if "+" in version]
+
+
+def test_pins_agree_on_torch() -> None:
+    assert len({pins(python)["torch"] for python in PYTHONS}) == 1
+
+
+def test_readme_commands_exist() -> None:
+    """Every ``make TARGET`` and ``faceswap COMMAND`` of the README is there."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    named = set(re.findall(r"^make ([a-z-]+)", readme, re.M))
+    assert {"demo", "test"} <= named <= targets
+    commands = set(re.findall(r"^faceswap ([a-z]+)", readme, re.M))
+    assert {"image", "video", "inspect", "doctor", "evaluate"} <= commands
+    shown = subprocess.run(
+        [sys.executable, "-m", "faceswap_cli", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert not [command for command in commands if not re.search(rf"\b{command}\b", shown)]
