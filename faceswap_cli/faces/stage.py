@@ -4,14 +4,16 @@ Two steps.  The first looks at each frame alone, on several threads: all faces o
 about 640 px, then, where the frame has more to give, each face once more on an upright crop cut
 straight from the planes.  The second runs in order: a face that was there a moment ago and is
 not seen now is looked for at its old place, so hands, blinks of the detector and faces too small
-or too turned for the overview (found by a patient search every now and then) are carried on.
+or too turned for the overview (found by a patient search every now and then) are carried on; and a
+face that appears is looked for in the frames before.
 The result depends on the clip and the options alone, not on the number of threads.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -39,6 +41,9 @@ TILE = 640
 MOST_TILES = 12
 FOLLOWED_FRAMES = 6
 """A face that was lost for so many frames is not looked for at its old place any more."""
+LOOK_BACK_BYTES = 100e6
+"""Frames held back, so that a face that appears can be looked for in the ones before: at most
+``PATIENT_EVERY``, fewer where they are large."""
 THUMBNAIL = (48, 27)
 
 
@@ -71,7 +76,7 @@ def observe(frames: Iterable[Frame], clip: Clip, options: DetectOptions) -> Gene
     try:
         first = ordered_map(partial(look, clip=clip, finder=finder), frames, workers)
         with closing(first), closing(_followed(first, clip, finder)) as seen:
-            yield from seen
+            yield from _looked_back(seen, clip, finder)
     finally:
         finder.close()
 
@@ -172,3 +177,37 @@ def _followed(seen: Iterable[Seen], clip: Clip, finder: FaceFinder) -> Generator
         known = [_Known(face.landmarks) for face in faces]
         known += [old for old in lost if old.lost < FOLLOWED_FRAMES]
         yield replace(one, faces=faces)
+
+
+def _looked_back(seen: Iterable[Seen], clip: Clip, finder: FaceFinder) -> Iterator[Seen]:
+    """A face that appears looked for in the frames before: it came in at the edge, or was overlooked."""
+    held: deque[Seen] = deque()
+    longest = _frames_held(clip)
+    for one in seen:
+        known = [face.landmarks for face in held[-1].faces] if held else []
+        for face in one.faces if held else ():
+            if not any(same_face(face.landmarks, mesh, 0.2) for mesh in known):
+                _carry_back(face.landmarks, held, clip, finder)
+        held.append(one)
+        if len(held) > longest:
+            yield held.popleft()
+    yield from held
+
+
+def _carry_back(mesh: F32, held: deque[Seen], clip: Clip, finder: FaceFinder) -> None:
+    """Add the face of ``mesh`` to the frames held, latest first, as long as it is found."""
+    for k in reversed(range(len(held))):
+        meshes = [face.landmarks for face in held[k].faces]
+        found = finder.again(mesh, partial(display_crop, held[k].frame, clip))
+        if found is None or any(same_face(found, other, 0.2) for other in meshes):
+            return
+        faces = finder.accept([*meshes, found], clip.display_size)
+        if len(faces) == len(meshes):
+            return
+        held[k] = replace(held[k], faces=faces)
+        mesh = found
+
+
+def _frames_held(clip: Clip) -> int:
+    size = clip.width * clip.height * (1.5 if clip.bit_depth == 8 else 3.0)
+    return int(np.clip(LOOK_BACK_BYTES // max(size, 1.0), 2, PATIENT_EVERY))

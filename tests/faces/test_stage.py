@@ -119,6 +119,19 @@ def test_a_small_face_found_with_patience_is_carried_on(portrait: U8) -> None:
     assert moved == pytest.approx(2 * (len(pictures) - 1), abs=2)
 
 
+def test_a_small_face_is_followed_back_to_where_it_came_in(portrait: U8) -> None:
+    small = cv2.resize(portrait, (90, 90), interpolation=cv2.INTER_AREA)
+    pictures = []
+    for k in range(PATIENT_EVERY + 1):  # only the last frame is searched with patience
+        scene = np.full((720, 1280, 3), 100, np.uint8)
+        if k >= 4:
+            scene[200:290, 600 + 2 * k : 690 + 2 * k] = small
+        pictures.append(scene)
+    seen = list(detect_faces(frames_of(pictures), clip_of(pictures[0]), DetectOptions(workers=2)))
+    assert [len(one.faces) for one in seen] == [0] * 4 + [1] * (PATIENT_EVERY - 3)
+    assert [one.frame.index for one in seen] == list(range(PATIENT_EVERY + 1))
+
+
 def test_a_face_that_is_gone_is_let_go(portrait: U8) -> None:
     blank = np.full_like(portrait, 100)
     seen = list(
