@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from faceswap_cli import __version__
-from faceswap_cli.cli import bench, doctor, evaluate, image, inspect, settings, video
+from faceswap_cli.cli import bench, doctor, evaluate, image, inspect, settings, train, video
 from faceswap_cli.cli.printing import event_line, write_json
 from faceswap_cli.cli.session import Invocation
 from faceswap_cli.cli.weights import weights_app
@@ -59,6 +59,7 @@ for _command in (
     video.video,
     inspect.inspect,
     evaluate.evaluate,
+    train.train,
     bench.bench,
     doctor.doctor,
     settings.config,

@@ -46,6 +46,12 @@ def channels_last(module: M) -> M:
     return cast(M, cast(Any, module).to(memory_format=torch.channels_last))
 
 
+def joined(first: Tensor, *others: Tensor) -> Tensor:
+    """Channels of all, in the number format of ``first`` and channels last (a mix is copied twice)."""
+    alike = [x.to(first.dtype).contiguous(memory_format=torch.channels_last) for x in (first, *others)]
+    return torch.cat(alike, dim=1)
+
+
 class Down(nn.Module):
     """Residual block that halves the side: (N, inner, S, S) -> (N, outer, S/2, S/2)."""
 
@@ -73,15 +79,14 @@ class CheapDown(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """Modulated 3 x 3 convolution with demodulation, noise and rectifier (StyleGAN2, Karras et al. 2020).
+    """Modulated 3 x 3 convolution with demodulation and rectifier (StyleGAN2, Karras et al. 2020).
 
     ``w`` (N, C) sets a gain per input channel; the output is divided by the norm that the
-    modulated weights would have.  The noise map is fixed, so that it does not flicker.
+    modulated weights would have.  There are no noise maps: fine texture comes from the warped
+    source, and what does not exist cannot flicker.
     """
 
-    noise: Tensor
-
-    def __init__(self, inner: int, outer: int, style: int, side: int, up: bool = False) -> None:
+    def __init__(self, inner: int, outer: int, style: int, up: bool = False) -> None:
         super().__init__()
         self.up = up
         self.weight = nn.Parameter(torch.randn(outer, inner, 3, 3) / math.sqrt(inner * 9))
@@ -89,8 +94,6 @@ class StyledConv(nn.Module):
         self.affine = nn.Linear(style, inner)
         nn.init.normal_(self.affine.weight, std=1 / math.sqrt(style))
         nn.init.ones_(self.affine.bias)
-        self.strength = nn.Parameter(torch.zeros(1))
-        self.register_buffer("noise", torch.randn(1, 1, side, side))
 
     def forward(self, x: Tensor, w: Tensor, extra: Tensor | None = None) -> Tensor:
         style = self.affine(w).float()
@@ -100,11 +103,10 @@ class StyledConv(nn.Module):
         if self.up:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         y = F.conv2d(x * style[..., None, None].to(x.dtype), self.weight.to(x.dtype), padding=1)
-        y = y * demodulation[..., None, None].to(y.dtype)
-        if extra is not None:
-            y = y + extra
-        shift = self.bias[None, :, None, None] + self.strength * self.noise
-        return lrelu(y + shift.to(y.dtype)) * math.sqrt(2.0)
+        # The gain of sqrt 2 that belongs behind the rectifier can as well stand before it.
+        gain, shift = demodulation * math.sqrt(2.0), self.bias * math.sqrt(2.0)
+        y = torch.addcmul(shift[None, :, None, None].to(y.dtype), y, gain[..., None, None].to(y.dtype))
+        return lrelu(y if extra is None else y + extra)
 
 
 class Gain(nn.Module):
@@ -116,5 +118,4 @@ class Gain(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         gain, shift = self.layer(z)[..., None, None].chunk(2, dim=1)
-        out: Tensor = x * (1 + gain).to(x.dtype) + shift.to(x.dtype)
-        return out
+        return torch.addcmul(shift.to(x.dtype), x, (1 + gain).to(x.dtype))

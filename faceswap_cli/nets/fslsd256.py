@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceswap_cli.nets.blocks import CheapDown, Gain, StyledConv, conv, lrelu, zeroed
+from faceswap_cli.nets.blocks import CheapDown, Gain, StyledConv, conv, joined, lrelu, zeroed
 from faceswap_cli.nets.fslsd256_encoders import (
     EMBEDDING,
     EXPRESSION,
@@ -111,8 +111,9 @@ class Conditions(nn.Module):
 
     def forward(self, warped: Tensor, visible: Tensor, scene: Scene, base: Tensor) -> Tensor:
         side = warped.shape[-1]
-        maps = [warped * visible, visible, resized(scene.sketch, side), resized(scene.hint, side), base]
-        out: Tensor = self.layer(torch.cat(maps, dim=1))
+        seen = visible.to(warped.dtype)
+        maps = (seen, resized(scene.sketch, side), resized(scene.hint, side), base)
+        out: Tensor = self.layer(joined(warped * seen, *maps))
         return out
 
 
@@ -128,8 +129,8 @@ class Generator(nn.Module):
         inner = preset.channels[0]
         for side, outer in zip(preset.sides, preset.channels, strict=True):
             if side > 4:
-                self.first.append(StyledConv(inner, outer, preset.style, side, up=True))
-            self.second.append(StyledConv(outer, outer, preset.style, side))
+                self.first.append(StyledConv(inner, outer, preset.style, up=True))
+            self.second.append(StyledConv(outer, outer, preset.style))
             folded = preset.fold if side == preset.top else 1
             self.to_rgb.append(conv(outer, 3 * folded**2, 1))
             if side in WARP_SIDES or side == preset.top:
@@ -193,13 +194,13 @@ class BlendDecoder(nn.Module):
         rows = zip(self.sides, self.inside, self.joins, reversed(outside), strict=True)
         for side, inside, join, around in rows:
             mask = F.interpolate(scene.mask, size=(side, side), mode="area").to(around.dtype)
-            mixed = mask * inside(features[side]).to(around.dtype) + (1 - mask) * around
+            mixed = torch.lerp(around, inside(features[side]).to(around.dtype), mask)
             if out is not None:
-                mixed = torch.cat([F.interpolate(out, scale_factor=2.0, mode="nearest"), mixed], dim=1)
+                mixed = joined(F.interpolate(out, scale_factor=2.0, mode="nearest"), mixed)
             out = lrelu(join(mixed))
         if out is None:
             raise ValueError("the decoder has no levels")
-        drawn = F.pixel_shuffle(self.last(torch.cat([out, base.to(out.dtype)], dim=1)).float(), fold)
+        drawn = F.pixel_shuffle(self.last(joined(out, base)).float(), fold)
         return drawn[:, :3], drawn[:, 3:]
 
 
@@ -234,13 +235,14 @@ class Fslsd256(nn.Module):
         if w_target is None:
             w_target = self.style(scene.erased)
         direction = self.structure(scene.shape, self.detail(scene.parts))
-        identity = self.identity(source.z).reshape(direction.shape)
+        z = source.z.expand(len(direction), -1)  # one source may serve a whole batch
+        identity = self.identity(z).reshape(direction.shape)
         w = torch.cat(
             [source.w[:, :STRUCTURE_ROWS] + direction + identity, w_target[:, STRUCTURE_ROWS:]], dim=1
         )
         base = warped_base(source.rgb, scene)
         folded = F.pixel_unshuffle(base, self.preset.fold)
-        features, side = self.generator(w, source.z, self._extras(source, scene, base, folded))
+        features, side = self.generator(w, z, self._extras(source, scene, base, folded))
         correction, gate = self.decoder(features, scene, folded)
         visible = resized(scene.visible, SIDE)
         light = F.interpolate(scene.light, size=(SIDE, SIDE), mode="bilinear", align_corners=False)

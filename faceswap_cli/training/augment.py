@@ -96,7 +96,9 @@ def reposed(
     moving = torch.zeros(478, 1)
     moving[list(LIPS + EYES + IRISES)] = 1.0
     moved = posed.canonical + offset * moving * uniform(rng, 0, 0.9 * strength, n, 1, 1)
-    angles = uniform(rng, -1, 1, n, 3) * torch.tensor([0.30, 0.16, 0.06]) * strength
+    # A face that is turned already has no other half to show: turn it less.
+    room = (1 - 1.6 * posed.angles()[:, :1].abs()).clamp(0.1, 1)
+    angles = uniform(rng, -1, 1, n, 3) * torch.tensor([0.30, 0.16, 0.06]) * strength * room
     turned = moved @ rotation(angles).transpose(1, 2)
     wanted = posed.place(turned) + smooth_noise(points, rng, 0.006 * strength)
     return warp(rgb, displacement(points, wanted)), wanted
@@ -146,15 +148,22 @@ def recolour(rgb: Tensor, rng: Rng, strength: float = 1.0) -> Tensor:
 def degraded(rgb: Tensor, rng: Rng, p: float) -> Tensor:
     """Blur, lost resolution, noise and compression, each with probability ``p``."""
     n = len(rgb)
-    rgb = torch.lerp(rgb, blur(rgb, 9, float(rng.uniform(0.6, 2.0))), chance(rng, p, n))
-    side = int(rgb.shape[-1] / rng.uniform(1.3, 3.0))
-    small = F.interpolate(rgb, size=(side, side), mode="area")
-    coarse = F.interpolate(small, size=rgb.shape[-2:], mode="bicubic", align_corners=False)
-    rgb = torch.lerp(rgb, coarse, chance(rng, p, n))
-    grain = torch.from_numpy(rng.standard_normal(rgb.shape, dtype=np.float32))
-    rgb = (rgb + grain * uniform(rng, 0.005, 0.06, n, 1, 1, 1) * chance(rng, p, n)).clamp(-1, 1)
-    for i in np.flatnonzero(rng.random(n) < p):
-        rgb[i] = compressed(rgb[i], int(rng.integers(25, 80)))
+    rgb = rgb.clone()
+    fates = rng.random((n, 4)) < p
+    for i in range(n):
+        one = rgb[i : i + 1]
+        if fates[i, 0]:
+            one = blur(one, 9, float(rng.uniform(0.6, 2.0)))
+        if fates[i, 1]:
+            side = int(rgb.shape[-1] / rng.uniform(1.3, 3.0))
+            small = F.interpolate(one, size=(side, side), mode="area")
+            one = F.interpolate(small, size=rgb.shape[-2:], mode="bicubic", align_corners=False)
+        if fates[i, 2]:
+            grain = torch.from_numpy(rng.standard_normal(one.shape, dtype=np.float32))
+            one = one + grain * float(rng.uniform(0.005, 0.06))
+        rgb[i] = one[0].clamp(-1, 1)
+        if fates[i, 3]:
+            rgb[i] = compressed(rgb[i], int(rng.integers(25, 80)))
     return rgb
 
 

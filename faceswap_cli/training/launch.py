@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import math
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +19,11 @@ from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 
 from faceswap_cli.errors import DeviceError, FaceswapError, InputError
 from faceswap_cli.events import NEVER, StopRequest
-from faceswap_cli.training.loop import Run, Show
+from faceswap_cli.training.loop import METRICS, Run, Show
 from faceswap_cli.training.options import DataOptions, TrainOptions
 from faceswap_cli.training.pool import Item, Pool, from_clip, from_pictures, from_shards, open_pool, pack
-from faceswap_cli.training.trainer import Place, Progress, Trainer
+from faceswap_cli.training.state import load_state
+from faceswap_cli.training.trainer import Place, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -67,35 +70,74 @@ def processes_for(options: TrainOptions, device: torch.device) -> int:
 
 def train(
     options: TrainOptions, max_time_s: float = math.inf, stop: StopRequest = NEVER, show: Show | None = None
-) -> Progress | None:
-    """Train or continue; returns where the run stands (None when several processes did it)."""
+) -> dict[str, Any]:
+    """Train or continue; returns where the run stands: step, images, phase, figures.
+
+    A stop request ends it after the step in hand, with the state saved.
+    """
     device = device_for(options.device)
     world = processes_for(options, device)
-    prepared(options)
+    pool = prepared(options)
     if world == 1:
-        if device.type == "cpu" and options.processes == 1:
-            torch.set_num_threads(1)
-        trainer = Trainer(options, prepared(options), Place(device))
-        return Run(trainer, stop, show).go(max_time_s)
+        trainer = Trainer(options, pool, Place(device))
+        Run(trainer, stop, show).go(max_time_s)
+    else:
+        _train_in_processes(options, world, max_time_s, stop, show)
+    return standing(options.folder)
+
+
+def standing(folder: Path) -> dict[str, Any]:
+    """Step, images, phase and figures of the newest state in ``folder``."""
+    state = load_state(folder)
+    return {} if state is None else dict(state["progress"])
+
+
+def _train_in_processes(
+    options: TrainOptions, world: int, max_time_s: float, stop: StopRequest, show: Show | None
+) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    context: Any = cast(Any, spawn)(
-        _worker, (world, port, options, max_time_s, os.getpid()), nprocs=world, join=False
-    )
+    signal_file = options.folder / "stop"
+    signal_file.unlink(missing_ok=True)
+    seen = _Tail(options.folder / METRICS)
+    work = (world, port, options, max_time_s, os.getpid())
+    context: Any = cast(Any, spawn)(_worker, work, nprocs=world, join=False)
     try:
         while not context.join(timeout=1.0):
             if stop.requested:
-                (options.folder / "stop").touch()
+                signal_file.touch()
+            for row in seen.new_rows():
+                if show is not None:
+                    show(row)
     except ProcessRaisedException as error:
-        raise FaceswapError(f"a training process failed: {str(error).strip().splitlines()[-1]}") from error
+        raise FaceswapError(
+            f"a training process failed: {str(error).strip().splitlines()[-1]}; what was saved is kept"
+        ) from error
     finally:
-        (options.folder / "stop").unlink(missing_ok=True)
-    return None
+        signal_file.unlink(missing_ok=True)
+
+
+class _Tail:
+    """Rows appended to a file of JSON lines since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.place = path.stat().st_size if path.exists() else 0
+
+    def new_rows(self) -> list[dict[str, Any]]:
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as handle:
+            handle.seek(self.place)
+            data = handle.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self.place += len(whole)
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 class _FileStop(StopRequest):
-    """Asked to stop by a file, from the parent process."""
+    """Asked to stop by a file, or by the death of the parent process."""
 
     def __init__(self, path: Path, parent: int) -> None:
         super().__init__()
@@ -107,22 +149,19 @@ class _FileStop(StopRequest):
 
 
 def _worker(rank: int, world: int, port: int, options: TrainOptions, max_time_s: float, parent: int) -> None:
+    # Ctrl-C reaches the whole group; the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     device = device_for(options.device)
     if device.type == "cuda":
         device = torch.device("cuda", rank)
         torch.cuda.set_device(device)
     else:
+        # One thread each: threads that wait for each other stall when the machine is shared.
         torch.set_num_threads(1)
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
     try:
-        trainer = Trainer(options, prepared(options), Place(device, rank, world))
-        Run(trainer, _FileStop(options.folder / "stop", parent), _print_line if rank == 0 else None).go(
-            max_time_s
-        )
+        trainer = Trainer(options, open_pool(options.folder / "pool"), Place(device, rank, world))
+        Run(trainer, _FileStop(options.folder / "stop", parent)).go(max_time_s)
     finally:
         dist.destroy_process_group()
-
-
-def _print_line(row: dict[str, object]) -> None:
-    log.info("%s", row)

@@ -22,6 +22,7 @@ from faceswap_cli.training.trainer import Progress, Trainer, agreed
 
 LOWER_BETTER = ("identity", "landmarks", "expression", "gaze", "pose")
 WEIGHTS = "fslsd-256.safetensors"
+METRICS = "metrics.ndjson"
 
 
 def gate_open(phase: Phase, figures: dict[str, float]) -> bool:
@@ -56,7 +57,7 @@ class Run:
     def __init__(self, trainer: Trainer, stop: StopRequest = NEVER, show: Show | None = None) -> None:
         self.trainer, self.stop, self.show = trainer, stop, show
         self.folder = trainer.options.folder
-        self.journal = Journal(self.folder / "metrics.ndjson")
+        self.journal = Journal(self.folder / METRICS)
         self.began = time.monotonic()
         self.saved = self.began
         self.window: list[tuple[float, int]] = []

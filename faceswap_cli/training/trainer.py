@@ -274,6 +274,6 @@ def agreed(mine: bool, place: Place) -> bool:
     """What the first process says, in all of them."""
     if place.world == 1:
         return mine
-    word = torch.tensor([1.0 if mine else 0.0])
+    word = torch.tensor([1.0 if mine else 0.0], device=place.device)
     dist.broadcast(word, 0)
     return bool(word.item())

@@ -1,0 +1,85 @@
+"""``faceswap train``: train the 256 px profile on faces of one's own, or go on with it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from faceswap_cli.cli.options import ClipFlags, LookFlags, ShowFlags, expanded
+from faceswap_cli.cli.printing import console
+from faceswap_cli.cli.session import Session, read_settings
+from faceswap_cli.errors import UsageError
+from faceswap_cli.events import progress
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 60.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
+
+
+def duration_s(text: str) -> float:
+    """Seconds of ``90s``, ``25m``, ``2h``, ``1d``; a bare number is minutes."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise UsageError(f"--max-time is {text!r}; use a number with s, m, h or d, e.g. 25m")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+@expanded
+def train(
+    ctx: typer.Context,
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE.toml", help="What to train on, and how; see examples/training.")
+    ],
+    show: ShowFlags,
+    max_time: Annotated[
+        str | None, typer.Option("--max-time", help="Stop in time, e.g. 25m or 8h.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=False)
+    ] = None,
+    without: Annotated[
+        str | None,
+        typer.Option(
+            "--without",
+            help="Leave out warp, third-player, trajectory, landmarks or adversary.",
+            show_default=False,
+        ),
+    ] = None,
+    prepare: Annotated[bool, typer.Option("--prepare", help="Only prepare the faces.")] = False,
+) -> None:
+    """Train the 256 px network, or continue where the last run of RECIPE stopped."""
+    settings = read_settings(show, LookFlags(), ClipFlags())
+    limit = duration_s(max_time) if max_time else float("inf")
+    with Session(ctx.obj, show, settings, soft_stop=True) as session:
+        from dataclasses import replace
+
+        from faceswap_cli.training import launch
+        from faceswap_cli.training.options import read_options
+        from faceswap_cli.training.options import without as leave_out
+
+        options = read_options(recipe)
+        options = options if device is None else replace(options, device=device)
+        options = options if without is None else leave_out(options, without)
+        total = sum(phase.images for phase in options.phases)
+
+        def tell(row: dict[str, Any]) -> None:
+            session.listen(progress("train", int(row["images"]), total))
+
+        if prepare:
+            pool = launch.prepared(options)
+            session.result({"command": "train", "exit": 0, "faces": len(pool), "folder": str(options.folder)})
+            session.say(f"{len(pool)} faces in {options.folder / 'pool'}")
+            return
+        last = launch.train(options, limit, session.stop, tell)
+        session.stop.check("training")
+        session.result({"command": "train", "exit": 0, "folder": str(options.folder), **last})
+        if session.for_people:
+            console().print(summary(last, options.folder), markup=False)
+
+
+def summary(last: dict[str, Any], folder: Path) -> str:
+    """What a person wants to know at the end."""
+    figures = ", ".join(f"{name} {value:.3g}" for name, value in last.get("figures", {}).items())
+    return f"{last.get('images', 0)} images seen; weights in {folder}; {figures or 'no figures yet'}"
