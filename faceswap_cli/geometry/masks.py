@@ -7,31 +7,69 @@ pixel centre of column i at (i + 0.5) / side.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceswap_cli.records import F32
+from faceswap_cli.records import F32, U8
 
 _SUBPIXEL_BITS = 6
 
 
-def fill_polygon(points: F32, side: int, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    """Closed polygon (P, 2) -> (side, side) uint8, 255 inside; drawn with subpixel corners."""
-    canvas = np.zeros((side, side), np.uint8) if into is None else into
-    fixed = np.round((points * side - 0.5) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of a square crop: work is done on the face's bounds, not on the whole square."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    side: int
+    """Of the whole crop in pixels"""
+
+    @classmethod
+    def full(cls, side: int) -> Window:
+        return cls(0, 0, side, side, side)
+
+    @classmethod
+    def around(cls, points: F32, side: int, margin: float = 0.02) -> Window:
+        """Bounds of unit-square ``points`` (P, 2+) with a margin, inside the crop."""
+        low = np.clip(np.floor((points[:, :2].min(axis=0) - margin) * side), 0, side - 2).astype(int)
+        high = np.clip(np.ceil((points[:, :2].max(axis=0) + margin) * side), low + 2, side).astype(int)
+        return cls(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]), side)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.height, self.width
+
+    def of(self, image: NDArray[Any]) -> NDArray[Any]:
+        """The part of a (side, side[, D]) image, a view."""
+        return image[self.y : self.y + self.height, self.x : self.x + self.width]
+
+    def pixels(self, points: F32) -> F32:
+        """Unit-square points (P, 2+) -> (P, 2) pixels of the window, centres at integers."""
+        return np.asarray(points[:, :2] * self.side - (self.x + 0.5, self.y + 0.5), np.float32)
+
+
+def fill_polygon(points: F32, window: Window | int, into: U8 | None = None) -> U8:
+    """Closed polygon (P, 2) -> (height, width) uint8, 255 inside; drawn with subpixel corners."""
+    window = Window.full(window) if isinstance(window, int) else window
+    canvas = np.zeros(window.shape, np.uint8) if into is None else into
+    fixed = np.round(window.pixels(points) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     cv2.fillPoly(canvas, [fixed], 255, lineType=cv2.LINE_AA, shift=_SUBPIXEL_BITS)
     return canvas
 
 
-def union(landmarks: F32, rings: Sequence[Sequence[int]], side: int) -> F32:
-    """Union of the polygons through ``rings`` of mesh indices -> (side, side) in [0, 1]."""
-    canvas = np.zeros((side, side), np.uint8)
+def union(landmarks: F32, rings: Sequence[Sequence[int]], window: Window | int) -> F32:
+    """Union of the polygons through ``rings`` of mesh indices -> (height, width) in [0, 1]."""
+    window = Window.full(window) if isinstance(window, int) else window
+    canvas = np.zeros(window.shape, np.uint8)
     for ring in rings:
-        fill_polygon(landmarks[list(ring), :2], side, canvas)
-    return canvas.astype(np.float32) / 255.0
+        fill_polygon(landmarks[list(ring), :2], window, canvas)
+    return canvas.astype(np.float32) / np.float32(255)
 
 
 def soften(mask: F32, width: float) -> F32:

@@ -16,7 +16,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
+from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32
 
 LEVELS = (2, 4, 8, 16, 32, 64)
@@ -77,42 +79,61 @@ def scatter(
         index, basis = _lattice_weights(points, cells)
         lattice = _fit(index, basis, left, trust, cells)
         rows = _sampling(cells, side)
-        field += np.einsum("ia,abd,jb->ijd", rows, lattice, rows, optimize=True)
-        flat = lattice.reshape(-1, values.shape[1])
-        left -= np.einsum("pk,pkd->pd", basis, flat[index])
+        across = np.tensordot(rows, lattice.reshape(cells + 3, cells + 3, -1), (1, 0))
+        field += np.matmul(rows[None], across)
+        left -= (basis[:, None, :] @ lattice[index])[:, 0]
     return field
 
 
 def _fit(index: NDArray[np.int64], basis: F32, values: F32, trust: F32, cells: int) -> F32:
-    """Control values of one level: the weighted local solution of the paper's equation 5."""
-    side = cells + 3
+    """Control values of one level (cells, flat; D): the local solution of the paper's equation 5."""
+    count = (cells + 3) ** 2
     square = basis * basis
-    norm = square.sum(axis=1)
     share = square * trust[:, None]
-    denominator = np.bincount(index.ravel(), share.ravel(), side * side)
-    lattice = np.empty((side * side, values.shape[1]), np.float32)
-    pull = share * basis / norm[:, None]
-    for d in range(values.shape[1]):
-        numerator = np.bincount(index.ravel(), (pull * values[:, d, None]).ravel(), side * side)
-        lattice[:, d] = numerator / np.maximum(denominator, 1e-6)
-    return lattice.reshape(side, side, values.shape[1])
+    pull = share * basis / square.sum(axis=1, keepdims=True)
+    starts = np.arange(0, index.size + 1, 16)
+    spread = csr_matrix((pull.ravel(), index.ravel(), starts), shape=(len(values), count))
+    below = np.bincount(index.ravel(), share.ravel(), count).astype(np.float32)
+    return np.asarray((spread.T @ values) / np.maximum(below, np.float32(1e-6))[:, None], np.float32)
 
 
-def enlarge(field: F32, side: int) -> F32:
-    """(n, n) or (n, n, D) field -> (side, side[, D]), smooth, sample centres kept."""
-    return np.asarray(cv2.resize(field, (side, side), interpolation=cv2.INTER_CUBIC))
+def enlarge(field: F32, window: Window | int) -> F32:
+    """(n, n) or (n, n, D) field -> its part in ``window`` (height, width[, D]), smooth, centres kept."""
+    if isinstance(window, int):
+        return np.asarray(cv2.resize(field, (window, window), interpolation=cv2.INTER_CUBIC))
+    scale = field.shape[0] / window.side
+    matrix = np.array(
+        [
+            [scale, 0, (window.x + 0.5) * scale - 0.5],
+            [0, scale, (window.y + 0.5) * scale - 0.5],
+        ]
+    )
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    size = (window.width, window.height)
+    found = [
+        cv2.warpAffine(part, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        for part in _by_four(field)
+    ]
+    return np.asarray(found[0] if len(found) == 1 else np.concatenate(found, axis=2))
 
 
-def sample_map(field: F32, side: int, source_side: float) -> F32:
-    """Displacement field (n, n, 2) in unit coordinates -> cv2.remap map (side, side, 2).
+def _by_four(field: F32) -> list[F32]:
+    """Groups of at most four channels: more are not taken by the warp."""
+    if field.ndim == 2 or field.shape[2] <= 4:
+        return [field]
+    return [np.ascontiguousarray(field[..., k : k + 3]) for k in range(0, field.shape[2], 3)]
 
-    The map takes each pixel of a ``side`` crop to pixels of a ``source_side`` picture, in cv2's
-    convention (pixel centres at integers).
+
+def sample_map(field: F32, window: Window | int, source_side: float) -> F32:
+    """Displacement field (n, n, 2) in unit coordinates -> cv2.remap map (height, width, 2).
+
+    The map takes each pixel of ``window`` of a crop to pixels of a ``source_side`` picture, in
+    cv2's convention (pixel centres at integers).
     """
-    grid = (np.arange(side, dtype=np.float32) + 0.5) / side
-    big = enlarge(field, side)
-    big[..., 0] += grid[None, :]
-    big[..., 1] += grid[:, None]
+    window = Window.full(window) if isinstance(window, int) else window
+    big = enlarge(field, window)
+    big[..., 0] += (np.arange(window.width, dtype=np.float32) + (window.x + 0.5)) / window.side
+    big[..., 1] += ((np.arange(window.height, dtype=np.float32) + (window.y + 0.5)) / window.side)[:, None]
     big *= np.float32(source_side)
     big -= np.float32(0.5)
     return big

@@ -31,9 +31,20 @@ LAB_OFFSET = 16.0
 """L* + 16 is proportional to the cube root of luminance."""
 
 
+def _lightness_table() -> F32:
+    grey = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    return np.ascontiguousarray(lab_from_rgb(grey)[0, :, 0])
+
+
 def lab_from_rgb(rgb: U8) -> F32:
     """(..., 3) uint8 sRGB -> float32 L*a*b*."""
     return np.asarray(cv2.cvtColor(rgb.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB))
+
+
+def lightness(rgb: U8) -> F32:
+    """(..., 3) uint8 sRGB -> L* alone, from luma: enough to compare detail, and three times as fast."""
+    grey = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
+    return np.asarray(_LIGHTNESS.take(grey))
 
 
 def rgb_from_lab(lab: F32) -> U8:
@@ -46,6 +57,16 @@ def _to_u8(rgb: F32) -> U8:
     return (np.clip(rgb, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
+_LIGHTNESS = _lightness_table()
+
+
+def skin_area(points: F32, side: int) -> F32:
+    """Inside the face outline and outside its features, whatever is seen there: (side, side)."""
+    hull = masks.grow(masks.union(points, (parts.OVAL,), side), -0.012 * side)
+    features = masks.grow(masks.union(points, parts.FEATURE_RINGS, side), 0.018 * side)
+    return hull * (1.0 - features)
+
+
 def skin_weight(lab: F32, points: F32) -> F32:
     """Where skin is seen: (n, n) in [0, 1] from a Lab crop and its mesh (478, 2+) in unit coordinates.
 
@@ -54,10 +75,7 @@ def skin_weight(lab: F32, points: F32) -> F32:
     brows first; what is far from it drops out: hair over the forehead, rims of glasses, cores of
     shadows and highlights.
     """
-    side = lab.shape[0]
-    hull = masks.grow(masks.union(points, (parts.OVAL,), side), -0.012 * side)
-    features = masks.grow(masks.union(points, parts.FEATURE_RINGS, side), 0.018 * side)
-    skin = hull * (1.0 - features)
+    skin = skin_area(points, lab.shape[0])
     return skin * _near_shading(lab, skin, float(points[list(parts.BROWS), 1].mean()))
 
 
@@ -130,16 +148,15 @@ def measure_detail(layers: list[F32], inside: F32) -> Detail:
 
 
 def relight(lab: F32, light_from: F32, light_to: F32) -> F32:
-    """Move a Lab picture from one light field to another (all (S, S, 3)).
+    """Move a Lab picture from one light field to another (all (h, w, 3)).
 
     ``L + 16`` is scaled by the ratio of the fields, as a change of illumination does; a and b
     are shifted, and scaled alike with L so that colour contrast follows the light.
     """
-    ratio = (light_to[..., 0] + LAB_OFFSET) / np.maximum(light_from[..., 0] + LAB_OFFSET, 1.0)
-    ratio = np.clip(ratio, 0.3, 2.5)
-    chroma = np.clip(ratio, 0.7, 1.2)
-    out = np.empty_like(lab)
-    out[..., 0] = (lab[..., 0] + LAB_OFFSET) * ratio - LAB_OFFSET
-    for k in (1, 2):
-        out[..., k] = light_to[..., k] + (lab[..., k] - light_from[..., k]) * chroma
-    return out
+    offset = np.float32(LAB_OFFSET)
+    ratio = (light_to[..., 0] + offset) / np.maximum(light_from[..., 0] + offset, np.float32(1.0))
+    np.clip(ratio, np.float32(0.3), np.float32(2.5), out=ratio)
+    chroma = np.clip(ratio, np.float32(0.7), np.float32(1.2))
+    light = (lab[..., 0] + offset) * ratio - offset
+    a, b = (light_to[..., k] + (lab[..., k] - light_from[..., k]) * chroma for k in (1, 2))
+    return np.asarray(cv2.merge([light, a, b]))

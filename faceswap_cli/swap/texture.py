@@ -98,13 +98,16 @@ def _cut(photo: SourcePhoto, unit: F64) -> U8:
 
 
 def _clear_skin(lab: F32, points: F32) -> F32:
-    """1 on features and on skin of typical colour, 0 on hair, glasses' rims, hard shadow; (S, S)."""
-    small = cv2.resize(lab, (_CLEAR_SIDE, _CLEAR_SIDE), interpolation=cv2.INTER_AREA)
+    """0 where hair, glasses or hard shadow lie over the skin and outside the face, else 1; (S, S)."""
+    n = _CLEAR_SIDE
+    small = cv2.resize(lab, (n, n), interpolation=cv2.INTER_AREA)
     skin = appearance.skin_weight(small, points)
-    skin = skin * (1.0 - _strands(small[..., 0], skin, points))
-    features = masks.grow(masks.union(points, parts.FEATURE_RINGS, _CLEAR_SIDE), 0.016 * _CLEAR_SIDE)
-    seen = masks.grow(masks.smoothstep((skin - 0.3) / 0.4), -0.012 * _CLEAR_SIDE)
-    clear = masks.blur(np.maximum(seen, features * _inside(points)), 0.01 * _CLEAR_SIDE)
+    odd = appearance.skin_area(points, n) - skin
+    # Specks are moles, lights and folds: they belong to the face.
+    odd = masks.grow(masks.grow(odd, -0.016 * n), 0.028 * n)
+    odd = np.maximum(odd, _strands(small[..., 0], skin, points))
+    inside = masks.grow(masks.union(points, (parts.OVAL,), n), -0.012 * n)
+    clear = masks.blur(inside * (1.0 - np.clip(odd, 0.0, 1.0)), 0.01 * n)
     return np.clip(warp.enlarge(clear, lab.shape[0]), 0.0, 1.0)
 
 
@@ -119,11 +122,9 @@ def _strands(luma: F32, skin: F32, points: F32) -> F32:
     usual = float(np.median(chosen)) if len(chosen) else 1.0
     odd = masks.smoothstep((contrast / (usual + 0.25) - 2.0) / 0.6)
     odd[brow_line:] = 0.0
+    # The brows themselves are thin hair too.
+    odd *= 1.0 - masks.grow(masks.union(points, parts.FEATURE_RINGS[2:4], side), 0.035 * side)
     return masks.grow(odd, 0.012 * side)
-
-
-def _inside(points: F32) -> F32:
-    return masks.grow(masks.union(points, (parts.OVAL,), _CLEAR_SIDE), -0.012 * _CLEAR_SIDE)
 
 
 def _frontal(points: F32) -> F32:

@@ -8,9 +8,8 @@ target's sharpness.  Mouth interior and shut eyelids are the target's own.
 
 from __future__ import annotations
 
-import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks, warp
+from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, MESH_POINTS, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, texture
 from faceswap_cli.swap.method import CodeSmoothing
@@ -32,6 +32,8 @@ _MIN_SIDE, _MAX_SIDE = 64, 768
 _GAIN = (0.15, 1.6)
 _COLOUR_LEVELS = (2, 4, 8, 16)
 _FACING = 0.05
+_PASTE_LOSS = 1.0
+"""What the wanted detail is scaled by to make up for resampling on the way back."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,118 +76,133 @@ class MeshMethod:
         n = appearance.LIGHT_SIDE
         small = appearance.lab_from_rgb(cv2.resize(crop.rgb, (n, n), interpolation=cv2.INTER_AREA))
         light = appearance.light_at(small, appearance.skin_weight(small, points), points)
-        luma = appearance.lab_from_rgb(crop.rgb)[..., 0]
-        detail = appearance.measure_detail(appearance.split_bands(luma), _inner_face(points, side))
+        window = Window.around(points[list(parts.OVAL)], side)
+        luma = appearance.lightness(window.of(crop.rgb))
+        detail = appearance.measure_detail(appearance.split_bands(luma), _inner_face(points, window))
         tail = np.log(np.append(detail.bands, max(detail.grain, 1e-2)))
         return np.concatenate([light.ravel(), tail]).astype(np.float32)
 
     def render(self, prepared: _Prepared, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
-        """Draw the source in the target's geometry, light and sharpness."""
+        """Draw the source in the target's geometry, light and sharpness.
+
+        Only the bounds of the face are drawn: the result is a smaller crop.
+        """
         side = crop.rgb.shape[0]
         points = crop.landmarks / np.float32(side)
-        target = appearance.lab_from_rgb(crop.rgb)
-        light_to = code[:_LIGHT].reshape(MESH_POINTS, 3)
-        drawn, fields = _draw(prepared, points, light_to, side)
-        drawn = _match_detail(drawn, np.exp(code[_LIGHT:]), _inner_face(points, side), seed)
-        drawn = _keep_target_parts(drawn, target, points, prepared.eyes)
-        mask = self._mask(points, side)
+        window = Window.around(points[list(parts.OVAL)], side)
+        part = _cut_down(crop, window)
+        target = appearance.lab_from_rgb(part.rgb)
+        drawn, light = _draw(prepared, points, code[:_LIGHT].reshape(MESH_POINTS, 3), window)
+        _match_detail(drawn, np.exp(code[_LIGHT:]), _inner_face(points, window), seed)
+        _keep_target_parts(drawn, target, points, prepared.eyes, window)
+        mask = self._mask(points, window)
         occluded = 0.0
         if self._paste.occlusion:
-            front = occluder_map(target, fields, points)
+            front = occluder_map(target, light, points, window)
             occluded = float((mask * front).sum() / max(float(mask.sum()), 1.0))
-            mask = mask * (1.0 - front)
-        return RenderedFace(crop, appearance.rgb_from_lab(drawn), mask * np.float32(crop.opacity), occluded)
+            mask *= 1.0 - front
+        return RenderedFace(part, appearance.rgb_from_lab(drawn), mask * np.float32(crop.opacity), occluded)
 
-    def _mask(self, points: F32, side: int) -> F32:
-        width = float(np.ptp(points[list(parts.OVAL), 0])) * side
-        hull = masks.union(points, (parts.OVAL,), side)
+    def _mask(self, points: F32, window: Window) -> F32:
+        width = float(np.ptp(points[list(parts.OVAL), 0])) * window.side
+        hull = masks.union(points, (parts.OVAL,), window)
         return masks.soften(hull, self._paste.feather * width)
 
 
-def _draw(prepared: _Prepared, points: F32, light_to: F32, side: int) -> tuple[F32, F32]:
-    """Warped and relit source (S, S, 3) Lab, and the target's light field (S, S, 3)."""
+def _cut_down(crop: FaceCrop, window: Window) -> FaceCrop:
+    """The part of a crop inside ``window``, as a crop of its own."""
+    shift = np.array([[1, 0, -window.x], [0, 1, -window.y], [0, 0, 1.0]])
+    return replace(
+        crop,
+        rgb=np.ascontiguousarray(window.of(crop.rgb)),
+        crop_from_frame=shift @ crop.crop_from_frame,
+        landmarks=crop.landmarks - np.array([window.x, window.y, 0], np.float32),
+    )
+
+
+def _draw(prepared: _Prepared, points: F32, light_to: F32, window: Window) -> tuple[F32, F32]:
+    """Warped and relit source, and the target's light field; (h, w, 3) Lab each."""
     source = prepared.texture
     facing = warp.vertex_normals(points, parts.topology().triangles)[:, 2]
-    trust = np.maximum(masks.smoothstep((facing + _FACING) / 0.3), 0.02)
+    trust = np.maximum(masks.smoothstep((facing + _FACING) / 0.3), np.float32(0.02))
+    # No triangle holds the irises: they are seen as the corner of their eye is.
+    for iris, corner in ((parts.LEFT_IRIS, parts.LEFT_LIDS[2]), (parts.RIGHT_IRIS, parts.RIGHT_LIDS[2])):
+        trust[list(iris)] = max(float(trust[corner]), 0.3)
     field = warp.scatter(points[:, :2], source.points[:, :2] - points[:, :2], trust)
-    light = warp.scatter(
-        points[:, :2], np.concatenate([source.light, light_to], axis=1), trust, levels=_COLOUR_LEVELS, side=32
-    )
-    light = warp.enlarge(light, side)
-    level = _pyramid_level(prepared, points, side)
-    lab = prepared.pyramid[level]
-    where = warp.sample_map(field, side, lab.shape[0])
+    both = np.concatenate([source.light, light_to], axis=1)
+    light = warp.scatter(points[:, :2], both, trust, levels=_COLOUR_LEVELS, side=32)
+    light_from = warp.enlarge(np.ascontiguousarray(light[..., :3]), window)
+    light_to = warp.enlarge(np.ascontiguousarray(light[..., 3:]), window)
+    lab = prepared.pyramid[_pyramid_level(prepared, window.side)]
+    where = warp.sample_map(field, window, lab.shape[0])
     drawn = cv2.remap(lab, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    return appearance.relight(drawn, light[..., :3], light[..., 3:]), np.ascontiguousarray(light[..., 3:])
+    return appearance.relight(drawn, light_from, light_to), light_to
 
 
-def _pyramid_level(prepared: _Prepared, points: F32, side: int) -> int:
-    """Coarsest texture that is still at least as fine as the crop."""
+def _pyramid_level(prepared: _Prepared, side: int) -> int:
+    """Coarsest texture that is still about as fine as the crop."""
     ratio = prepared.pyramid[0].shape[0] / side
     return int(min(max(math.floor(math.log2(max(ratio, 1.0)) + 0.2), 0), len(prepared.pyramid) - 1))
 
 
-def _inner_face(points: F32, side: int) -> F32:
+def _inner_face(points: F32, window: Window) -> F32:
     """Face without its rim and without the mouth's interior, where detail is compared."""
     oval = points[list(parts.OVAL), :2]
     centre = oval.mean(axis=0)
-    inner = masks.fill_polygon((oval - centre) * 0.85 + centre, side)
-    mouth = masks.fill_polygon(points[list(parts.LIPS_INNER), :2], side)
-    return (inner > 127).astype(np.float32) * (mouth < 127)
+    inner = masks.fill_polygon((oval - centre) * 0.85 + centre, window)
+    mouth = masks.fill_polygon(points[list(parts.LIPS_INNER), :2], window)
+    return np.asarray((inner > 127) & (mouth < 127), np.float32)
 
 
-def _match_detail(lab: F32, wanted: F32, inside: F32, seed: int) -> F32:
-    """Scale the detail bands of L* to the wanted energies, then add missing grain."""
+def _match_detail(lab: F32, wanted: F32, inside: F32, seed: int) -> None:
+    """Scale the detail bands of L* to the wanted energies, then add missing grain; in place."""
     layers = appearance.split_bands(lab[..., 0])
     have = appearance.measure_detail(layers, inside)
-    gains = np.clip(wanted[:_BANDS] / have.bands, *_GAIN)
-    luma = layers[-1].copy()
-    for layer, gain in zip(layers, gains, strict=False):
-        luma += layer * np.float32(gain)
-    grain = have.grain * float(gains[0])
-    missing = math.sqrt(max(float(wanted[_BANDS]) ** 2 - grain**2, 0.0))
+    gains = np.clip(wanted[:_BANDS] * _PASTE_LOSS / have.bands, *_GAIN).astype(np.float32)
+    luma = layers[-1]
+    for layer, gain in zip(layers[:-1], gains, strict=True):
+        luma += layer * gain
+    missing = math.sqrt(max(float(wanted[_BANDS]) ** 2 - (have.grain * float(gains[0])) ** 2, 0.0))
     if missing > 0.2:
         noise = np.random.default_rng(seed).standard_normal(luma.shape, dtype=np.float32)
         luma += noise * np.float32(min(missing, 4.0))
-    out = lab.copy()
-    out[..., 0] = luma
-    return out
+    lab[..., 0] = luma
 
 
 def _apertures(points: F32) -> tuple[float, float]:
     """Opening of the subject's left and right eye over its width."""
-    return tuple(  # type: ignore[return-value]
-        float(
-            np.linalg.norm(points[upper, :2] - points[lower, :2])
-            / max(float(np.linalg.norm(points[inner, :2] - points[outer, :2])), 1e-6)
-        )
+    left, right = (
+        float(np.linalg.norm(points[upper, :2] - points[lower, :2]))
+        / max(float(np.linalg.norm(points[inner, :2] - points[outer, :2])), 1e-6)
         for upper, lower, inner, outer in (parts.LEFT_LIDS, parts.RIGHT_LIDS)
     )
+    return left, right
 
 
-def _keep_target_parts(drawn: F32, target: F32, points: F32, source_eyes: tuple[float, float]) -> F32:
-    """Mouth interior always, an eye where the source's cannot serve, from the target."""
-    side = drawn.shape[0]
-    keep = np.zeros((side, side), np.float32)
-    mouth = masks.union(points, (parts.LIPS_INNER,), side)
-    keep = np.maximum(keep, masks.blur(mouth, 0.004 * side))
+def _keep_target_parts(
+    drawn: F32, target: F32, points: F32, source_eyes: tuple[float, float], window: Window
+) -> None:
+    """Mouth interior always, an eye where the source's cannot serve, from the target; in place."""
+    keep = masks.blur(masks.union(points, (parts.LIPS_INNER,), window), 0.004 * window.side)
     rings = (parts.LEFT_EYE, parts.RIGHT_EYE)
     for ring, now, of_source in zip(rings, _apertures(points), source_eyes, strict=True):
         share = _eye_from_target(now, of_source)
         if share > 0.0:
             eye = points[list(ring), :2]
-            radius = 0.28 * float(np.ptp(eye[:, 0])) * side
-            area = masks.grow(masks.fill_polygon(eye, side).astype(np.float32) / 255.0, radius)
+            radius = 0.28 * float(np.ptp(eye[:, 0])) * window.side
+            area = masks.grow(masks.fill_polygon(eye, window).astype(np.float32) / np.float32(255), radius)
             keep = np.maximum(keep, share * masks.blur(area, 0.35 * radius))
-    return drawn + (target - drawn) * keep[..., None]
+    rows, columns = np.nonzero(keep.any(axis=1))[0], np.nonzero(keep.any(axis=0))[0]
+    if len(rows):
+        part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        drawn[part] += (target[part] - drawn[part]) * keep[part][..., None]
 
 
-@functools.lru_cache(maxsize=4096)
 def _eye_from_target(now: float, of_source: float) -> float:
     """Share of the target's own eye: when it shuts, or when the source's eye is much more shut."""
-    shut = 1.0 - np.clip((now - 0.08) / 0.10, 0.0, 1.0)
-    opened = np.clip((now / max(of_source, 0.02) - 1.5) / 0.7, 0.0, 1.0)
-    return float(max(shut, opened))
+    shut = 1.0 - min(max((now - 0.08) / 0.10, 0.0), 1.0)
+    opened = min(max((now / max(of_source, 0.02) - 1.5) / 0.7, 0.0), 1.0)
+    return max(shut, opened)
 
 
 def build_mesh(job: JobOptions, paste: PasteOptions) -> MeshMethod:
