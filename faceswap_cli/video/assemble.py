@@ -148,6 +148,7 @@ def _assemble(
         with av.open(os.path.abspath(part), "w", format=muxer, options=options) as target:
             carried = carry_streams(source, target, clip, first.streams.video[0])
             _dress(clip, source, target, carried, metadata)
+            _set_tag(carried.video, first.streams.video[0], muxer)
             copy_chapters(source, target, window)
             try:
                 target.start_encoding()
@@ -174,10 +175,17 @@ def _dress(
     set_colour(stream.codec_context, clip)
     if clip.rotation:
         stream.set_display_rotation(clip.rotation)
-    if stream.codec_context.codec.canonical_name == "hevc" and target.format.name in ("mp4", "mov"):
-        stream.codec_context.codec_tag = "hvc1"  # QuickTime plays no other
     kept = {k: v for k, v in source.metadata.items() if k.lower() not in _MUXER_OWN}
     target.metadata.update({**kept, **metadata})
+
+
+def _set_tag(stream: Any, segment: av.VideoStream, muxer: str) -> None:
+    """The four letters by which QuickTime players know a codec, where the library would choose others."""
+    codec = segment.codec_context.codec.canonical_name
+    if muxer in ("mp4", "mov") and codec == "hevc":
+        stream.codec_context.codec_tag = "hvc1"  # QuickTime plays no other
+    elif muxer == "mov" and codec == "prores":
+        stream.codec_context.codec_tag = segment.codec_context.codec_tag  # it names the profile
 
 
 def _lost(muxer: str, clip: Clip, metadata: dict[str, str]) -> list[str]:

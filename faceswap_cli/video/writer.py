@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.container
@@ -17,8 +17,6 @@ from faceswap_cli.errors import InputError, OutputError
 from faceswap_cli.records import Clip, Frame
 from faceswap_cli.video.encoders import THREADS, Encoding, cannot_open, encoding_for
 from faceswap_cli.video.formats import is_rgb, picture_from_planes
-
-_log = logging.getLogger(__name__)
 
 
 def write_segment(
@@ -66,17 +64,18 @@ def _write(part: Path, clip: Clip, frames: Iterable[Frame], encoding: Encoding, 
     with _explained(part, encoding.encoder):
         container = av.open(os.path.abspath(part), "w", format=encoding.container, options=options)
     try:
-        with _explained(part, encoding.encoder):
-            stream = _add_stream(container, clip, encoding, threads)
+        stream = _add_stream(container, clip, encoding, threads)
+        decoding = _DecodingClock()
         for frame in frames:
             picture = picture_from_planes(frame.planes, clip, encoding.pixel_format)
             picture.pts, picture.time_base = frame.pts, clip.time_base
+            decoding.pts.append(frame.pts)
             with _explained(part, encoding.encoder):
-                container.mux(stream.encode(picture))
+                container.mux(decoding.stamped(stream.encode(picture)))
             count += 1
         with _explained(part, encoding.encoder):
             if count:
-                container.mux(stream.encode(None))
+                container.mux(decoding.stamped(stream.encode(None)))
             container.close()
     finally:
         with suppress(av.error.FFmpegError, ValueError, OSError):
@@ -84,7 +83,40 @@ def _write(part: Path, clip: Clip, frames: Iterable[Frame], encoding: Encoding, 
     return count
 
 
+class _DecodingClock:
+    """Decoding times by our own count: those of x265 are not set when a segment has one or two frames.
+
+    Packet i is decoded when frame i - 16 is shown: no codec holds a frame back for longer, so
+    that never is after its own time.  ``assemble`` finds the true depth.
+    """
+
+    depth = 16
+
+    def __init__(self) -> None:
+        self.pts: list[int] = []
+        self.packets = 0
+
+    def stamped(self, packets: list[av.Packet[Any]]) -> list[av.Packet[Any]]:
+        for packet in packets:
+            row = self.packets - self.depth
+            packet.dts = self.pts[row] if row >= 0 else self.pts[0] + row
+            self.packets += 1
+        return packets
+
+
 def _add_stream(
+    container: av.container.OutputContainer, clip: Clip, encoding: Encoding, threads: int
+) -> av.VideoStream:
+    """A stream whose encoder is open; that it does not open is the fault of settings or machine."""
+    try:
+        stream = _new_stream(container, clip, encoding, threads)
+        stream.codec_context.open()
+    except (av.error.FFmpegError, ValueError) as error:
+        raise cannot_open(encoding.encoder, error) from error
+    return stream
+
+
+def _new_stream(
     container: av.container.OutputContainer, clip: Clip, encoding: Encoding, threads: int
 ) -> av.VideoStream:
     stream = container.add_stream(encoding.encoder, rate=_sane_rate(clip), options=encoding.options)
