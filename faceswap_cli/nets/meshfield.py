@@ -19,6 +19,8 @@ LEVELS = (2, 4, 8, 16, 32, 64)
 FIELD_SIDE = 64
 ANCHORS = 16
 """Fixed points along each border of the crop that are not moved."""
+GAINS = (0.5, 1.6)
+"""How far the contrast of the warped source may be changed with its brightness."""
 LIGHT_CELLS = 8
 """Cells per side of the light map: 32 px of a 256 px crop, too coarse to carry an identity."""
 
@@ -159,8 +161,18 @@ def light_map(picture: Tensor, weight: Tensor, cells: int = LIGHT_CELLS) -> Tens
 
 
 def relight(warped: Tensor, weight: Tensor, light: Tensor) -> Tensor:
-    """The warped source (N, 3, S, S) in [-1, 1] under the target's low-frequency ``light`` map."""
-    own = light_map((warped + 1) / 2, weight)
-    ratio = (((light + 1) / 2 + 0.04) / (own + 0.04)).clamp(0.25, 4.0)
-    gain = F.interpolate(ratio, size=warped.shape[-2:], mode="bilinear", align_corners=False)
-    return (((warped + 1.08) / 2) * gain * 2 - 1.08).clamp(-1.2, 1.2)
+    """The warped source (N, 3, S, S) in [-1, 1] under the target's low-frequency ``light`` map.
+
+    Contrast follows brightness, but only so far: what a gain of :data:`GAINS` cannot reach is added
+    evenly, or deep shadows of the source would be torn up into blotches.
+    """
+    own, wanted = light_map((warped + 1) / 2, weight), (light + 1) / 2
+    gain = ((wanted + 0.04) / (own + 0.04)).clamp(*GAINS)
+    maps = F.interpolate(
+        torch.cat([gain, wanted - own * gain], dim=1),
+        size=warped.shape[-2:],
+        mode="bilinear",
+        align_corners=False,
+    )
+    gain, rest = maps.chunk(2, dim=1)
+    return (((warped + 1) / 2 * gain + rest) * 2 - 1).clamp(-1.2, 1.2)
