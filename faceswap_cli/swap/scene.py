@@ -185,18 +185,16 @@ def cut_parts(rgb: Tensor, points: Tensor) -> Tensor:
     return torch.cat(cuts, dim=1)
 
 
-def erase(rgb: Tensor, drawn: Drawn, noise: float = 0.0) -> tuple[Tensor, Tensor]:
+def erase(rgb: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
     """The crop without its face, and the 8 x 8 light map of the face."""
     light = light_map(rgb, skin_weight(drawn.sketch, SIDE) * drawn.mask)
     fill = F.interpolate(light, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-    if noise:
-        fill = fill + noise * torch.randn_like(fill)
     return rgb + drawn.hidden * (fill - rgb), light
 
 
-def build_scene(rgb: Tensor, target: Tensor, pairing: Pairing, drawn: Drawn, noise: float = 0.0) -> Scene:
+def build_scene(rgb: Tensor, target: Tensor, pairing: Pairing, drawn: Drawn) -> Scene:
     """Everything the network may know.  ``target`` (N, 478, 3) unit landmarks of ``rgb``."""
-    erased, light = erase(rgb, drawn, noise)
+    erased, light = erase(rgb, drawn)
     mouth = resized(drawn.sketch[:, SKETCH.index("mouth"), None], HINT_SIDE)
     return Scene(
         erased=erased,

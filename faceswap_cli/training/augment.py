@@ -34,7 +34,7 @@ def chance(rng: Rng, p: float, n: int) -> Tensor:
 def flip(rgb: Tensor, points: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
     """Mirror the pictures and meshes of ``which`` (N,) bool."""
     mirror = torch.from_numpy(topology().mirror)
-    turned = points[:, mirror] * torch.tensor([-1.0, 1, 1]) + torch.tensor([1.0, 0, 0])
+    turned = points[:, mirror] * points.new_tensor([-1, 1, 1]) + points.new_tensor([1, 0, 0])
     pick = which[:, None, None]
     return torch.where(pick[..., None], rgb.flip(3), rgb), torch.where(pick, turned, points)
 

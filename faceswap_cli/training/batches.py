@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +22,8 @@ from faceswap_cli.training.pool import Pool
 
 FRAMES_PER_PERSON = 24
 """At most so many pictures of one person enter the expression basis."""
+FILL_NOISE = 0.02
+"""Of the erased face, so that its evenness says nothing."""
 NOBODY = 2**31
 _APART = (1, 5)
 """Frames between the two of a video sample, in pool rows."""
@@ -94,7 +97,7 @@ class _Rows:
 
 
 class Sampler:
-    """Draws batches from a pool; all randomness comes from one generator whose state can be kept."""
+    """Draws batches from a pool; all randomness comes from ``rng``."""
 
     def __init__(self, pool: Pool, basis: Tensor, seed: int, *, held_out: bool = False) -> None:
         self.pool = pool
@@ -113,6 +116,12 @@ class Sampler:
         self.filmed = [
             p for p in self.several if np.any(np.bincount(pool.clip[self.people[p]] + 1)[1:] > _APART[1])
         ]
+
+    def at(self, *numbers: int) -> Sampler:
+        """The same sampler with its randomness set by ``numbers``: what it draws depends on them alone."""
+        other = copy.copy(self)
+        other.rng = np.random.default_rng(numbers)
+        return other
 
     def kinds(self, mix: dict[str, float]) -> dict[str, float]:
         """``mix`` without the kinds this pool cannot give, made to sum to 1."""
@@ -271,4 +280,8 @@ class Sampler:
             drops = self.drop_part if kind != "video" else 0.0
             visible = augment.holes(visible, eyes, mouth, self.rng, drops, self.drop_warp)
         pairing = replace(pairing, visible=visible)
-        return build_scene(target, target_points, pairing, drawn, noise=0.0 if self.clean else 0.02)
+        scene = build_scene(target, target_points, pairing, drawn)
+        if self.clean:
+            return scene
+        grain = torch.from_numpy(self.rng.standard_normal(target.shape, dtype=np.float32))
+        return replace(scene, erased=scene.erased + FILL_NOISE * drawn.hidden * grain)

@@ -70,7 +70,15 @@ class Run:
         if state is not None:
             trainer.restore(state)
             progress = trainer.progress
-        end_step = progress.step + max_steps
+        try:
+            self._steps(progress.step + max_steps, max_time_s)
+        finally:
+            trainer.close()
+        self._save()
+        return progress
+
+    def _steps(self, end_step: int, max_time_s: float) -> None:
+        trainer, progress = self.trainer, self.trainer.progress
         while not self._finished() and progress.step < end_step:
             started = time.monotonic()
             values = trainer.step()
@@ -79,8 +87,6 @@ class Run:
             self._attend()
             if self._must_stop(max_time_s):
                 break
-        self._save()
-        return progress
 
     def _must_stop(self, max_time_s: float) -> bool:
         """The same answer in every process: the first one decides."""

@@ -135,7 +135,7 @@ def feature_margins(sampler: Sampler, eyes: Observers, batches: int = 12, size: 
         second = gap.argmin(1).numpy()
         maps = []
         for rows in (first, second):
-            rgb, points = sampler.plain(sampler.rows[rows])
+            rgb, points = (x.to(eyes.device) for x in sampler.plain(sampler.rows[rows]))
             maps.append(eyes.look(rgb, points)[1][1:])
         rows_ = [
             1 - torch.cosine_similarity(a.flatten(1), b.flatten(1)).mean() for a, b in zip(*maps, strict=True)

@@ -74,6 +74,10 @@ class Observers:
         identity = channels_last(identity_network().to(device))
         return cls(mesh, identity)
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.mesh.parameters()).device
+
     def points(self, rgb: Tensor, near: Tensor) -> Tensor:
         """Meshes (N, 478, 3) of pictures (N, 3, S, S) in [-1, 1]; ``near``: where the faces should be."""
         corner, side = mesh_window(near)

@@ -112,6 +112,8 @@ class TrainOptions:
     """Images per process and step."""
     processes: int = 0
     """Training processes of one thread each on a CPU, one per GPU otherwise; 0 chooses."""
+    loaders: int = -1
+    """Threads that prepare batches ahead; 0 prepares them in the training thread, -1 chooses."""
     device: str = "auto"
     seed: int = 0
     ema: float = 0.999

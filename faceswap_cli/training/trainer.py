@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-import json
+import itertools
 import logging
 import math
+import os
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,7 @@ from faceswap_cli.nets.critic import Critic
 from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import PRESETS
 from faceswap_cli.nets.third_player import ThirdPlayer
+from faceswap_cli.stream import ordered_map
 from faceswap_cli.training.batches import Batch, Sampler, expression_basis
 from faceswap_cli.training.export import read_weights
 from faceswap_cli.training.measure import feature_margins
@@ -75,7 +78,7 @@ class Trainer:
         self.options, self.place = options, place
         torch.manual_seed(options.seed)
         self.basis = expression_basis(pool)
-        self.sampler = Sampler(pool, self.basis, options.seed * 1000 + place.rank + 1)
+        self.sampler = Sampler(pool, self.basis, options.seed)
         self.sampler.drop_part, self.sampler.drop_warp = options.drop_part, options.drop_warp
         self.sampler.shape_mix = options.shape_mix
         net = Fslsd256(PRESETS[options.preset])
@@ -98,7 +101,8 @@ class Trainer:
         self.margins = feature_margins(self.sampler, self.eyes).to(place.device)
         self.progress = Progress()
         self.gradient_norm = 0.0
-        torch.manual_seed(options.seed * 7919 + place.rank)
+        self._ahead: Generator[Batch, None, None] | None = None
+        self._ahead_of = -1
 
     def _placed(self, module: nn.Module) -> Any:
         return channels_last(module.to(self.place.device)).train()
@@ -110,7 +114,8 @@ class Trainer:
     def step(self) -> dict[str, float]:
         """One update of every player; returns the terms' values."""
         progress, phase = self.progress, self.phase
-        batch = self.sampler.draw(dict(phase.mix), self.options.batch).to(self.place.device)
+        batch = self._next_batch().to(self.place.device)
+        torch.manual_seed(hash((self.options.seed, self.place.rank, progress.step)))
         self._set_rates()
         players = Players(self.net, self.critic, self.eyes, self.third if phase.third_player else None)
         values, step = self._update_net(players, batch)
@@ -125,6 +130,34 @@ class Trainer:
         progress.images += seen
         progress.phase_images += seen
         return values
+
+    def _next_batch(self) -> Batch:
+        """The batch of this step and process; loader threads work ahead within a phase."""
+        progress, mix, size = self.progress, dict(self.phase.mix), self.options.batch
+        seed, rank = self.options.seed, self.place.rank
+
+        def make(step: int) -> Batch:
+            return self.sampler.at(seed, rank, step).draw(mix, size)
+
+        loaders = self._loaders()
+        if loaders == 0:
+            return make(progress.step)
+        if self._ahead is None or self._ahead_of != progress.phase:
+            self.close()
+            self._ahead = ordered_map(make, itertools.count(progress.step), loaders)
+            self._ahead_of = progress.phase
+        return next(self._ahead)
+
+    def _loaders(self) -> int:
+        if self.options.loaders >= 0:
+            return self.options.loaders
+        return 0 if self.place.device.type == "cpu" else min(12, max(2, (os.cpu_count() or 4) - 2))
+
+    def close(self) -> None:
+        """Stop the loader threads."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
 
     def _set_rates(self) -> None:
         """Linear warm-up over the first steps of a run."""
@@ -209,15 +242,7 @@ class Trainer:
         torch._foreach_lerp_(kept, own, 1 - decay)
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on as if nothing had happened; random states of all processes."""
-        mine = json.dumps(self.sampler.rng.bit_generator.state)
-        draws = [mine]
-        noises = [torch.get_rng_state()]
-        if self.place.world > 1:
-            draws = [""] * self.place.world
-            noises = [torch.empty(0)] * self.place.world
-            dist.all_gather_object(draws, mine)
-            dist.all_gather_object(noises, torch.get_rng_state())
+        """Everything needed to go on as if nothing had happened: randomness depends on the step alone."""
         return {
             "version": 1,
             "preset": self.options.preset,
@@ -228,13 +253,11 @@ class Trainer:
             "third": self.third.state_dict() if self.third is not None else {},
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "progress": vars(self.progress).copy(),
-            "draws": draws,
-            "noises": noises,
             "margins": self.margins.cpu(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state`; with another number of processes the random states start afresh."""
+        """Continue from :meth:`state`."""
         if state["preset"] != self.options.preset:
             found, wanted = state["preset"], self.options.preset
             raise InputError(f"the state is of preset {found!r}, not {wanted!r}; try another folder")
@@ -250,9 +273,6 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         self.progress.phase = min(self.progress.phase, len(self.options.phases) - 1)
         self.margins = state["margins"].to(self.place.device)
-        if len(state["draws"]) == self.place.world:
-            self.sampler.rng.bit_generator.state = json.loads(state["draws"][self.place.rank])
-            torch.set_rng_state(state["noises"][self.place.rank])
 
 
 def average_gradients(module: nn.Module, place: Place) -> None:

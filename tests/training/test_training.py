@@ -131,9 +131,6 @@ def test_two_processes_share_one_training(tmp_path: Path, pool: Pool) -> None:
     last = launch.train(options, show=shown.append)
     assert last["images"] == 8
     assert last["step"] == 2
-    state = load_state(folder)
-    assert state is not None
-    assert len(set(state["draws"])) == 2
     last = launch.train(replace(options, phases=(replace(phase, images=12),)))
     assert last["step"] == 3
 
@@ -160,6 +157,20 @@ def test_ablations_turn_their_part_off(tmp_path: Path) -> None:
 def test_without_warp_nothing_of_the_source_picture_is_visible(tmp_path: Path, pool: Pool) -> None:
     trainer = Trainer(without(quick_options(tmp_path), "warp"), pool, HERE)
     assert float(trainer.sampler.batch("cross", 2).scene.visible.max()) == 0
+
+
+def test_loader_threads_change_nothing(tmp_path: Path, pool: Pool) -> None:
+    alone = run(tmp_path / "alone", pool, 3, loaders=0)
+    ahead = run(tmp_path / "ahead", pool, 3, loaders=2)
+    for name, value in alone.items():
+        assert torch.allclose(value, ahead[name], atol=1e-5), name
+
+
+def test_processes_draw_different_batches(tmp_path: Path, pool: Pool) -> None:
+    trainer = Trainer(quick_options(tmp_path), pool, HERE)
+    one, other, again = (trainer.sampler.at(0, rank, 5).batch("cross", 2) for rank in (0, 1, 0))
+    assert torch.equal(one.target, again.target)
+    assert not torch.equal(one.target, other.target)
 
 
 def test_options_are_kept(tmp_path: Path) -> None:
