@@ -61,7 +61,7 @@ class SmoothOptions:
 
     strength: float = 0.5
     """0 turns smoothing off, 0.5 is the measured default, 1 is the strongest."""
-    code_radius: int = 12
+    code_radius: int = 8
     """Frames on each side used to smooth appearance codes; it is also the halo of a segment."""
 
     def __post_init__(self) -> None:

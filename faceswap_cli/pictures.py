@@ -29,7 +29,6 @@ from faceswap_cli.records import (
     SourceIdentity,
 )
 from faceswap_cli.swap import build_method
-from faceswap_cli.swap.method import crop_scale
 from faceswap_cli.video.picture import Picture, read_picture, write_picture
 
 
@@ -97,7 +96,7 @@ def _choose(found: Sequence[Face], rgb: U8, options: SwapOptions) -> list[int]:
 def _render(rgb: U8, face: Face, row: int, source: SourceIdentity, options: SwapOptions) -> RenderedFace:
     method = build_method(options.method, options.job, options.paste)
     prepared = method.prepare(source)
-    unit = align.unit_from_points(face.landmarks, crop_scale(method))
+    unit = align.unit_from_points(face.landmarks, method.crop_scale)
     _, _, half = align.square_from_unit(unit)
     side = method.crop_side(2.0 * float(half))
     crop_from_frame = align.scaled(unit, side)

@@ -20,6 +20,7 @@ from pathlib import Path
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import NoFaceFound, OutputError
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
+from faceswap_cli.jobs.executor import Work, choose
 from faceswap_cli.jobs.plan import plan, with_halo
 from faceswap_cli.provenance.mark import container_metadata
 from faceswap_cli.records import (
@@ -65,9 +66,7 @@ def swap_video(
     scene, job = prepare(clip, analysis, source, options)
     listen(Event("plan", {"segments": len(job.segments), "frames": job.frames, "cast": sorted(job.cast)}))
     with workspace(output) as folder:
-        results = []
-        for done in render_segments(job, scene, folder, options, listen, stop):
-            results.append(done)
+        results = list(render_segments(job, scene, folder, options, listen, stop))
         clock.lap("render")
         check_swapped(results, target)
         listen(progress("assemble", 0, job.frames))
@@ -145,16 +144,13 @@ def prepare(
 def render_segments(
     job: Plan, scene: Scene, folder: Path, options: SwapOptions, listen: Listener, stop: StopRequest
 ) -> Iterator[SegmentResult]:
-    """Pass 2, segment by segment; a stop request ends it after the segment in hand."""
-    done = 0
-    for segment in job.segments:
-        stop.check("rendering")
+    """Pass 2, in order; a stop request ends it after the segments in hand."""
 
-        def tell(frames: int, before: int = done) -> None:
-            listen(progress("render", before + frames, job.frames))
+    def tell(frames: int) -> None:
+        listen(progress("render", frames, job.frames))
 
-        yield render_segment(segment, scene, folder / f"segment_{segment.index:06d}.mkv", options, tell)
-        done += segment.frames
+    executor = choose(scene, job.frames, options)
+    yield from executor.run(Work(scene, options, folder, render_segment), job.segments, tell, stop)
 
 
 def render_segment(
@@ -217,17 +213,17 @@ def view_of(clip: Clip, options: SwapOptions) -> Clip:
 
 
 def finished(item: Swapped, clip: Clip, options: SwapOptions) -> Frame:
-    """Comparison view and visible label, where asked for."""
+    """Visible label and comparison view, where asked for."""
     frame = item.frame
-    if options.mark.compare:
-        from faceswap_cli.video.compare import compared
-
-        frame = compared(item.original, frame, clip, options.mark.compare)
     if options.mark.label:
         from faceswap_cli.provenance.label import label_planes
 
         aspect = float(clip.sample_aspect)
         frame = replace(frame, planes=label_planes(frame.planes, clip.colour, clip.rotation, aspect))
+    if options.mark.compare:
+        from faceswap_cli.video.compare import compared
+
+        frame = compared(item.original, frame, clip, options.mark.compare)
     return frame
 
 

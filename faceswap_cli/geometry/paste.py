@@ -81,11 +81,14 @@ def _carried(face: RenderedFace, box: Box) -> tuple[F32, F32]:
 
 
 def _blended(old: F32, new: F32, mask: F32) -> F32:
-    """Blend in linear light; where ``mask`` is 0 the old values stay to the bit."""
-    share = mask[..., None]
-    light = colour.linear_from_gamma(old)
-    mixed = colour.gamma_from_linear(light + (colour.linear_from_gamma(new) - light) * share)
-    return np.where(share > 0.0, np.where(share >= 1.0, new, mixed), old)
+    """Blend in linear light; where ``mask`` is 0 the old values stay, where it is 1 the new ones come."""
+    out = np.where(mask[..., None] > 0.5, new, old)
+    edge = (mask > 0.0) & (mask < 1.0)
+    if edge.any():
+        share = mask[edge][:, None]
+        light = colour.linear_from_gamma(np.clip(old[edge], 0.0, 1.0))
+        out[edge] = colour.gamma_from_linear(light + (colour.linear_from_gamma(new[edge]) - light) * share)
+    return out
 
 
 def _paste_one(planes: Planes, tags: ColourTags, face: RenderedFace, box: Box) -> Planes:
@@ -93,7 +96,7 @@ def _paste_one(planes: Planes, tags: ColourTags, face: RenderedFace, box: Box) -
     new, mask = _carried(face, box)
     old = colour.rgb_float_from_planes(planes, tags, box)
     region = colour.planes_region_from_rgb(
-        _blended(np.clip(old, 0.0, 1.0), new, mask), tags, planes.bit_depth, planes.chroma_step
+        _blended(old, new, mask), tags, planes.bit_depth, planes.chroma_step
     )
     down, across = planes.chroma_step
     soft = _chroma_mask(mask, region.cb.shape)

@@ -11,6 +11,7 @@ grid holds the value at the centres ((i + 0.5) / n).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -23,8 +24,8 @@ from faceswap_cli.records import F32
 
 LEVELS = (2, 4, 8, 16, 32, 64)
 """Cells per side of the control lattices, coarse to fine."""
-FIELD_SIDE = 64
-"""Samples per side on which fields are evaluated; enlarged smoothly to the crop."""
+FIELD_SIDE = 128
+"""Samples per side on which fields are evaluated: fine enough to be enlarged linearly."""
 
 
 def _basis(t: F32) -> F32:
@@ -61,6 +62,61 @@ def _sampling(cells: int, side: int) -> F32:
     return matrix
 
 
+class Spread:
+    """Scattered interpolation from one set of points; several fields share its lattices.
+
+    ``points`` (P, 2) in the unit square; ``weights`` (P,) >= 0 says how much a point counts
+    where several compete.
+    """
+
+    def __init__(self, points: F32, weights: F32 | None = None) -> None:
+        self._points = points
+        self._trust = np.ones(len(points), np.float32) if weights is None else weights.astype(np.float32)
+        self._levels: dict[int, _Level] = {}
+
+    def field(self, values: F32, levels: tuple[int, ...] = LEVELS, side: int = FIELD_SIDE) -> F32:
+        """``values`` (P, D) known at the points -> (side, side, D)."""
+        left = values.astype(np.float32).copy()
+        out = np.zeros((side, side, values.shape[1]), np.float32)
+        for cells in levels:
+            level = self._level(cells)
+            lattice = np.asarray((level.pull.T @ left) / level.below[:, None], np.float32)
+            rows = _sampling(cells, side)
+            across = np.tensordot(rows, lattice.reshape(cells + 3, cells + 3, -1), (1, 0))
+            out += np.matmul(rows[None], across)
+            if cells != levels[-1]:
+                left -= (level.basis[:, None, :] @ lattice[level.index])[:, 0]
+        return out
+
+    def _level(self, cells: int) -> _Level:
+        if cells not in self._levels:
+            self._levels[cells] = _level(self._points, self._trust, cells)
+        return self._levels[cells]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Level:
+    """One lattice: flat index and weight (P, 16) of the controls around each point, and the two sums
+    of the local solution (the paper's equation 5)."""
+
+    index: NDArray[np.int64]
+    basis: F32
+    pull: csr_matrix
+    below: F32
+
+
+def _level(points: F32, trust: F32, cells: int) -> _Level:
+    index, basis = _lattice_weights(points, cells)
+    count = (cells + 3) ** 2
+    square = basis * basis
+    share = square * trust[:, None]
+    pull = share * basis / square.sum(axis=1, keepdims=True)
+    starts = np.arange(0, index.size + 1, 16)
+    below = np.bincount(index.ravel(), share.ravel(), count).astype(np.float32)
+    spread = csr_matrix((pull.ravel(), index.ravel(), starts), shape=(len(points), count))
+    return _Level(index, basis, spread, np.maximum(below, np.float32(1e-6)))
+
+
 def scatter(
     points: F32,
     values: F32,
@@ -68,39 +124,14 @@ def scatter(
     levels: tuple[int, ...] = LEVELS,
     side: int = FIELD_SIDE,
 ) -> F32:
-    """Spread ``values`` (P, D) known at unit-square ``points`` (P, 2) -> (side, side, D).
-
-    ``weights`` (P,) >= 0 says how much a point counts where several compete.
-    """
-    trust = np.ones(len(points), np.float32) if weights is None else weights.astype(np.float32)
-    left = values.astype(np.float32).copy()
-    field = np.zeros((side, side, values.shape[1]), np.float32)
-    for cells in levels:
-        index, basis = _lattice_weights(points, cells)
-        lattice = _fit(index, basis, left, trust, cells)
-        rows = _sampling(cells, side)
-        across = np.tensordot(rows, lattice.reshape(cells + 3, cells + 3, -1), (1, 0))
-        field += np.matmul(rows[None], across)
-        left -= (basis[:, None, :] @ lattice[index])[:, 0]
-    return field
-
-
-def _fit(index: NDArray[np.int64], basis: F32, values: F32, trust: F32, cells: int) -> F32:
-    """Control values of one level (cells, flat; D): the local solution of the paper's equation 5."""
-    count = (cells + 3) ** 2
-    square = basis * basis
-    share = square * trust[:, None]
-    pull = share * basis / square.sum(axis=1, keepdims=True)
-    starts = np.arange(0, index.size + 1, 16)
-    spread = csr_matrix((pull.ravel(), index.ravel(), starts), shape=(len(values), count))
-    below = np.bincount(index.ravel(), share.ravel(), count).astype(np.float32)
-    return np.asarray((spread.T @ values) / np.maximum(below, np.float32(1e-6))[:, None], np.float32)
+    """One field of a :class:`Spread`: ``values`` (P, D) at unit-square ``points`` -> (side, side, D)."""
+    return Spread(points, weights).field(values, levels, side)
 
 
 def enlarge(field: F32, window: Window | int) -> F32:
-    """(n, n) or (n, n, D) field -> its part in ``window`` (height, width[, D]), smooth, centres kept."""
+    """(n, n) or (n, n, D <= 4) field -> its part in ``window`` (height, width[, D]), linear, centres kept."""
     if isinstance(window, int):
-        return np.asarray(cv2.resize(field, (window, window), interpolation=cv2.INTER_CUBIC))
+        return np.asarray(cv2.resize(field, (window, window), interpolation=cv2.INTER_LINEAR))
     scale = field.shape[0] / window.side
     matrix = np.array(
         [
@@ -108,20 +139,9 @@ def enlarge(field: F32, window: Window | int) -> F32:
             [0, scale, (window.y + 0.5) * scale - 0.5],
         ]
     )
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = (window.width, window.height)
-    found = [
-        cv2.warpAffine(part, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        for part in _by_four(field)
-    ]
-    return np.asarray(found[0] if len(found) == 1 else np.concatenate(found, axis=2))
-
-
-def _by_four(field: F32) -> list[F32]:
-    """Groups of at most four channels: more are not taken by the warp."""
-    if field.ndim == 2 or field.shape[2] <= 4:
-        return [field]
-    return [np.ascontiguousarray(field[..., k : k + 3]) for k in range(0, field.shape[2], 3)]
+    return np.asarray(cv2.warpAffine(field, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
 
 
 def sample_map(field: F32, window: Window | int, source_side: float) -> F32:

@@ -9,6 +9,9 @@ import numpy as np
 from faceswap_cli.config import JobOptions, SmoothOptions
 from faceswap_cli.records import I64, Analysis, Clip, Plan, Segment
 
+_AT_LEAST, _SHORTEST_S = 8, 1.0
+"""A short clip is cut finer, so that several workers have something to do."""
+
 
 def plan(
     clip: Clip, analysis: Analysis, cast: dict[int, int], job: JobOptions, smooth: SmoothOptions
@@ -19,7 +22,9 @@ def plan(
     the same segments on any machine.
     """
     halo = smooth.code_radius if smooth.strength > 0 else 0
-    step = max(round(job.segment_s / float(clip.time_base)), 1)
+    whole = float((analysis.pts[-1] - analysis.pts[0]) * clip.time_base) if len(analysis.pts) else 0.0
+    seconds = min(job.segment_s, max(whole / _AT_LEAST, _SHORTEST_S))
+    step = max(round(seconds / float(clip.time_base)), 1)
     edges: list[int] = []
     for shot in analysis.shots:
         length = shot.end_pts - shot.first_pts

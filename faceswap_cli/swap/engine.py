@@ -32,7 +32,7 @@ from faceswap_cli.records import (
     RenderedFace,
 )
 from faceswap_cli.stream import centred, ordered_map
-from faceswap_cli.swap.method import SwapMethod, crop_scale
+from faceswap_cli.swap.method import SwapMethod
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +137,7 @@ def _encode(frame: Frame, scene: Scene, clock: StageClock) -> _Encoded:
 def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop:
     """The aligned crop of one track in one frame."""
     side = scene.sides[track.track_id]
-    unit = align.rescaled(track.crop_from_display[row], align.SWAP_SCALE, crop_scale(scene.method))
+    unit = align.rescaled(track.crop_from_display[row], align.SWAP_SCALE, scene.method.crop_scale)
     crop_from_display: F64 = align.scaled(unit, side)
     crop_from_frame = crop_from_display @ scene.clip.display_from_frame
     return FaceCrop(

@@ -7,12 +7,11 @@ smoothed over time by the pipeline) and how it draws a face.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from faceswap_cli.config import JobOptions, PasteOptions
-from faceswap_cli.geometry.align import SWAP_SCALE
 from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
 
 
@@ -31,6 +30,10 @@ class SwapMethod(Protocol):
 
     name: str
     smoothing: CodeSmoothing
+    crop_scale: float
+    """Share of the FFHQ square that its crops show (``geometry.align``)"""
+    light: bool
+    """Small enough to be sent to several worker processes; else it runs in one process"""
 
     def crop_side(self, face_px: float) -> int:
         """Side S of the crop in pixels for a face whose FFHQ square is ``face_px`` wide in the frame."""
@@ -48,17 +51,4 @@ class SwapMethod(Protocol):
         """
 
 
-def crop_scale(method: SwapMethod) -> float:
-    """Share of the FFHQ square that the crops of ``method`` show; by default less than all."""
-    scale: float = getattr(method, "crop_scale", SWAP_SCALE)
-    return scale
-
-
 MethodBuilder = Callable[[JobOptions, PasteOptions], SwapMethod]
-
-
-def code_smoothing(values: Sequence[float]) -> CodeSmoothing:
-    """Per-entry betas from a plain sequence."""
-    import numpy as np
-
-    return CodeSmoothing(np.asarray(values, dtype=np.float32))

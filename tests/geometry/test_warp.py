@@ -15,10 +15,10 @@ def test_smooth_field_is_reproduced_at_and_between_points() -> None:
     where = points(900)
     truth = np.stack([np.sin(3 * where[:, 0]) * 0.1, 0.2 * where[:, 1] ** 2], -1).astype(np.float32)
     field = warp.scatter(where, truth)
-    grid = (np.arange(64) + 0.5) / 64
+    grid = (np.arange(warp.FIELD_SIDE) + 0.5) / warp.FIELD_SIDE
     x, y = np.meshgrid(grid, grid)
     expected = np.stack([np.sin(3 * x) * 0.1, 0.2 * y**2], -1)
-    inner = slice(8, 56)
+    inner = slice(16, 112)
     assert np.abs(field - expected)[inner, inner].max() < 0.01
     assert np.abs(masks.sample(field, where) - truth).max() < 0.01
 

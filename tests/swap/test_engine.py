@@ -35,6 +35,8 @@ class Probe:
     """A method whose result shows its smoothed code and seed, so that any dependence shows."""
 
     name = "probe"
+    crop_scale = 0.9
+    light = True
     smoothing = CodeSmoothing(6.0)
 
     def crop_side(self, face_px: float) -> int:

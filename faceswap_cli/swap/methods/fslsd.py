@@ -53,6 +53,7 @@ class Fslsd1024:
 
     name = "fslsd"
     crop_scale = align.FFHQ_SCALE
+    light = False
 
     def __init__(
         self, networks: OfficialNetworks, how: MixOptions, paste: PasteOptions, labels: F64 | None = None

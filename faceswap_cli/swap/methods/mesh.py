@@ -16,7 +16,7 @@ import numpy as np
 
 from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.faces import landmarks as parts
-from faceswap_cli.geometry import masks, warp
+from faceswap_cli.geometry import align, masks, warp
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, MESH_POINTS, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, texture
@@ -49,6 +49,8 @@ class MeshMethod:
     """See the module docstring.  Stateless: safe to call from several threads."""
 
     name = "mesh"
+    crop_scale = align.SWAP_SCALE
+    light = True
 
     def __init__(self, job: JobOptions, paste: PasteOptions) -> None:
         self._paste = paste
@@ -128,9 +130,10 @@ def _draw(prepared: _Prepared, points: F32, light_to: F32, window: Window) -> tu
     # No triangle holds the irises: they are seen as the corner of their eye is.
     for iris, corner in ((parts.LEFT_IRIS, parts.LEFT_LIDS[2]), (parts.RIGHT_IRIS, parts.RIGHT_LIDS[2])):
         trust[list(iris)] = max(float(trust[corner]), 0.3)
-    field = warp.scatter(points[:, :2], source.points[:, :2] - points[:, :2], trust)
+    spread = warp.Spread(points[:, :2], trust)
+    field = spread.field(source.points[:, :2] - points[:, :2])
     both = np.concatenate([source.light, light_to], axis=1)
-    light = warp.scatter(points[:, :2], both, trust, levels=_COLOUR_LEVELS, side=32)
+    light = spread.field(both, levels=_COLOUR_LEVELS, side=64)
     light_from = warp.enlarge(np.ascontiguousarray(light[..., :3]), window)
     light_to = warp.enlarge(np.ascontiguousarray(light[..., 3:]), window)
     lab = prepared.pyramid[_pyramid_level(prepared, window.side)]
