@@ -23,7 +23,7 @@ from faceswap_cli.errors import InputError, OutputError
 from faceswap_cli.records import Clip
 from faceswap_cli.video.carry import Carried, Window, carried_packets, carry_streams, copy_chapters
 from faceswap_cli.video.containers import container_format, muxer_options, part_path
-from faceswap_cli.video.probe import open_input
+from faceswap_cli.video.probe import clock_of, open_input
 from faceswap_cli.video.writer import set_colour
 
 _FAR_START_S = 60
@@ -120,7 +120,7 @@ def _filled(container: av.container.InputContainer, stream: Any) -> Iterator[av.
 
 def _in_clock(packet: av.Packet[Any], time_base: Fraction) -> int:
     assert packet.pts is not None
-    return round(packet.pts * packet.time_base / time_base)
+    return round(packet.pts * clock_of(packet) / time_base)
 
 
 def _window(clip: Clip, source: av.container.InputContainer, part: tuple[int | None, int | None]) -> Window:
@@ -143,7 +143,7 @@ def _assemble(
     muxer = container_format(output)
     with open_input(clip.path) as source, open_input(segments[0]) as first:
         window = _window(clip, source, span)
-        clocks = [s.time_base for s in source.streams if s.time_base is not None]
+        clocks = [clock_of(s) for s in source.streams]
         options = muxer_options(muxer, clip, clocks)
         with av.open(os.path.abspath(part), "w", format=muxer, options=options) as target:
             carried = carry_streams(source, target, clip, first.streams.video[0])
@@ -221,7 +221,7 @@ def _mux(
     """Write packets of all sources in the order of their times; decoding times strictly increase."""
     last: dict[int, int] = {}
     for _, stream, packet in heapq.merge(*sources, key=lambda item: item[0]):
-        _rescale(packet, stream.time_base)
+        _rescale(packet, clock_of(stream))
         before = last.get(stream.index)
         if packet.dts is not None:
             if before is not None and packet.dts <= before:
@@ -235,7 +235,7 @@ def _mux(
 
 def _rescale(packet: av.Packet[Any], clock: Fraction) -> None:
     """Times of ``packet`` in ``clock``, each rounded by itself so that no error adds up."""
-    ratio = packet.time_base / clock
+    ratio = clock_of(packet) / clock
     if ratio != 1:
         for name in ("pts", "dts", "duration"):
             value = getattr(packet, name)

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -13,6 +14,7 @@ import av.container
 from av.stream import Disposition
 
 from faceswap_cli.records import Clip
+from faceswap_cli.video.probe import clock_of, exact, open_input
 
 _STALE = ("_statistics", "number_of_", "bps", "duration", "encoder")
 """Beginnings of stream metadata keys that describe the old encoding."""
@@ -119,7 +121,7 @@ def _attach(stream: Any, target: av.container.OutputContainer, carried: Carried)
 
 
 def _cover_bytes(stream: Any) -> bytes:
-    with av.open(stream.container.name, "r", metadata_errors="replace") as again:
+    with open_input(Path(stream.container.name)) as again:
         for packet in again.demux(again.streams[stream.index]):
             if packet.size:
                 return bytes(packet)
@@ -156,7 +158,7 @@ def copy_chapters(
     """Chapters, clipped to the window and moved with it."""
     kept = []
     for chapter in source.chapters():
-        clock = chapter["time_base"] or Fraction(1, 1000)
+        clock = exact(chapter["time_base"]) or Fraction(1, 1000)
         start, end = chapter["start"] * clock, chapter["end"] * clock
         start = start if window.start is None else max(start, window.start)
         end = end if window.end is None else min(end, window.end)
@@ -186,7 +188,7 @@ def carried_packets(
             if packet.size == 0 or (packet.pts is None and packet.dts is None):
                 continue
             if cut(packet, window, is_subtitle=packet.stream.type == "subtitle"):
-                time = (packet.dts if packet.dts is not None else packet.pts or 0) * packet.time_base
+                time = (packet.dts if packet.dts is not None else packet.pts or 0) * clock_of(packet)
                 yield Fraction(time), carried.streams[packet.stream.index], packet
     except av.error.FFmpegError as error:
         notes.append(f"sound and subtitles end early: the input breaks off ({error.strerror})")
@@ -198,7 +200,7 @@ def cut(packet: av.Packet[Any], window: Window, *, is_subtitle: bool) -> bool:
     A packet of sound is kept when it begins in the window.  A subtitle that has begun before is
     kept and shortened.
     """
-    clock = packet.time_base
+    clock = clock_of(packet)
     start_tick = packet.pts if packet.pts is not None else packet.dts
     assert start_tick is not None
     start = start_tick * clock

@@ -17,6 +17,8 @@ from faceswap_cli.records import Clip, ColourTags, StreamInfo
 from faceswap_cli.video.formats import format_depth, has_alpha, is_gray, is_rgb, work_format
 
 _PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "tiff_pipe", "bmp_pipe", "jpegxl_pipe")
+_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Metadata in another encoding than UTF-8 is no reason to refuse a file; from library 19 on that is fixed."""
 _CONVERT = "try to play it, or convert it to MP4 first"
 
 
@@ -25,10 +27,21 @@ def open_input(path: Path) -> av.container.InputContainer:
     _check_file(path)
     try:
         # An absolute name: "a:b.mp4" would be taken for a protocol.
-        return av.open(os.path.abspath(path), "r", metadata_errors="replace")
+        container: av.container.InputContainer = av.open(os.path.abspath(path), "r", **_LENIENT)
+        return container
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} cannot be read as a video ({reason}); {_CONVERT}") from error
+
+
+def exact(ratio: Any) -> Fraction | None:
+    """A ratio of the library as a Fraction; from library 19 on it has a type of its own."""
+    return None if ratio is None else Fraction(ratio.numerator, ratio.denominator or 1)
+
+
+def clock_of(timed: Any) -> Fraction:
+    """The time base of a stream or a packet."""
+    return exact(timed.time_base) or Fraction(1, 1000)
 
 
 def _check_file(path: Path) -> None:
@@ -89,14 +102,14 @@ def _describe(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream, picture: av.VideoFrame
 ) -> Clip:
     context = stream.codec_context
-    time_base = stream.time_base or Fraction(1, 1000)
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    time_base = exact(stream.time_base) or Fraction(1, 1000)
+    rate = exact(stream.average_rate) or exact(stream.guessed_rate) or Fraction(25)
     seconds = _duration(container, stream, time_base)
     start = stream.start_time if stream.start_time is not None else picture.pts or 0
     stored = picture.format.name
     work = work_format(stored)
     mastering, light = _hdr(picture)
-    aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
+    aspect = exact(stream.sample_aspect_ratio) or exact(context.sample_aspect_ratio) or Fraction(1)
     return Clip(
         path=path,
         container=container.format.name,

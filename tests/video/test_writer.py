@@ -79,7 +79,7 @@ def test_every_encoder_stays_near_the_input(codec: str, pix_fmt: str, tmp_path: 
         scale = 255 / ((1 << before.planes.bit_depth) - 1), 255 / ((1 << after.planes.bit_depth) - 1)
         error = before.planes.y * scale[0] - after.planes.y * scale[1]
         assert 10 * np.log10(255**2 / max((error**2).mean(), 1e-9)) > 36
-        assert abs(error.mean()) < 0.6
+        assert abs(error.mean()) < 1.0
 
 
 def test_hdr_tags_survive(tmp_path: Path) -> None:
@@ -124,9 +124,11 @@ def test_quality_follows_crf(tmp_path: Path) -> None:
 
 def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
     clip = clip_of(tmp_path, size=(320, 240), frames=30)
-    for name in ("one", "two"):
-        write_segment(tmp_path / name, clip, read_frames(clip, threads=1), EncodeOptions())
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    results = set()
+    for _ in range(8):
+        write_segment(tmp_path / "x", clip, read_frames(clip), EncodeOptions())
+        results.add((tmp_path / "x").read_bytes())
+    assert len(results) == 1
 
 
 @pytest.mark.parametrize(
