@@ -188,6 +188,8 @@ class FaceCrop:
     """(478, 3): x, y in crop pixels, z in the same unit"""
     opacity: float = 1.0
     """1 where the face is swapped fully; lower while a track fades in or out."""
+    open_eyes: tuple[float, float] = (0.3, 0.3)
+    """How far this person's left and right eye are usually open, as a share of their width"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

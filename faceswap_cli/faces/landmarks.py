@@ -97,3 +97,13 @@ def bounds(landmarks: F32) -> F32:
     """(..., 478, 2 or 3) -> (..., 4) x0, y0, x1, y1 of the mesh."""
     xy = landmarks[..., :2]
     return np.concatenate([xy.min(axis=-2), xy.max(axis=-2)], axis=-1).astype(np.float32)
+
+
+def eye_apertures(landmarks: F32) -> F32:
+    """(..., 478, 2 or 3) -> (..., 2): opening of the left and right eye as a share of its width."""
+    ratios = []
+    for upper, lower, inner, outer in (LEFT_LIDS, RIGHT_LIDS):
+        opening = np.linalg.norm(landmarks[..., upper, :2] - landmarks[..., lower, :2], axis=-1)
+        width = np.linalg.norm(landmarks[..., inner, :2] - landmarks[..., outer, :2], axis=-1)
+        ratios.append(opening / np.maximum(width, 1e-6))
+    return np.stack(ratios, axis=-1).astype(np.float32)

@@ -25,6 +25,7 @@ BANDS = (1.0, 2.0, 4.0)
 """Gaussian sigmas in pixels that bound the three detail bands."""
 _OUTLIER = 2.6
 """Robust standard deviations at which a pixel starts to count less as skin."""
+_FOREHEAD = 1.8
 _SPREAD_FLOOR = np.array([2.0, 1.0, 1.0], np.float32)
 
 LAB_OFFSET = 16.0
@@ -98,6 +99,8 @@ def _near_shading(lab: F32, skin: F32, brow_line: float) -> F32:
         chosen = weight > 0.2 * weight.max()
         spread = 1.4826 * np.median(np.abs(off[chosen]), axis=0) + _SPREAD_FLOOR
         distance = (np.abs(off) / spread).max(axis=1)
+        # What darkens a forehead is hair far more often than shadow.
+        distance[(below < 0.0) & (off[:, 0] < 0.0)] *= _FOREHEAD
         near = masks.smoothstep(_OUTLIER + 1.0 - distance)
         weight = inside * near
     out = np.zeros_like(skin)

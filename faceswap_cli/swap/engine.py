@@ -18,6 +18,7 @@ import numpy as np
 from faceswap_cli import colour
 from faceswap_cli.config import SmoothOptions
 from faceswap_cli.errors import InputError
+from faceswap_cli.faces.landmarks import eye_apertures
 from faceswap_cli.geometry import align
 from faceswap_cli.geometry.paste import paste_into_planes, pasted_area
 from faceswap_cli.records import (
@@ -50,6 +51,8 @@ class Scene:
     """person -> source embedding; where given, the ledger holds identity distances"""
     sides: dict[int, int] = field(default_factory=dict)
     """track -> crop side"""
+    open_eyes: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """track -> usual apertures of the left and right eye"""
 
     def chosen(self, pts: int) -> list[tuple[FaceTrack, int]]:
         """Tracks to swap at ``pts`` with the row of that frame."""
@@ -61,12 +64,14 @@ def build_scene(
     clip: Clip, analysis: Analysis, method: SwapMethod, prepared: dict[int, Any], smooth: SmoothOptions
 ) -> Scene:
     """A scene with one crop side per track: the size of a face must not step from frame to frame."""
-    sides = {}
+    sides, open_eyes = {}, {}
     for track in analysis.tracks:
         if track.person in prepared:
+            left, right = np.percentile(eye_apertures(track.landmarks), 75, axis=0)
+            open_eyes[track.track_id] = (float(left), float(right))
             _, _, half = align.square_from_unit(track.crop_from_display @ clip.display_from_frame)
             sides[track.track_id] = method.crop_side(2.0 * float(np.percentile(half, 75)))
-    return Scene(clip, analysis, method, prepared, smooth, sides=sides)
+    return Scene(clip, analysis, method, prepared, smooth, sides=sides, open_eyes=open_eyes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,6 +151,7 @@ def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop
         crop_from_frame=crop_from_frame,
         landmarks=align.apply(crop_from_display, track.landmarks[row]),
         opacity=float(track.opacity[row]),
+        open_eyes=scene.open_eyes[track.track_id],
     )
 
 

@@ -32,6 +32,8 @@ _MIN_SIDE, _MAX_SIDE = 64, 768
 _GAIN = (0.15, 1.6)
 _COLOUR_LEVELS = (2, 4, 8, 16)
 _FACING = 0.05
+_SHUT = (0.55, 0.68)
+"""Eye opening, as a share of the usual one, below which the target's eye is kept wholly or not at all."""
 _PASTE_LOSS = 1.0
 """What the wanted detail is scaled by to make up for resampling on the way back."""
 
@@ -41,8 +43,8 @@ class _Prepared:
     texture: texture.Texture
     pyramid: tuple[F32, ...]
     """Lab textures, each half as large as the one before"""
-    eyes: tuple[float, float]
-    """Apertures of the source's eyes (subject's left, right)"""
+    eyes: F32
+    """(2,) apertures of the source's left and right eye"""
 
 
 class MeshMethod:
@@ -69,7 +71,7 @@ class MeshMethod:
         while pyramid[-1].shape[0] > 96:
             half = pyramid[-1].shape[0] // 2
             pyramid.append(cv2.resize(pyramid[-1], (half, half), interpolation=cv2.INTER_AREA))
-        return _Prepared(fused, tuple(pyramid), _apertures(fused.points))
+        return _Prepared(fused, tuple(pyramid), parts.eye_apertures(fused.points))
 
     def encode(self, prepared: _Prepared, crop: FaceCrop) -> F32:
         """(D,) light at the mesh points, log band energies and log grain of the target crop."""
@@ -96,7 +98,9 @@ class MeshMethod:
         target = appearance.lab_from_rgb(part.rgb)
         drawn, light = _draw(prepared, points, code[:_LIGHT].reshape(MESH_POINTS, 3), window)
         _match_detail(drawn, np.exp(code[_LIGHT:]), _inner_face(points, window), seed)
-        _keep_target_parts(drawn, target, points, prepared.eyes, window)
+        usual = np.array(crop.open_eyes, np.float32)
+        eyes = _eyes_from_target(parts.eye_apertures(points), usual, prepared.eyes)
+        _keep_target_parts(drawn, target, points, eyes, window)
         mask = self._mask(points, window)
         occluded = 0.0
         if self._paste.occlusion:
@@ -172,24 +176,13 @@ def _match_detail(lab: F32, wanted: F32, inside: F32, seed: int) -> None:
     lab[..., 0] = luma
 
 
-def _apertures(points: F32) -> tuple[float, float]:
-    """Opening of the subject's left and right eye over its width."""
-    left, right = (
-        float(np.linalg.norm(points[upper, :2] - points[lower, :2]))
-        / max(float(np.linalg.norm(points[inner, :2] - points[outer, :2])), 1e-6)
-        for upper, lower, inner, outer in (parts.LEFT_LIDS, parts.RIGHT_LIDS)
-    )
-    return left, right
+def _keep_target_parts(drawn: F32, target: F32, points: F32, eyes: F32, window: Window) -> None:
+    """Mouth interior always, an eye where the source's cannot serve, from the target; in place.
 
-
-def _keep_target_parts(
-    drawn: F32, target: F32, points: F32, source_eyes: tuple[float, float], window: Window
-) -> None:
-    """Mouth interior always, an eye where the source's cannot serve, from the target; in place."""
+    ``eyes`` (2,): share of the target's own left and right eye.
+    """
     keep = masks.blur(masks.union(points, (parts.LIPS_INNER,), window), 0.004 * window.side)
-    rings = (parts.LEFT_EYE, parts.RIGHT_EYE)
-    for ring, now, of_source in zip(rings, _apertures(points), source_eyes, strict=True):
-        share = _eye_from_target(now, of_source)
+    for ring, share in zip((parts.LEFT_EYE, parts.RIGHT_EYE), eyes, strict=True):
         if share > 0.0:
             eye = points[list(ring), :2]
             radius = 0.28 * float(np.ptp(eye[:, 0])) * window.side
@@ -201,11 +194,16 @@ def _keep_target_parts(
         drawn[part] += (target[part] - drawn[part]) * keep[part][..., None]
 
 
-def _eye_from_target(now: float, of_source: float) -> float:
-    """Share of the target's own eye: when it shuts, or when the source's eye is much more shut."""
-    shut = 1.0 - min(max((now - 0.08) / 0.10, 0.0), 1.0)
-    opened = min(max((now / max(of_source, 0.02) - 1.5) / 0.7, 0.0), 1.0)
-    return max(shut, opened)
+def _eyes_from_target(now: F32, usual: F32, of_source: F32) -> F32:
+    """(2,) share of the target's own eyes: when they shut, or when the source's are much more shut.
+
+    Shutting is measured against how far the target's eyes are usually open; an eye is judged
+    half by the other one, since both mostly blink together.
+    """
+    closed = now / np.maximum(usual, 0.05)
+    shut = np.clip((_SHUT[1] - (closed + closed.mean()) / 2) / (_SHUT[1] - _SHUT[0]), 0.0, 1.0)
+    opened = np.clip((now / np.maximum(of_source, 0.02) - 1.5) / 0.7, 0.0, 1.0)
+    return np.asarray(np.maximum(shut, opened), np.float32)
 
 
 def build_mesh(job: JobOptions, paste: PasteOptions) -> MeshMethod:
