@@ -241,7 +241,7 @@ def export(
         if onnx:
             from faceswap_cli.weights.onnx_export import export_networks
 
-            written = export_networks(name, output)
+            written = export_networks(name, output, force=force)
         else:
             from faceswap_cli.weights.store import export_file
 

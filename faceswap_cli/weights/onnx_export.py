@@ -15,7 +15,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from faceswap_cli.errors import UsageError
+from faceswap_cli.errors import OutputError, UsageError
 from faceswap_cli.nets.fslsd import FeatureDecoder, TargetEncoder
 from faceswap_cli.nets.psp import GradualStyleEncoder, add_average
 from faceswap_cli.nets.stylegan2 import Generator
@@ -160,16 +160,17 @@ def write_graph(graph: Graph, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def export_networks(weights: str, folder: Path) -> list[Path]:
-    """Write the graphs of all networks of an installed file into ``folder``."""
+def export_networks(weights: str, folder: Path, *, force: bool = False) -> list[Path]:
+    """Write the graphs of all networks of an installed file into ``folder``; existing ones need ``force``."""
     names = [name for name in GRAPHS if NETWORKS[name].weights == weights]
     if not names:
         known = sorted({NETWORKS[name].weights for name in GRAPHS})
         raise UsageError(f"there is no ONNX graph of {weights}; there are graphs of {', '.join(known)}")
+    written = {name: folder / f"{weights}-{name}.onnx" for name in names}
+    there = [path for path in written.values() if path.exists()]
+    if there and not force:
+        raise OutputError(f"{there[0]} exists; use --force to replace it")
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name in names:
-        path = folder / f"{weights}-{name}.onnx"
+    for name, path in written.items():
         write_graph(GRAPHS[name](), path)
-        written.append(path)
-    return written
+    return list(written.values())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from faceswap_cli.errors import UsageError
+from faceswap_cli.errors import OutputError, UsageError
 from faceswap_cli.nets import fslsd, psp, stylegan2
 from faceswap_cli.weights import onnx_export
 
@@ -60,6 +60,13 @@ def test_the_graph_computes_what_the_module_does(name: str, tmp_path: Path) -> N
         theirs = theirs if isinstance(theirs, tuple) else (theirs,)
         for a, b in zip(ours, theirs, strict=True):
             assert np.abs(a - b.numpy()).max() / float(b.std()) < 1e-4
+
+
+def test_an_existing_graph_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "psp-ffhq-encoder.onnx").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="--force"):
+        onnx_export.export_networks("psp-ffhq", tmp_path)
+    assert (tmp_path / "psp-ffhq-encoder.onnx").read_bytes() == b"mine"
 
 
 def test_weights_without_a_graph_are_named(tmp_path: Path) -> None:
