@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py SOURCE.jpg CLIP.mp4 [--minutes 10] [--height 1080] [--method mesh]
 
-Prints the peak of the resident memory of ``faceswap video`` and all its children, and its slope
+Prints the peak of the memory (shared pages once) of ``faceswap video`` and all its children, and its slope
 over the second half of the run (MB per minute of wall time).  Linux only (/proc).
 """
 
@@ -21,6 +21,8 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+
+from faceswap_cli.metrics.memory import tree_mb
 
 
 def loop_clip(clip: Path, output: Path, minutes: float, height: int) -> int:
@@ -53,27 +55,6 @@ def loop_clip(clip: Path, output: Path, minutes: float, height: int) -> int:
             packet.duration = 1
             writer.mux(packet)
     return rounds * len(data)
-
-
-def tree_mb(root: int) -> float:
-    """Resident memory of a process and its descendants in 10^6 bytes (shared pages count in each)."""
-    parents: dict[int, list[int]] = {}
-    pages: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents.setdefault(int(fields[1]), []).append(int(entry.name))
-        pages[int(entry.name)] = int(fields[21])
-    waiting, total = [root], 0
-    while waiting:
-        pid = waiting.pop()
-        total += pages.get(pid, 0)
-        waiting += parents.get(pid, [])
-    return total * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def watch(command: list[str], every_s: float = 1.0) -> tuple[int, list[tuple[float, float]]]:

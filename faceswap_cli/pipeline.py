@@ -149,7 +149,7 @@ def render_segments(
     def tell(frames: int) -> None:
         listen(progress("render", frames, job.frames))
 
-    executor = choose(scene, job.frames, options)
+    executor = choose(scene.clip, job.frames, options, light=scene.method.light)
     yield from executor.run(Work(scene, options, folder, render_segment), job.segments, tell, stop)
 
 

@@ -24,7 +24,6 @@ from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import DeviceError
 from faceswap_cli.events import StopRequest
 from faceswap_cli.records import Clip, Segment, SegmentResult
-from faceswap_cli.swap.engine import Scene
 
 FEW_FRAMES = 90
 """Shorter jobs run in this process: starting others takes longer than the work."""
@@ -33,7 +32,7 @@ WORKERS_MEMORY_MB = 1400
 _POLL_S = 0.2
 _THREAD_COUNTS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
-RenderSegment = Callable[[Segment, Scene, Path, SwapOptions, Callable[[int], None]], SegmentResult]
+RenderSegment = Callable[[Segment, Any, Path, SwapOptions, Callable[[int], None]], SegmentResult]
 Tell = Callable[[int], None]
 """Is told how many frames of the job are done."""
 
@@ -42,7 +41,8 @@ Tell = Callable[[int], None]
 class Work:
     """What every worker needs; sent once."""
 
-    scene: Scene
+    scene: Any
+    """What ``render`` takes besides the segment; opaque here, and picklable for :class:`Processes`"""
     options: SwapOptions
     folder: Path
     render: RenderSegment
@@ -132,14 +132,14 @@ class Processes:
                 stop.check("rendering")
 
 
-def choose(scene: Scene, frames: int, options: SwapOptions) -> Executor:
-    """Worker processes for a light method, when the job is long enough to repay their start.
+def choose(clip: Clip, frames: int, options: SwapOptions, *, light: bool) -> Executor:
+    """Worker processes for a ``light`` method, when the job is long enough to repay their start.
 
     Their number is bounded by memory as well as by cores; the result does not depend on it.
     """
-    fitting = max(WORKERS_MEMORY_MB // worker_memory_mb(scene.clip), 1)
+    fitting = max(WORKERS_MEMORY_MB // worker_memory_mb(clip), 1)
     count = options.job.workers or min(os.cpu_count() or 1, fitting)
-    return Processes(count) if scene.method.light and count > 1 and frames >= FEW_FRAMES else Here()
+    return Processes(count) if light and count > 1 and frames >= FEW_FRAMES else Here()
 
 
 def worker_memory_mb(clip: Clip) -> int:

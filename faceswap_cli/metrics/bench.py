@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import UsageError
 from faceswap_cli.events import Listener, ignore
 from faceswap_cli.identity.photos import load_photos
+from faceswap_cli.metrics.memory import MemoryWatch
 from faceswap_cli.pipeline import swap_video
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.transcode import transcode
@@ -41,14 +41,19 @@ class Spent:
 
     wall_s: float
     cpu_s: float
-    """Of all threads of this process together"""
+    """Of all threads of this process and of its finished children together"""
 
 
 def timed(work: Callable[[], T]) -> tuple[T, Spent]:
     """The result of ``work()`` and what it took."""
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu = time.perf_counter(), _cpu_s()
     result = work()
-    return result, Spent(time.perf_counter() - wall, time.process_time() - cpu)
+    return result, Spent(time.perf_counter() - wall, _cpu_s() - cpu)
+
+
+def _cpu_s() -> float:
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def bench(
@@ -68,7 +73,8 @@ def bench(
         _, startup = timed(lambda: load_photos(people, options.detect))
         encoded, plain = timed(lambda: transcode(clip, Path(folder) / "plain.mp4", options.encode))
         output = Path(folder) / "swapped.mp4"
-        report, swap = timed(lambda: swap_video(people, clip.path, output, options, listen))
+        with MemoryWatch() as memory:
+            report, swap = timed(lambda: swap_video(people, clip.path, output, options, listen))
     return {
         "clip": clip.path.name,
         "size": f"{clip.width}x{clip.height}",
@@ -85,7 +91,7 @@ def bench(
         "fps": round(report.frames / swap.wall_s, 2),
         "transcode_fps": round(encoded / plain.wall_s, 2),
         "stages_s": {name: round(seconds, 3) for name, seconds in report.seconds.items()},
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": memory.peak_mb,
         "machine": machine(),
     }
 
@@ -109,16 +115,6 @@ def bench_table(measured: dict[str, Any]) -> list[tuple[str, str]]:
 def _line(measured: dict[str, Any], what: str, fps: float) -> str:
     wall, cpu = measured[f"{what}_s"], measured[f"{what}_cpu_s"]
     return f"{wall:.2f} s, {fps:.1f} frames per second; {cpu:.2f} s of processor time"
-
-
-def peak_memory_mb() -> float | None:
-    """Largest resident size of this process so far, in 10^6 bytes; None where the system does not say."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 
 
 def machine() -> dict[str, str | int]:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from faceswap_cli.config import SwapOptions
@@ -87,14 +86,12 @@ def test_environment_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_choice_by_length_method_and_memory() -> None:
-    scene = build_scene(make_clip(), make_analysis(), Probe(), {0: None}, SwapOptions().smooth)
+    clip = make_clip()
     several = replace(SwapOptions(), job=replace(SwapOptions().job, workers=3))
-    assert isinstance(executor.choose(scene, 1000, several), executor.Processes)
-    assert isinstance(executor.choose(scene, 10, several), executor.Here)
-    heavy = Probe()
-    heavy.light = False
-    assert isinstance(executor.choose(replace(scene, method=heavy), 1000, several), executor.Here)
-    hd = replace(make_clip(), width=1920, height=1080)
+    assert isinstance(executor.choose(clip, 1000, several, light=True), executor.Processes)
+    assert isinstance(executor.choose(clip, 10, several, light=True), executor.Here)
+    assert isinstance(executor.choose(clip, 1000, several, light=False), executor.Here)
+    hd = replace(clip, width=1920, height=1080)
     assert executor.worker_memory_mb(hd) * 3 <= executor.WORKERS_MEMORY_MB
     assert executor.worker_memory_mb(replace(hd, width=3840, height=2160)) > 1000
-    np.testing.assert_array_less(executor.worker_memory_mb(make_clip()), 110)
+    assert executor.worker_memory_mb(clip) < 110
