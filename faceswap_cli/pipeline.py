@@ -55,7 +55,11 @@ def swap_video(
     listen: Listener = ignore,
     stop: StopRequest = NEVER,
 ) -> Report:
-    """Put the person of ``sources`` (photographs, or folders of them) into the clip ``target``."""
+    """Put the person of ``sources`` (photographs, or folders of them) into the clip ``target``.
+
+    Long jobs start worker processes: a script that calls this needs the usual
+    ``if __name__ == "__main__":`` guard.
+    """
     clock = Stopwatch()
     clip = probe(target)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
