@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
+from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align
 from faceswap_cli.geometry.paste import paste_into_rgb, pasted_area
 from faceswap_cli.pipeline import Stopwatch, identify
@@ -19,7 +19,6 @@ from faceswap_cli.provenance.label import draw_label
 from faceswap_cli.provenance.mark import xmp_packet
 from faceswap_cli.records import (
     F32,
-    F64,
     U8,
     Face,
     FaceCrop,
@@ -101,24 +100,12 @@ def _render(rgb: U8, face: Face, row: int, source: SourceIdentity, options: Swap
     side = method.crop_side(2.0 * float(half))
     crop_from_frame = align.scaled(unit, side)
     crop = FaceCrop(
-        row, _cut(rgb, crop_from_frame, side), crop_from_frame, align.apply(crop_from_frame, face.landmarks)
+        row,
+        cut(rgb, crop_from_frame, side, sharp=True),
+        crop_from_frame,
+        align.apply(crop_from_frame, face.landmarks),
     )
     return method.render(prepared, crop, method.encode(prepared, crop), options.job.seed)
-
-
-def _cut(rgb: U8, crop_from_frame: F64, side: int) -> U8:
-    """Crop of a picture; prefiltered when it shrinks by 2 or more."""
-    matrix, picture = crop_from_frame, rgb
-    shrink = 1.0 / np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
-    if shrink >= 2.0:
-        height, width = rgb.shape[:2]
-        size = (max(round(width / shrink), 1), max(round(height / shrink), 1))
-        picture = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-        matrix = matrix @ np.diag([width / size[0], height / size[1], 1.0])
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
-    pixel = (np.linalg.inv(half) @ matrix @ half)[:2]
-    flags, border = cv2.INTER_CUBIC, cv2.BORDER_REFLECT
-    return np.asarray(cv2.warpAffine(picture, pixel, (side, side), flags=flags, borderMode=border))
 
 
 def _pasted(picture: Picture, faces: Sequence[RenderedFace], options: SwapOptions) -> Picture:

@@ -37,8 +37,11 @@ def upright_crop(mesh: F32, side: int = CROP, margin: float = MARGIN) -> F64:
     return matrix
 
 
-def cut(rgb: U8, out_from_image: F64, side: int = CROP) -> U8:
-    """(H, W, 3) -> (side, side, 3); shrinking averages, outside the picture the border is repeated."""
+def cut(rgb: U8, out_from_image: F64, side: int = CROP, *, sharp: bool = False) -> U8:
+    """(H, W, 3) -> (side, side, 3); shrinking averages, outside the picture the border is repeated.
+
+    ``sharp`` interpolates cubically, for crops that are shown and not only measured.
+    """
     part, out_from_part = _under(rgb, out_from_image, side)
     scale = float(np.sqrt(abs(np.linalg.det(out_from_part[:2, :2]))))
     while scale < 0.5 and min(part.shape[:2]) > 1:  # halve until a bilinear tap covers the rest: no aliasing
@@ -48,7 +51,7 @@ def cut(rgb: U8, out_from_image: F64, side: int = CROP) -> U8:
         out_from_part = out_from_part @ np.diag([width / size[0], height / size[1], 1.0])
         scale *= 2
     matrix = np.linalg.inv(_HALF) @ out_from_part @ _HALF
-    flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
+    flags, border = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
     return np.asarray(
         cv2.warpAffine(part, matrix[:2], (side, side), flags=flags, borderMode=border), np.uint8
     )

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align, masks, warp
-from faceswap_cli.records import F32, F64, U8, SourcePhoto
+from faceswap_cli.records import F32, SourcePhoto
 from faceswap_cli.swap import appearance
 
 TEXTURE_SIDE = 640
@@ -73,28 +74,12 @@ def build_texture(photos: Sequence[SourcePhoto]) -> Texture:
 
 def _view(photo: SourcePhoto) -> _View:
     unit = align.unit_from_points(photo.landmarks)
-    lab = appearance.lab_from_rgb(_cut(photo, unit))
+    rgb = cut(photo.rgb, align.scaled(unit, TEXTURE_SIDE), TEXTURE_SIDE, sharp=True)
+    lab = appearance.lab_from_rgb(rgb)
     points = align.apply(unit, photo.landmarks)
     facing = warp.vertex_normals(points, parts.topology().triangles)[:, 2]
     weight = masks.smoothstep((facing - 0.1) / 0.5) * np.float32(photo.quality)
     return _View(lab, points, np.maximum(weight, _FLOOR), _clear_skin(lab, points))
-
-
-def _cut(photo: SourcePhoto, unit: F64) -> U8:
-    """The photograph's face as a texture-sized crop, prefiltered when it shrinks."""
-    matrix = align.scaled(unit, TEXTURE_SIDE)
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    picture = photo.rgb
-    if scale < 0.6:
-        height, width = picture.shape[:2]
-        small = (max(round(width * scale * 1.2), 1), max(round(height * scale * 1.2), 1))
-        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
-        matrix = matrix @ np.diag([width / small[0], height / small[1], 1.0])
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    pixel = (np.linalg.inv(half) @ matrix @ half)[:2]
-    flags, border = cv2.INTER_CUBIC, cv2.BORDER_REFLECT
-    size = (TEXTURE_SIDE, TEXTURE_SIDE)
-    return np.asarray(cv2.warpAffine(picture, pixel, size, flags=flags, borderMode=border))
 
 
 def _clear_skin(lab: F32, points: F32) -> F32:

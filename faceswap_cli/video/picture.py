@@ -17,6 +17,7 @@ import numpy as np
 from faceswap_cli.errors import InputError, OutputError, UsageError
 from faceswap_cli.records import U8, Samples
 from faceswap_cli.video.deep import encode_png, encode_tiff, read_deep, with_alpha
+from faceswap_cli.video.files import check_file
 
 MAX_PIXELS = 250_000_000
 """Larger pictures are refused: a small file can claim any size."""
@@ -72,7 +73,7 @@ def read_picture(path: Path) -> Picture:
     from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
-    _check_file(path)
+    check_file(path, "picture")
     try:
         # Our own limit, checked before any pixel is decoded, takes the place of Pillow's warning.
         with warnings.catch_warnings():
@@ -89,19 +90,6 @@ def read_picture(path: Path) -> Picture:
         raise InputError(f"{path} is too large ({error}); make it smaller first") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise InputError(f"{path} is damaged or cut off ({error}); copy or download it again") from error
-
-
-def _check_file(path: Path) -> None:
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; check the name and the permissions") from error
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a picture in it")
-    if path.is_file() and found.st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes); copy or download it again")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path} may not be read; check its permissions")
 
 
 def _check_size(image: Any, path: Path) -> None:

@@ -14,6 +14,7 @@ from av.sidedata.sidedata import Type as SideType
 
 from faceswap_cli.errors import InputError
 from faceswap_cli.records import Clip, ColourTags, StreamInfo
+from faceswap_cli.video.files import check_file
 from faceswap_cli.video.formats import format_depth, has_alpha, is_gray, is_rgb, work_format
 
 _PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "tiff_pipe", "bmp_pipe", "jpegxl_pipe")
@@ -24,7 +25,7 @@ _CONVERT = "try to play it, or convert it to MP4 first"
 
 def open_input(path: Path) -> av.container.InputContainer:
     """Open a media file; every way in which that fails is an :class:`InputError` of one line."""
-    _check_file(path)
+    check_file(path, "file")
     try:
         # An absolute name: "a:b.mp4" would be taken for a protocol.
         container: av.container.InputContainer = av.open(os.path.abspath(path), "r", **_LENIENT)
@@ -42,19 +43,6 @@ def exact(ratio: Any) -> Fraction | None:
 def clock_of(timed: Any) -> Fraction:
     """The time base of a stream or a packet."""
     return exact(timed.time_base) or Fraction(1, 1000)
-
-
-def _check_file(path: Path) -> None:
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; check the name and the permissions") from error
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it")
-    if path.is_file() and found.st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes); copy or download it again")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path} may not be read; check its permissions")
 
 
 def main_video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
