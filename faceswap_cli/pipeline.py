@@ -10,17 +10,17 @@ batch size or on the number of workers.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faceswap_cli.config import SwapOptions
-from faceswap_cli.errors import NoFaceFound, OutputError
+from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
 from faceswap_cli.jobs.executor import Work, choose
+from faceswap_cli.jobs.journal import Journal, job_key, open_journal
 from faceswap_cli.jobs.plan import plan, with_halo
 from faceswap_cli.provenance.mark import container_metadata
 from faceswap_cli.records import (
@@ -69,8 +69,14 @@ def swap_video(
     clock.lap("analyse")
     scene, job = prepare(clip, analysis, source, options)
     listen(Event("plan", {"segments": len(job.segments), "frames": job.frames, "cast": sorted(job.cast)}))
-    with workspace(output) as folder:
-        results = list(render_segments(job, scene, folder, options, listen, stop))
+    with open_journal(output, job_key(clip, source.digest, options)) as journal:
+        if journal.afresh:
+            listen(
+                Event(
+                    "warning", {"message": f"the unfinished job of {output.name} was another one: begun anew"}
+                )
+            )
+        results = list(render_segments(job, scene, journal, options, listen, stop))
         clock.lap("render")
         check_swapped(results, target)
         listen(progress("assemble", 0, job.frames))
@@ -146,15 +152,28 @@ def prepare(
 
 
 def render_segments(
-    job: Plan, scene: Scene, folder: Path, options: SwapOptions, listen: Listener, stop: StopRequest
+    job: Plan, scene: Scene, journal: Journal, options: SwapOptions, listen: Listener, stop: StopRequest
 ) -> Iterator[SegmentResult]:
-    """Pass 2, in order; a stop request ends it after the segments in hand."""
+    """Pass 2, in order: what an earlier run finished is taken from the journal.
+
+    A stop request ends it after the segments in hand.
+    """
+    done = journal.done(job.segments)
+    missing = [segment for segment in job.segments if segment.index not in done]
+    before = sum(result.frames for result in done.values())
+    if done:
+        listen(progress("render", before, job.frames))
+    executor = choose(scene.clip, job.frames - before, options, light=scene.method.light)
+    work = Work(scene, options, journal.folder, render_segment)
 
     def tell(frames: int) -> None:
-        listen(progress("render", frames, job.frames))
+        listen(progress("render", before + frames, job.frames))
 
-    executor = choose(scene.clip, job.frames, options, light=scene.method.light)
-    yield from executor.run(Work(scene, options, folder, render_segment), job.segments, tell, stop)
+    with closing(executor.run(work, missing, tell, stop)) as rendered:
+        for result in rendered:
+            journal.keep(result)
+            done[result.segment.index] = result
+    yield from (done[segment.index] for segment in job.segments)
 
 
 def render_segment(
@@ -229,20 +248,6 @@ def finished(item: Swapped, clip: Clip, options: SwapOptions) -> Frame:
 
         frame = compared(item.original, frame, clip, options.mark.compare)
     return frame
-
-
-@contextmanager
-def workspace(output: Path) -> Iterator[Path]:
-    """A hidden folder beside the output for segments; gone afterwards, whatever happened."""
-    folder = output.parent / f".{output.name}.faceswap"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write beside {output} ({error.strerror}); choose another -o") from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

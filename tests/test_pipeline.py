@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from faceswap_cli.config import EncodeOptions, JobOptions, RangeOptions, SwapOptions, TrackOptions
-from faceswap_cli.errors import NoFaceFound
+from faceswap_cli.errors import Interrupted, NoFaceFound
+from faceswap_cli.events import Event, StopRequest
 from faceswap_cli.jobs import executor
 from faceswap_cli.pipeline import swap_video
 from faceswap_cli.provenance.mark import read_mark
@@ -85,3 +86,32 @@ def test_a_clip_without_a_face_leaves_no_output(tmp_path: Path) -> None:
     with pytest.raises(NoFaceFound, match="no face"):
         swap_video([EXAMPLES / "source.jpg"], target, tmp_path / "x.mp4", SwapOptions())
     assert [path.name for path in tmp_path.iterdir()] == ["plain.mp4"]
+
+
+def test_interrupted_job_goes_on_to_the_same_pixels(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faceswap_cli.jobs.plan._SHORTEST_S", 0.25)
+    options = SwapOptions(
+        encode=EncodeOptions(lossless=True),
+        range=RangeOptions(end=f"{FRAMES}f"),
+        job=JobOptions(segment_s=0.25, workers=1),
+    )
+    output, stop = tmp_path / "out.mp4", StopRequest()
+    inputs = [EXAMPLES / "source.jpg"], EXAMPLES / "target.mp4", output, options
+
+    def after_some(event: Event) -> None:
+        if event.kind == "progress" and event.data["stage"] == "render" and event.data["done"] > 12:
+            stop.request()
+
+    with pytest.raises(Interrupted):
+        swap_video(*inputs, after_some, stop)
+    kept = list((tmp_path / ".out.mp4.faceswap").glob("segment_*.json"))
+    assert 0 < len(kept) < 5
+    assert not output.exists()
+    begun: list[int] = []
+    swap_video(*inputs, lambda e: begun.append(e.data["done"]) if e.data.get("stage") == "render" else None)
+    assert begun[0] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+    for a, b in zip(planes(output), planes(whole), strict=True):
+        np.testing.assert_array_equal(a, b)

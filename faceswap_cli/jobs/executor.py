@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import pickle
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -57,7 +57,7 @@ class Executor(Protocol):
 
     def run(
         self, work: Work, segments: Sequence[Segment], tell: Tell, stop: StopRequest
-    ) -> Iterator[SegmentResult]: ...
+    ) -> Generator[SegmentResult, None, None]: ...
 
 
 class Here:
@@ -65,7 +65,7 @@ class Here:
 
     def run(
         self, work: Work, segments: Sequence[Segment], tell: Tell, stop: StopRequest
-    ) -> Iterator[SegmentResult]:
+    ) -> Generator[SegmentResult, None, None]:
         done = 0
         for segment in segments:
             stop.check("rendering")
@@ -85,7 +85,9 @@ class Processes:
 
     def run(
         self, work: Work, segments: Sequence[Segment], tell: Tell, stop: StopRequest
-    ) -> Iterator[SegmentResult]:
+    ) -> Generator[SegmentResult, None, None]:
+        if not segments:
+            return
         context = multiprocessing.get_context("spawn")
         frames: Synchronized[int] = context.Value("q", 0)
         parcel = work.folder / "work.pickle"
