@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from faceswap_cli.records import (
     SourceIdentity,
 )
 from faceswap_cli.swap import build_method
+from faceswap_cli.swap.method import SwapMethod
 from faceswap_cli.video.picture import Picture, read_picture, write_picture
 
 
@@ -48,7 +50,11 @@ def swap_image(
     chosen = _choose(found, picture.rgb, options)
     clock.lap("analyse")
     stop.check("rendering")
-    rendered = {row: _render(picture.rgb, found[row], row, source, options) for row in chosen}
+    method = build_method(options.method, options.job, options.paste)
+    prepared = method.prepare(source)
+    rendered = {
+        row: _render(picture.rgb, found[row], row, method, prepared, options.job.seed) for row in chosen
+    }
     result = _pasted(picture, list(rendered.values()), options)
     clock.lap("render")
     write_picture(output, result)
@@ -92,9 +98,7 @@ def _choose(found: Sequence[Face], rgb: U8, options: SwapOptions) -> list[int]:
     return [by_place[number - 1]]
 
 
-def _render(rgb: U8, face: Face, row: int, source: SourceIdentity, options: SwapOptions) -> RenderedFace:
-    method = build_method(options.method, options.job, options.paste)
-    prepared = method.prepare(source)
+def _render(rgb: U8, face: Face, row: int, method: SwapMethod, prepared: Any, seed: int) -> RenderedFace:
     unit = align.unit_from_points(face.landmarks, method.crop_scale)
     _, _, half = align.square_from_unit(unit)
     side = method.crop_side(2.0 * float(half))
@@ -105,7 +109,7 @@ def _render(rgb: U8, face: Face, row: int, source: SourceIdentity, options: Swap
         crop_from_frame,
         align.apply(crop_from_frame, face.landmarks),
     )
-    return method.render(prepared, crop, method.encode(prepared, crop), options.job.seed)
+    return method.render(prepared, crop, method.encode(prepared, crop), seed)
 
 
 def _pasted(picture: Picture, faces: Sequence[RenderedFace], options: SwapOptions) -> Picture:

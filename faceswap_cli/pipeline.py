@@ -163,7 +163,8 @@ def render_segments(
     before = sum(result.frames for result in done.values())
     if done:
         listen(progress("render", before, job.frames))
-    executor = choose(scene.clip, job.frames - before, options, light=scene.method.light)
+    side = max(scene.sides.values(), default=0)
+    executor = choose(scene.clip, job.frames - before, side, options, light=scene.method.light)
     work = Work(scene, options, journal.folder, render_segment)
 
     def tell(frames: int) -> None:

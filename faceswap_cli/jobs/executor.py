@@ -7,6 +7,7 @@ for the interpreter, processes do not.
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
 import os
 import pickle
@@ -28,9 +29,18 @@ from faceswap_cli.records import Clip, Segment, SegmentResult
 FEW_FRAMES = 90
 """Shorter jobs run in this process: starting others takes longer than the work."""
 WORKERS_MEMORY_MB = 1400
-"""All workers together; with the parent, a job stays below 2 GB."""
+"""All workers together; with the parent (500 MB), a job stays below 2 GB."""
 _POLL_S = 0.2
-_THREAD_COUNTS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_ALIGN = 64
+_WORKER_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+}
+"""Set while workers start.  Threads of the numeric libraries spin while they wait: with four in each of four
+processes a small product of matrices takes eight times as long.  glibc keeps one heap per thread, and all of
+them grow to the largest picture."""
 
 RenderSegment = Callable[[Segment, Any, Path, SwapOptions, Callable[[int], None]], SegmentResult]
 Tell = Callable[[int], None]
@@ -90,13 +100,13 @@ class Processes:
             return
         context = multiprocessing.get_context("spawn")
         frames: Synchronized[int] = context.Value("q", 0)
-        parcel = work.folder / "work.pickle"
-        parcel.write_bytes(pickle.dumps(work, protocol=pickle.HIGHEST_PROTOCOL))
+        parcel = work.folder / "work.parcel"
+        _pack(work, parcel)
         pool = ProcessPoolExecutor(
             min(self._count, len(segments)), context, initializer=_start_worker, initargs=(parcel, frames)
         )
         try:
-            with _one_thread_each():
+            with _worker_environment():
                 yield from self._ordered(pool, segments, lambda: tell(frames.value), stop)
         except BrokenProcessPool as error:
             raise DeviceError(
@@ -134,21 +144,52 @@ class Processes:
                 stop.check("rendering")
 
 
-def choose(clip: Clip, frames: int, options: SwapOptions, *, light: bool) -> Executor:
+def choose(clip: Clip, frames: int, side: int, options: SwapOptions, *, light: bool) -> Executor:
     """Worker processes for a ``light`` method, when the job is long enough to repay their start.
 
     Their number is bounded by memory as well as by cores; the result does not depend on it.
+    ``side`` is that of the largest crop in pixels.
     """
-    fitting = max(WORKERS_MEMORY_MB // worker_memory_mb(clip), 1)
+    fitting = max(WORKERS_MEMORY_MB // worker_memory_mb(clip, side), 1)
     count = options.job.workers or min(os.cpu_count() or 1, fitting)
     return Processes(count) if light and count > 1 and frames >= FEW_FRAMES else Here()
 
 
-def worker_memory_mb(clip: Clip) -> int:
-    """What one worker takes, by measurement: 100 MB and about 115 pictures, most of them the encoder's."""
+def worker_memory_mb(clip: Clip, side: int) -> int:
+    """What one worker takes, as measured: 100 MB, 51 pictures (window, decoder, encoder), and 330 bytes
+    for every pixel of a crop (the window's crops, and what drawing one needs for a moment)."""
     per_pixel = 3.0 if "444" in clip.work_format else 2.0 if "422" in clip.work_format else 1.5
     per_pixel *= 2 if clip.bit_depth > 8 else 1
-    return round(100 + 115 * clip.width * clip.height * per_pixel / 1e6)
+    return round(100 + (51 * clip.width * clip.height * per_pixel + 330 * side * side) / 1e6)
+
+
+def _pack(work: Work, path: Path) -> None:
+    """Write ``work`` so that its arrays can be mapped: an hour of landmarks is then in memory once."""
+    buffers: list[pickle.PickleBuffer] = []
+    stream = pickle.dumps(work, protocol=5, buffer_callback=buffers.append)
+    sizes = [buffer.raw().nbytes for buffer in buffers]
+    head = pickle.dumps((stream, sizes))
+    with path.open("wb") as handle:
+        handle.write(len(head).to_bytes(8, "little") + head)
+        for buffer in buffers:
+            handle.write(bytes(-handle.tell() % _ALIGN))
+            handle.write(buffer.raw())
+
+
+def _unpack(path: Path) -> Work:
+    """Inverse of :func:`_pack`; the arrays are read-only views of the file."""
+    with path.open("rb") as handle:
+        size = int.from_bytes(handle.read(8), "little")
+        stream, sizes = pickle.loads(handle.read(size))
+        place = handle.tell()
+        whole = memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
+    views = []
+    for nbytes in sizes:
+        place += -place % _ALIGN
+        views.append(whole[place : place + nbytes])
+        place += nbytes
+    work: Work = pickle.loads(stream, buffers=views)
+    return work
 
 
 _worker: dict[str, Any] = {}
@@ -160,21 +201,17 @@ def _start_worker(parcel: Path, frames: Synchronized[int]) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    work: Work = pickle.loads(parcel.read_bytes())
+    work = _unpack(parcel)
     one = replace(work.options, job=replace(work.options.job, workers=1))
     _worker["work"] = replace(work, options=one)
     _worker["frames"] = frames
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Numeric libraries of the processes started meanwhile use one thread: the cores are shared already.
-
-    Their waiting threads spin; with four of them in each of four processes a small product of
-    matrices takes eight times as long.
-    """
-    before = {name: os.environ.get(name) for name in _THREAD_COUNTS}
-    os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
+def _worker_environment() -> Iterator[None]:
+    """Processes started meanwhile share the cores and the memory politely."""
+    before = {name: os.environ.get(name) for name in _WORKER_ENVIRONMENT}
+    os.environ.update(_WORKER_ENVIRONMENT)
     try:
         yield
     finally:

@@ -150,16 +150,26 @@ def measure_detail(layers: list[F32], inside: F32) -> Detail:
     return Detail(bands, grain)
 
 
-def relight(lab: F32, light_from: F32, light_to: F32) -> F32:
+def measure_chroma(lab: F32, inside: F32) -> F32:
+    """(2,) standard deviations of a* and b* inside a mask: how colourful lips, cheeks and eyes are."""
+    chosen = lab[inside > 0.5]
+    if len(chosen) < 32:
+        return np.ones(2, np.float32)
+    return np.asarray(np.maximum(chosen[:, 1:].std(axis=0), 0.3), np.float32)
+
+
+def relight(lab: F32, light_from: F32, light_to: F32, colourful: F32 | None = None) -> F32:
     """Move a Lab picture from one light field to another (all (h, w, 3)).
 
     ``L + 16`` is scaled by the ratio of the fields, as a change of illumination does; a and b
     are shifted, and scaled alike with L so that colour contrast follows the light.
+    ``colourful`` (2,) scales the contrast of a and b once more: sepia footage has none.
     """
     offset = np.float32(LAB_OFFSET)
     ratio = (light_to[..., 0] + offset) / np.maximum(light_from[..., 0] + offset, np.float32(1.0))
     np.clip(ratio, np.float32(0.3), np.float32(2.5), out=ratio)
     chroma = np.clip(ratio, np.float32(0.7), np.float32(1.2))
     light = (lab[..., 0] + offset) * ratio - offset
-    a, b = (light_to[..., k] + (lab[..., k] - light_from[..., k]) * chroma for k in (1, 2))
+    more = np.ones(2, np.float32) if colourful is None else colourful
+    a, b = (light_to[..., k] + (lab[..., k] - light_from[..., k]) * (chroma * more[k - 1]) for k in (1, 2))
     return np.asarray(cv2.merge([light, a, b]))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from faceswap_cli.config import SwapOptions
@@ -48,7 +49,18 @@ def test_results_come_in_order_and_progress_is_told(where: executor.Executor, tm
     assert [result.segment.index for result in done] == list(range(6))
     assert told == sorted(told)
     assert told[-1] == 6
-    assert not (tmp_path / "work.pickle").exists()
+    assert not (tmp_path / "work.parcel").exists()
+
+
+def test_work_arrives_as_it_was_sent(tmp_path: Path) -> None:
+    sent = work(tmp_path, render)
+    executor._pack(sent, tmp_path / "parcel")
+    found = executor._unpack(tmp_path / "parcel")
+    for a, b in zip(sent.scene.analysis.tracks, found.scene.analysis.tracks, strict=True):
+        np.testing.assert_array_equal(a.landmarks, b.landmarks)
+        np.testing.assert_array_equal(a.crop_from_display, b.crop_from_display)
+    assert found.options == sent.options
+    assert not found.scene.analysis.tracks[0].landmarks.flags.writeable
 
 
 def test_processes_are_several_and_single_threaded(tmp_path: Path) -> None:
@@ -88,10 +100,11 @@ def test_environment_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_choice_by_length_method_and_memory() -> None:
     clip = make_clip()
     several = replace(SwapOptions(), job=replace(SwapOptions().job, workers=3))
-    assert isinstance(executor.choose(clip, 1000, several, light=True), executor.Processes)
-    assert isinstance(executor.choose(clip, 10, several, light=True), executor.Here)
-    assert isinstance(executor.choose(clip, 1000, several, light=False), executor.Here)
+    assert isinstance(executor.choose(clip, 1000, 256, several, light=True), executor.Processes)
+    assert isinstance(executor.choose(clip, 10, 256, several, light=True), executor.Here)
+    assert isinstance(executor.choose(clip, 1000, 256, several, light=False), executor.Here)
     hd = replace(clip, width=1920, height=1080)
-    assert executor.worker_memory_mb(hd) * 3 <= executor.WORKERS_MEMORY_MB
-    assert executor.worker_memory_mb(replace(hd, width=3840, height=2160)) > 1000
-    assert executor.worker_memory_mb(clip) < 110
+    assert executor.worker_memory_mb(hd, 768) * 3 <= executor.WORKERS_MEMORY_MB
+    assert executor.worker_memory_mb(hd, 768) > executor.worker_memory_mb(hd, 384)
+    assert executor.worker_memory_mb(replace(hd, width=3840, height=2160, bit_depth=10), 768) > 1400
+    assert executor.worker_memory_mb(clip, 64) < 110

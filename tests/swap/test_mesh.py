@@ -115,9 +115,8 @@ def test_structure_moves_with_the_target_mesh(method: MeshMethod) -> None:
         ]
     )
     moved[lips, 1] += 6.0
-    # The target shows bare skin: what is red afterwards came from the source, at the new place.
-    plain = np.full((SIDE, SIDE, 3), (200, 150, 130), np.uint8)
-    target = crop(plain, moved)
+    # The target's own lips are at the old place: what is red at the new one came from the source.
+    target = crop(picture(points), moved)
     prepared = method.prepare(identity(photo(picture(points), points)))
     drawn = method.render(prepared, target, method.encode(prepared, target), 0)
     red = drawn.rgb[..., 0].astype(int) - drawn.rgb[..., 1]

@@ -25,11 +25,13 @@ from faceswap_cli.swap.occlusion import occluder_map
 
 _LIGHT = MESH_POINTS * 3
 _BANDS = len(appearance.BANDS)
-_CODE = _LIGHT + _BANDS + 1
-"""Light at the mesh points, log energy of the detail bands, log grain."""
+_CODE = _LIGHT + _BANDS + 3
+"""Light at the mesh points, log energy of the detail bands, log grain, log spread of a* and b*."""
 _LIGHT_BETA, _DETAIL_BETA = 12.0, 25.0
 _MIN_SIDE, _MAX_SIDE = 64, 768
 _GAIN = (0.15, 1.6)
+_COLOURFUL = (0.15, 1.1)
+"""Limits of what a source's colour contrast is scaled by to match the target's."""
 _COLOUR_LEVELS = (2, 4, 8, 16)
 _FACING = 0.05
 _SHUT = (0.55, 0.68)
@@ -45,6 +47,8 @@ class _Prepared:
     """Lab textures, each half as large as the one before"""
     eyes: F32
     """(2,) apertures of the source's left and right eye"""
+    chroma: F32
+    """(2,) spread of a* and b* over the face"""
 
 
 class MeshMethod:
@@ -71,10 +75,10 @@ class MeshMethod:
         while pyramid[-1].shape[0] > 96:
             half = pyramid[-1].shape[0] // 2
             pyramid.append(cv2.resize(pyramid[-1], (half, half), interpolation=cv2.INTER_AREA))
-        return _Prepared(fused, tuple(pyramid), parts.eye_apertures(fused.points))
+        return _Prepared(fused, tuple(pyramid), parts.eye_apertures(fused.points), _chroma(fused))
 
     def encode(self, prepared: _Prepared, crop: FaceCrop) -> F32:
-        """(D,) light at the mesh points, log band energies and log grain of the target crop."""
+        """(D,) light at the mesh points, then logarithms of detail, grain and colour of the target crop."""
         side = crop.rgb.shape[0]
         points = crop.landmarks / np.float32(side)
         n = appearance.LIGHT_SIDE
@@ -83,7 +87,8 @@ class MeshMethod:
         window = Window.around(points[list(parts.OVAL)], side)
         luma = appearance.lightness(window.of(crop.rgb))
         detail = appearance.measure_detail(appearance.split_bands(luma), _inner_face(points, window))
-        tail = np.log(np.append(detail.bands, max(detail.grain, 1e-2)))
+        chroma = appearance.measure_chroma(small, _inner_face(points, Window.full(n)))
+        tail = np.log([*detail.bands, max(detail.grain, 1e-2), *chroma])
         return np.concatenate([light.ravel(), tail]).astype(np.float32)
 
     def render(self, prepared: _Prepared, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
@@ -96,8 +101,9 @@ class MeshMethod:
         window = Window.around(points[list(parts.OVAL)], side)
         part = _cut_down(crop, window)
         target = appearance.lab_from_rgb(part.rgb)
-        drawn, light = _draw(prepared, points, code[:_LIGHT].reshape(MESH_POINTS, 3), window)
-        _match_detail(drawn, np.exp(code[_LIGHT:]), _inner_face(points, window), seed)
+        drawn, light = _draw(prepared, points, code, window)
+        wanted = np.exp(code[_LIGHT : _LIGHT + _BANDS + 1])
+        _match_detail(drawn, wanted, _inner_face(points, window), seed)
         usual = np.array(crop.open_eyes, np.float32)
         eyes = _eyes_from_target(parts.eye_apertures(points), usual, prepared.eyes)
         _keep_target_parts(drawn, target, points, eyes, window)
@@ -115,6 +121,12 @@ class MeshMethod:
         return masks.soften(hull, self._paste.feather * width)
 
 
+def _chroma(fused: texture.Texture) -> F32:
+    n = appearance.LIGHT_SIDE
+    small = cv2.resize(fused.lab, (n, n), interpolation=cv2.INTER_AREA)
+    return appearance.measure_chroma(small, _inner_face(fused.points, Window.full(n)))
+
+
 def _cut_down(crop: FaceCrop, window: Window) -> FaceCrop:
     """The part of a crop inside ``window``, as a crop of its own."""
     shift = np.array([[1, 0, -window.x], [0, 1, -window.y], [0, 0, 1.0]])
@@ -126,9 +138,10 @@ def _cut_down(crop: FaceCrop, window: Window) -> FaceCrop:
     )
 
 
-def _draw(prepared: _Prepared, points: F32, light_to: F32, window: Window) -> tuple[F32, F32]:
+def _draw(prepared: _Prepared, points: F32, code: F32, window: Window) -> tuple[F32, F32]:
     """Warped and relit source, and the target's light field; (h, w, 3) Lab each."""
-    source = prepared.texture
+    source, light_to = prepared.texture, code[:_LIGHT].reshape(MESH_POINTS, 3)
+    colourful = np.clip(np.exp(code[-2:]) / prepared.chroma, *_COLOURFUL).astype(np.float32)
     facing = warp.vertex_normals(points, parts.topology().triangles)[:, 2]
     trust = np.maximum(masks.smoothstep((facing + _FACING) / 0.3), np.float32(0.02))
     # No triangle holds the irises: they are seen as the corner of their eye is.
@@ -143,7 +156,7 @@ def _draw(prepared: _Prepared, points: F32, light_to: F32, window: Window) -> tu
     lab = prepared.pyramid[_pyramid_level(prepared, window.side)]
     where = warp.sample_map(field, window, lab.shape[0])
     drawn = cv2.remap(lab, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    return appearance.relight(drawn, light_from, light_to), light_to
+    return appearance.relight(drawn, light_from, light_to, colourful), light_to
 
 
 def _pyramid_level(prepared: _Prepared, side: int) -> int:
