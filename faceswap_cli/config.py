@@ -73,7 +73,7 @@ class SmoothOptions:
 class PasteOptions:
     """Mask and blending."""
 
-    feather: float = 0.06
+    feather: float = 0.035
     """Width of the soft edge, as a share of the face's width."""
     occlusion: bool = True
     """Keep what passes in front of the face (hands, hair, microphones)."""

@@ -146,11 +146,13 @@ def finish(
 
 
 def _result(order: Order, report: Report, device: str, figures: Mapping[str, float | None]) -> dict[str, Any]:
+    from faceswap_cli.swap import method_name
+
     return {
         "command": order.command,
         "exit": 0,
         "output": None if order.to_stdout else report.output,
-        "method": order.options.method,
+        "method": method_name(order.options.method),
         "device": device,
         "frames": report.frames,
         "frames_with_swap": report.frames_with_swap,

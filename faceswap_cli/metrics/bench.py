@@ -26,6 +26,7 @@ from faceswap_cli.events import Listener, ignore
 from faceswap_cli.identity.photos import load_photos
 from faceswap_cli.metrics.memory import MemoryWatch
 from faceswap_cli.pipeline import swap_video
+from faceswap_cli.swap import method_name
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.transcode import transcode
 
@@ -80,7 +81,7 @@ def bench(
         "size": f"{clip.width}x{clip.height}",
         "frames": report.frames,
         "faces_swapped": report.faces_swapped,
-        "method": options.method,
+        "method": method_name(options.method),
         "startup_s": round(startup.wall_s, 3),
         "swap_s": round(swap.wall_s, 3),
         "transcode_s": round(plain.wall_s, 3),

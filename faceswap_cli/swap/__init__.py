@@ -28,9 +28,14 @@ BEST = "mesh"
 """What ``auto`` takes: the method that measures best on this project's own evaluation."""
 
 
+def method_name(name: str) -> str:
+    """``auto`` resolved to the best method that needs no further download."""
+    return BEST if name == "auto" else name
+
+
 def build_method(name: str, job: JobOptions, paste: PasteOptions) -> SwapMethod:
-    """The method called ``name``; ``auto`` is the best one that needs no further download."""
-    chosen = BEST if name == "auto" else name
+    """The method called ``name``, or the one that ``auto`` means."""
+    chosen = method_name(name)
     if chosen not in METHODS:
         raise UsageError(f"unknown method {name!r}; try one of auto, {', '.join(METHODS)}")
     return METHODS[chosen](job, paste)

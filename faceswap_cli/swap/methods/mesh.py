@@ -29,15 +29,16 @@ _CODE = _LIGHT + _BANDS + 3
 """Light at the mesh points, log energy of the detail bands, log grain, log spread of a* and b*."""
 _LIGHT_BETA, _DETAIL_BETA = 12.0, 25.0
 _MIN_SIDE, _MAX_SIDE = 64, 768
-_GAIN = (0.15, 1.6)
+_GAIN_LOW = np.array([0.15, 0.55, 0.9], np.float32)
+_GAIN_HIGH = np.array([1.6, 1.4, 1.15], np.float32)
+"""Limits of the gains of the detail bands, fine to coarse.  The coarse ones hold features, not sharpness:
+of a small face they are the eyes and brows, and those are the source's."""
 _COLOURFUL = (0.15, 1.1)
 """Limits of what a source's colour contrast is scaled by to match the target's."""
 _COLOUR_LEVELS = (2, 4, 8, 16)
 _FACING = 0.05
 _SHUT = (0.55, 0.68)
 """Eye opening, as a share of the usual one, below which the target's eye is kept wholly or not at all."""
-_PASTE_LOSS = 1.0
-"""What the wanted detail is scaled by to make up for resampling on the way back."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,7 +179,7 @@ def _match_detail(lab: F32, wanted: F32, inside: F32, seed: int) -> None:
     """Scale the detail bands of L* to the wanted energies, then add missing grain; in place."""
     layers = appearance.split_bands(lab[..., 0])
     have = appearance.measure_detail(layers, inside)
-    gains = np.clip(wanted[:_BANDS] * _PASTE_LOSS / have.bands, *_GAIN).astype(np.float32)
+    gains = np.clip(wanted[:_BANDS] / have.bands, _GAIN_LOW, _GAIN_HIGH)
     luma = layers[-1]
     for layer, gain in zip(layers[:-1], gains, strict=True):
         luma += layer * gain
