@@ -64,7 +64,7 @@ def console(*, stderr: bool = False) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     # Not a terminal: lines are for other programs, so they are not folded at 80 columns.
-    width = None if stream.isatty() or "COLUMNS" in os.environ else 200
+    width = None if stream.isatty() else 2000
     return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
 
