@@ -22,6 +22,7 @@ from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, pro
 from faceswap_cli.jobs.executor import Work, choose
 from faceswap_cli.jobs.journal import Journal, job_key, open_journal
 from faceswap_cli.jobs.plan import plan, with_halo
+from faceswap_cli.memory import give_back
 from faceswap_cli.provenance.mark import container_metadata
 from faceswap_cli.records import (
     Analysis,
@@ -128,6 +129,7 @@ def analyse(
             f"no face of {options.detect.min_face_px} px or more in {clip.path.name}; "
             f"try --min-face {max(options.detect.min_face_px // 2, 8)}, or another clip"
         )
+    give_back()
     return found
 
 
