@@ -70,7 +70,8 @@ def swap_video(
     clock.lap("analyse")
     scene, job = prepare(clip, analysis, source, options)
     listen(Event("plan", {"segments": len(job.segments), "frames": job.frames, "cast": sorted(job.cast)}))
-    with open_journal(output, job_key(clip, source.digest, options)) as journal:
+    key = job_key(clip, source.digest, job.cast, scene.method.inputs_digest, options)
+    with open_journal(output, key) as journal:
         if journal.afresh:
             listen(
                 Event(

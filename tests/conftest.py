@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from faceswap_cli.records import U8
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,3 +22,27 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no test data in {folder}; set FACESWAP_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finder() -> Iterator[object]:
+    """The face models, loaded once."""
+    from faceswap_cli.config import DetectOptions
+    from faceswap_cli.faces.finder import FaceFinder
+
+    with closing(FaceFinder(DetectOptions())) as models:
+        yield models
+
+
+@pytest.fixture(scope="session")
+def portrait(finder: object) -> U8:
+    """(512, 512, 3) head and a little room, upright: the largest face of the example picture."""
+    from PIL import Image
+
+    from faceswap_cli.faces.crops import cut, upright_crop
+    from faceswap_cli.faces.detect import find_faces
+
+    with Image.open(ROOT / "examples" / "source.jpg") as image:
+        picture = np.asarray(image.convert("RGB"), np.uint8)
+    mesh = find_faces(picture, finder=finder)[0].landmarks  # type: ignore[arg-type]
+    return cut(picture, upright_crop(mesh, 512, 2.4), 512)

@@ -31,14 +31,22 @@ SCHEMA = 1
 _SAMPLE = 1 << 20
 
 
-def job_key(clip: Clip, sources_digest: str, options: SwapOptions) -> str:
-    """SHA-256 of everything that the pixels depend on; where and by how many it is run is left out."""
+def job_key(
+    clip: Clip, sources_digest: str, cast: dict[int, int], method_digest: str, options: SwapOptions
+) -> str:
+    """SHA-256 of everything that the pixels depend on; where and by how many it is run is left out.
+
+    ``cast`` stands for the reference photograph, whose file the options only name; ``method_digest``
+    for weights that the user installs.
+    """
     same_pixels = replace(options, job=replace(options.job, workers=0))
     parts = {
         "schema": SCHEMA,
         "program": faceswap_cli.__version__,
         "input": _file_digest(clip.path),
         "sources": sources_digest,
+        "cast": sorted(cast.items()),
+        "method": method_digest,
         "options": repr(same_pixels),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

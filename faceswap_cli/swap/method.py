@@ -34,6 +34,8 @@ class SwapMethod(Protocol):
     """Share of the FFHQ square that its crops show (``geometry.align``)"""
     light: bool
     """Small enough to be sent to several worker processes; else it runs in one process"""
+    inputs_digest: str
+    """Of weights and maps that are not part of the program: with others, a job is another job"""
 
     def crop_side(self, face_px: float) -> int:
         """Side S of the crop in pixels for a face whose FFHQ square is ``face_px`` wide in the frame."""

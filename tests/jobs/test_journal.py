@@ -108,12 +108,19 @@ def test_the_key_names_pixels_not_workers(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"0123456789")
     clip, options = replace(make_clip(), path=path), SwapOptions()
-    key = job_key(clip, "sources", options)
-    assert job_key(clip, "sources", replace(options, job=JobOptions(workers=7))) == key
-    assert job_key(clip, "others", options) != key
-    assert job_key(clip, "sources", replace(options, encode=EncodeOptions(crf=30))) != key
+    key = job_key(clip, "sources", {0: 0}, "weights", options)
+    same = replace(options, job=JobOptions(workers=7))
+    assert job_key(clip, "sources", {0: 0}, "weights", same) == key
+    coarser = replace(options, encode=EncodeOptions(crf=30))
+    others = [
+        job_key(clip, "others", {0: 0}, "weights", options),
+        job_key(clip, "sources", {1: 0}, "weights", options),
+        job_key(clip, "sources", {0: 0}, "other weights", options),
+        job_key(clip, "sources", {0: 0}, "weights", coarser),
+    ]
     path.write_bytes(b"0123456780")
-    assert job_key(clip, "sources", options) != key
+    others.append(job_key(clip, "sources", {0: 0}, "weights", options))
+    assert len({key, *others}) == 6
 
 
 def test_records_are_json(tmp_path: Path) -> None:

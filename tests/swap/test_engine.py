@@ -37,6 +37,7 @@ class Probe:
     name = "probe"
     crop_scale = 0.9
     light = True
+    inputs_digest = ""
     smoothing = CodeSmoothing(6.0)
 
     def crop_side(self, face_px: float) -> int:

@@ -8,6 +8,7 @@ says so, and what passes in front of the face is kept.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from faceswap_cli.swap import appearance, mixing, official
 from faceswap_cli.swap.fslsd_networks import PRECISIONS, MixOptions, OfficialNetworks, load_networks
 from faceswap_cli.swap.method import CodeSmoothing, SwapMethod
 from faceswap_cli.swap.occlusion import occluder_map
+from faceswap_cli.weights.store import installed
 
 SIDE = 1024
 SMALL = 256
@@ -56,8 +58,15 @@ class Fslsd1024:
     light = False
 
     def __init__(
-        self, networks: OfficialNetworks, how: MixOptions, paste: PasteOptions, labels: F64 | None = None
+        self,
+        networks: OfficialNetworks,
+        how: MixOptions,
+        paste: PasteOptions,
+        labels: F64 | None = None,
+        weights_digest: str = "",
     ) -> None:
+        parsed = b"" if labels is None else labels.tobytes()
+        self.inputs_digest = hashlib.sha256(weights_digest.encode() + parsed).hexdigest()
         self._networks, self._how, self._paste, self._labels = networks, how, paste, labels
         self._rows = range(how.appear_from, LAYERS - 1)
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="networks")
@@ -179,7 +188,8 @@ def build_fslsd1024(job: JobOptions, paste: PasteOptions) -> Fslsd1024:
     )
     labels = None if job.parsing is None else read_parsing(job.parsing, job.parsing_labels)
     device = resolve_device(job.device).name
-    return Fslsd1024(load_networks(device, job.precision), how, paste, labels)
+    networks = load_networks(device, job.precision)
+    return Fslsd1024(networks, how, paste, labels, " ".join(card.sha256 for card in installed()))
 
 
 PROFILES: dict[str, Callable[[JobOptions, PasteOptions], SwapMethod]] = {"1024": build_fslsd1024}

@@ -58,6 +58,7 @@ class MeshMethod:
     name = "mesh"
     crop_scale = align.SWAP_SCALE
     light = True
+    inputs_digest = ""
 
     def __init__(self, job: JobOptions, paste: PasteOptions) -> None:
         self._paste = paste
