@@ -19,7 +19,7 @@ from faceswap_cli.records import F32, U8
 
 LIGHT_SIDE = 96
 """Light is measured on crops reduced to this side; nothing finer matters to it."""
-LIGHT_SIGMA, CHROMA_SIGMA = 0.18, 0.30
+LIGHT_SIGMA, CHROMA_SIGMA = 0.13, 0.27
 """Blurs that separate light from structure, as shares of the crop's side: of L*, of a* and b*."""
 BANDS = (1.0, 2.0, 4.0)
 """Gaussian sigmas in pixels that bound the three detail bands."""
