@@ -231,6 +231,8 @@ class FaceTrack:
     """(T,) in [0, 1]: below 1 only while fading in or out at a long gap"""
     embedding: F32 = field(repr=False)
     """(128,) mean identity embedding over the track's best frames"""
+    sharpness: float = 1.0
+    """in (0, 1], of the faces that ``embedding`` was taken from"""
 
     def at(self, pts: int) -> int | None:
         """Row of ``pts``, or None when the face is not shown then."""
@@ -340,6 +342,8 @@ class LedgerRow:
     occluded: float = 0.0
     mask_area: float = 0.0
     """Pixels of the frame that were replaced, as a soft count."""
+    source: str = ""
+    """Name of the person whose face was put in; empty when ``swapped`` is false."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -368,3 +372,5 @@ class Report:
     seconds: dict[str, float]
     ledger: tuple[LedgerRow, ...] = field(repr=False, default=())
     notes: tuple[str, ...] = ()
+    shots: tuple[Shot, ...] = field(repr=False, default=())
+    """Of the part of the clip that was worked on; empty for a picture."""

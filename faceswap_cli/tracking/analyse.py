@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 
 from faceswap_cli.config import DetectOptions, SmoothOptions, TrackOptions
@@ -19,9 +20,10 @@ from faceswap_cli.faces.crops import width_px
 from faceswap_cli.faces.stage import Seen, display_crop, observe
 from faceswap_cli.identity.embed import CHIP, EMBEDDING, chip_from_points, embed_chips
 from faceswap_cli.identity.pose import pose
+from faceswap_cli.identity.quality import SIDE, sharpness
 from faceswap_cli.records import F32, I64, U8, Analysis, Clip, Face, FaceTrack
 from faceswap_cli.stream import prefetch
-from faceswap_cli.tracking.people import Presence, groups, people
+from faceswap_cli.tracking.people import Presence, doubt, groups, people
 from faceswap_cli.tracking.shots import Signature, difference, shot_numbers, shots, signature
 from faceswap_cli.tracking.smoothing import smooth_face
 from faceswap_cli.tracking.tracks import Linker, Open, Piece, filled, joined, lasting, opacity
@@ -78,7 +80,8 @@ def gather(
 
     def close(ended: Iterable[Open]) -> None:
         for piece in ended:
-            pieces.append(piece.closed(chips.pop(id(piece)).embedding()))
+            best = chips.pop(id(piece))
+            pieces.append(piece.closed(best.embedding(), best.sharpness()))
 
     for done, one in enumerate(seen):
         stop.check(f"analysing {clip.path.name}")
@@ -130,6 +133,16 @@ class Chips:
         mean = np.average(found, axis=0, weights=[max(worth, 1e-3) for worth, _, _ in best])
         return mean.astype(np.float32)
 
+    def sharpness(self) -> float:
+        """Mean over the chips, in (0, 1]; 1 without any."""
+        return float(np.mean([chip_sharpness(chip) for _, _, chip in self.heap])) if self.heap else 1.0
+
+
+def chip_sharpness(chip: U8) -> float:
+    """(150, 150, 3) -> (0, 1]."""
+    grey = cv2.cvtColor(cv2.resize(chip, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    return sharpness(np.asarray(grey, np.float32))
+
 
 def chip_worth(face: Face) -> float:
     """Large, frontal and well seen faces say most about who somebody is."""
@@ -172,7 +185,12 @@ def build_analysis(
 
 def _presence(piece: Piece) -> Presence:
     size = float(np.ptp(piece.landmarks[..., 0], axis=1).mean())
-    return Presence(*piece.span, embedding=piece.embedding, weight=len(piece.frames) * size)
+    return Presence(
+        *piece.span,
+        embedding=piece.embedding,
+        weight=len(piece.frames) * size,
+        clear=not doubt(piece.landmarks, piece.sharpness),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +243,7 @@ def _track(
         confidence=confidence,
         opacity=opacity(len(own), fades.frames, fade_in=fades.begin, fade_out=fades.end),
         embedding=piece.embedding if piece.embedding is not None else np.zeros(EMBEDDING, np.float32),
+        sharpness=piece.sharpness,
     )
 
 

@@ -45,6 +45,8 @@ class Piece:
     """(K,)"""
     embedding: F32 | None = field(repr=False, default=None)
     """(128,) mean over the best frames; None when the piece was too short to look at"""
+    sharpness: float = 1.0
+    """in (0, 1], of the faces that ``embedding`` was taken from"""
 
     @property
     def span(self) -> tuple[int, int]:
@@ -99,12 +101,13 @@ class Open:
         moved[:, :2] += np.float32(min(frame - self.frames[-1], 3)) * step
         return moved
 
-    def closed(self, embedding: F32 | None = None) -> Piece:
+    def closed(self, embedding: F32 | None = None, sharpness: float = 1.0) -> Piece:
         return Piece(
             frames=np.array(self.frames, dtype=np.int64),
             landmarks=np.stack(self.landmarks).astype(np.float32),
             scores=np.array(self.scores, dtype=np.float32),
             embedding=embedding,
+            sharpness=sharpness,
         )
 
 
@@ -200,6 +203,7 @@ def _joined(first: Piece, second: Piece) -> Piece:
         landmarks=np.concatenate([first.landmarks, second.landmarks]),
         scores=np.concatenate([first.scores, second.scores]),
         embedding=None if mean is None else mean.astype(np.float32),
+        sharpness=max(first.sharpness, second.sharpness),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from faceswap_cli.config import TrackOptions
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.records import F32, Analysis, FaceTrack
-from faceswap_cli.tracking.people import Presence, choose_cast, groups, people
+from faceswap_cli.tracking.people import Presence, choose_cast, doubt, groups, people
 from tests.faces.meshes import face
 
 ANNA, BEN, CLEO = (np.eye(128, dtype=np.float32)[k] * 0.6 for k in range(3))
@@ -42,6 +42,37 @@ def test_tracks_without_an_embedding_stay_alone() -> None:
         [1],
         [2],
     ]
+
+
+def test_an_unclear_track_joins_only_who_it_is_clearly_nearest_to() -> None:
+    def unclear(first: int, who: F32) -> Presence:
+        return Presence(first, first + 9, who, 1.0, clear=False)
+
+    clear = [present(0, 50, ANNA), present(0, 50, BEN)]
+    between = (ANNA + BEN) / 2
+    nearer_anna = np.asarray(0.7 * ANNA + 0.3 * BEN, np.float32)
+    assert sorted(groups([*clear, unclear(70, nearer_anna)])) == [[0, 2], [1]]
+    assert sorted(groups([*clear, unclear(70, between)])) == [[0], [1], [2]]
+    assert sorted(groups([*clear, unclear(40, nearer_anna)])) == [[0], [1], [2]], "Anna is elsewhere then"
+    assert sorted(groups([unclear(0, ANNA), unclear(20, ANNA)])) == [[0], [1]]
+
+
+def test_strangers_of_one_camera_stay_apart() -> None:
+    """Colleagues are 0.47 apart when light and camera are the same; one person's shots up to 0.4."""
+    colleague = np.asarray(ANNA + 0.47 * np.eye(128)[50], np.float32)
+    other_shot = np.asarray(ANNA + 0.4 * np.eye(128)[60], np.float32)
+    tracks = [present(0, 9, ANNA), present(20, 29, colleague), present(40, 49, other_shot)]
+    assert sorted(groups(tracks)) == [[0, 2], [1]]
+
+
+def test_doubt_names_its_reason() -> None:
+    meshes = np.stack([face(200, 200, 90)] * 3)
+    assert doubt(meshes, 0.8) == ""
+    assert doubt(meshes, 0.1) == "too blurred"
+    assert "too small" in doubt(np.stack([face(200, 200, 15)]), 0.8)
+    assert "turned away" in doubt(np.stack([face(0, 0, 90, yaw=70)] * 2), 0.8)
+    once = np.stack([face(0, 0, 90, yaw=yaw) for yaw in (70.0, 30.0)])
+    assert doubt(once, 0.8) == "", "once is enough"
 
 
 def test_nobody() -> None:
