@@ -116,7 +116,11 @@ class JobOptions:
     batch: int = 0
     """Faces per network call; 0 lets the method choose."""
     workers: int = 0
-    """Render threads; 0 takes one per core."""
+    """Render processes or threads; 0 takes one per core, as far as memory allows."""
+    restart: bool = False
+    """Throw away what an interrupted run of this output has done."""
+    keep: bool = False
+    """Keep the job folder after success: analysis, segments, ledger, recipe."""
     seed: int = 0
     profile: str = "auto"
     """Of the method ``fslsd``: ``1024`` runs the official checkpoints."""

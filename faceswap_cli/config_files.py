@@ -43,6 +43,8 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "preset": ("encode.preset",),
     "lossless": ("encode.lossless",),
     "segment": ("job.segment_s",),
+    "restart": ("job.restart",),
+    "keep": ("job.keep",),
     "threads": ("job.workers", "detect.workers"),
     "batch": ("job.batch",),
     "seed": ("job.seed",),

@@ -20,7 +20,8 @@ from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
 from faceswap_cli.jobs.executor import Work, choose
-from faceswap_cli.jobs.journal import Journal, job_key, open_journal
+from faceswap_cli.jobs.journal import Journal, open_journal
+from faceswap_cli.jobs.keys import Key, analysis_key, job_key
 from faceswap_cli.jobs.plan import plan, with_halo
 from faceswap_cli.memory import give_back
 from faceswap_cli.provenance.mark import container_metadata
@@ -66,18 +67,12 @@ def swap_video(
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
     source = identify(sources, options, listen)
     first, end = pts_range(clip, options.range)
-    analysis = analyse(clip, options, listen, stop, first, end)
-    clock.lap("analyse")
-    scene, job = prepare(clip, analysis, source, options)
-    listen(Event("plan", {"segments": len(job.segments), "frames": job.frames, "cast": sorted(job.cast)}))
-    key = job_key(clip, source.digest, job.cast, scene.method.inputs_digest, options)
-    with open_journal(output, key) as journal:
-        if journal.afresh:
-            listen(
-                Event(
-                    "warning", {"message": f"the unfinished job of {output.name} was another one: begun anew"}
-                )
-            )
+    with open_journal(output, options.job) as journal:
+        analysis = known_analysis(clip, options, journal, listen, stop, (first, end))
+        clock.lap("analyse")
+        scene, job = prepare(clip, analysis, source, options)
+        listen(Event("plan", {"segments": len(job.segments), "frames": job.frames, "cast": sorted(job.cast)}))
+        begin(journal, job_key(clip, source.digest, job.cast, scene.method.inputs_digest, options), listen)
         results = list(render_segments(job, scene, journal, options, listen, stop))
         clock.lap("render")
         check_swapped(results, target)
@@ -89,9 +84,37 @@ def swap_video(
             start_pts=first,
             end_pts=end,
             metadata=container_metadata(clip.metadata),
+            seal=journal.seal,
         )
         clock.lap("assemble")
     return report(output, analysis, results, clock, notes)
+
+
+def known_analysis(
+    clip: Clip,
+    options: SwapOptions,
+    journal: Journal,
+    listen: Listener,
+    stop: StopRequest,
+    span: tuple[int | None, int | None],
+) -> Analysis:
+    """Pass 1, or what an earlier run of it left in the job folder."""
+    key = analysis_key(clip, options, *span)
+    found = journal.analysis(key)
+    if found is None:
+        found = analyse(clip, options, listen, stop, *span)
+        journal.keep_analysis(key, found)
+    else:
+        listen(progress("analyse", len(found.pts), len(found.pts)))
+    return found
+
+
+def begin(journal: Journal, key: Key, listen: Listener) -> None:
+    """Go on with what is there if it is of the same job, else say what has changed."""
+    changed = journal.begin(key)
+    if changed:
+        message = f"the unfinished job found here was another one: begun anew (changed: {', '.join(changed)})"
+        listen(Event("warning", {"message": message}))
 
 
 def identify(sources: Sequence[Path], options: SwapOptions, listen: Listener) -> SourceIdentity:

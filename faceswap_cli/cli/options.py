@@ -123,7 +123,8 @@ class LookFlags:
     ] = None
     seed: Annotated[int | None, _option("--seed", text="Seed of the added grain.", panel=TUNING)] = None
     threads: Annotated[
-        int | None, _option("--threads", text="Threads; 0 takes one per core.", panel=RUNNING)
+        int | None,
+        _option("--jobs", "--threads", text="Worker processes; 0 takes one per core.", panel=RUNNING),
     ] = None
     batch: Annotated[
         int | None,
@@ -163,6 +164,14 @@ class ClipFlags:
     segment: Annotated[
         float | None,
         _option("--segment", text="Length of a resumable piece of work.", panel=RUNNING, metavar="SECONDS"),
+    ] = None
+    restart: Annotated[
+        bool | None,
+        _option("--restart", text="Throw away what an interrupted run has done.", panel=RUNNING),
+    ] = None
+    keep: Annotated[
+        bool | None,
+        _option("--keep", text="Keep the job folder (.NAME.faceswap) after success.", panel=RUNNING),
     ] = None
 
 

@@ -18,6 +18,7 @@ from faceswap_cli.cli.terms import require_terms
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.devices import check_device_name, resolve_device
 from faceswap_cli.errors import OutputError, UsageError
+from faceswap_cli.jobs.seal import disown, is_own_result
 from faceswap_cli.output import Naming, check_inputs, check_output, output_path, same_file
 
 if TYPE_CHECKING:
@@ -75,7 +76,12 @@ def place_output(session: Session, order: Order, naming: Naming) -> Path | None:
     else:
         path = output_path(order.flags.output, naming)
         flags = order.flags
-        if not check_output(path, used, force=flags.force, skip_existing=flags.skip_existing):
+        if flags.force:
+            disown(path)
+        # A run that was killed just after it had named its result may clear up behind itself.
+        own = is_own_result(path)
+        skip = flags.skip_existing and not own
+        if not check_output(path, used, force=flags.force or own, skip_existing=skip):
             _skipped(session, order, path)
             return None
     _check_ledger(order, path, used)

@@ -12,18 +12,22 @@ import multiprocessing
 import os
 import pickle
 import signal
-from collections.abc import Callable, Generator, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any, Protocol
 
-from faceswap_cli.config import SwapOptions
-from faceswap_cli.errors import DeviceError
+from faceswap_cli.config import JobOptions, SwapOptions
+from faceswap_cli.errors import DeviceError, OutputError
 from faceswap_cli.events import StopRequest
+from faceswap_cli.jobs.journal import WORKERS
+from faceswap_cli.jobs.locks import try_lock
 from faceswap_cli.records import Clip, Segment, SegmentResult
 
 FEW_FRAMES = 90
@@ -32,7 +36,7 @@ WORKERS_MEMORY_MB = 1400
 """All workers together; with the parent (500 MB), a job stays below 2 GB."""
 _POLL_S = 0.2
 _ALIGN = 64
-_WORKER_ENVIRONMENT = {
+WORKER_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -57,13 +61,17 @@ class Work:
     folder: Path
     render: RenderSegment
     """A module-level function, so that it can be sent to another process"""
+    files: tuple[Path, ...] = ()
+    """That ``render`` reads, absolute; for :class:`~faceswap_cli.jobs.cluster.Cluster`, like ``unpack``"""
+    unpack: Callable[[Any, Mapping[Path, Path], JobOptions], Any] | None = None
+    """The scene on another machine, where the files may lie at other places"""
 
     def path(self, segment: Segment) -> Path:
         return self.folder / f"segment_{segment.index:06d}.mp4"
 
 
 class Executor(Protocol):
-    """Renders segments and yields their results in order."""
+    """Renders segments and yields each result as soon as it is there, in whatever order."""
 
     def run(
         self, work: Work, segments: Sequence[Segment], tell: Tell, stop: StopRequest
@@ -102,46 +110,55 @@ class Processes:
         frames: Synchronized[int] = context.Value("q", 0)
         parcel = work.folder / "work.parcel"
         _pack(work, parcel)
+        # Nothing is ever sent: the far end closes when this process ends, however it ends.
+        lifeline, end = context.Pipe(duplex=False)
         pool = ProcessPoolExecutor(
-            min(self._count, len(segments)), context, initializer=_start_worker, initargs=(parcel, frames)
+            min(self._count, len(segments)),
+            context,
+            initializer=_start_worker,
+            initargs=(parcel, frames, lifeline),
         )
         try:
             with _worker_environment():
-                yield from self._ordered(pool, segments, lambda: tell(frames.value), stop)
+                yield from self._finished(pool, segments, lambda: tell(frames.value), stop)
         except BrokenProcessPool as error:
+            end.close()
             raise DeviceError(
-                "a render process died, most likely for want of memory; try fewer with --threads, "
+                "a render process died, most likely for want of memory; try fewer with --jobs, "
                 "or a smaller clip"
             ) from error
+        except GeneratorExit:
+            end.close()  # nobody wants the rest
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            end.close()
+            lifeline.close()
             parcel.unlink(missing_ok=True)
 
-    def _ordered(
+    def _finished(
         self,
         pool: ProcessPoolExecutor,
         segments: Sequence[Segment],
         tell: Callable[[], None],
         stop: StopRequest,
     ) -> Iterator[SegmentResult]:
-        """Keep every worker busy, yield in order; after a stop request finish what has begun."""
+        """Keep every worker busy; after a stop request or a failure finish what has begun."""
         waiting = list(reversed(segments))
-        running: dict[Future[SegmentResult], int] = {}
-        ready: dict[int, SegmentResult] = {}
-        order = [segment.index for segment in segments]
-        while waiting or running:
-            while waiting and len(running) < self._count and not stop.requested:
-                segment = waiting.pop()
-                running[pool.submit(_render_in_worker, segment)] = segment.index
-            if running:
-                finished, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    ready[running.pop(future)] = future.result()
+        running: set[Future[SegmentResult]] = set()
+        failure: BaseException | None = None
+        while running or (waiting and not stop.requested and failure is None):
+            while waiting and len(running) < self._count and not stop.requested and failure is None:
+                running.add(pool.submit(_render_in_worker, waiting.pop()))
+            finished, running = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
             tell()
-            while order and order[0] in ready:
-                yield ready.pop(order.pop(0))
-            if stop.requested and not running:
-                stop.check("rendering")
+            for future in finished:
+                failure = failure or future.exception()
+                if future.exception() is None:
+                    yield future.result()
+        if failure is not None:
+            raise failure
+        stop.check("rendering")
 
 
 def choose(clip: Clip, frames: int, side: int, options: SwapOptions, *, light: bool) -> Executor:
@@ -150,7 +167,8 @@ def choose(clip: Clip, frames: int, side: int, options: SwapOptions, *, light: b
     Their number is bounded by memory as well as by cores; the result does not depend on it.
     ``side`` is that of the largest crop in pixels.
     """
-    fitting = max(WORKERS_MEMORY_MB // worker_memory_mb(clip, side), 1)
+    memory_mb = worker_memory_mb(clip, side)
+    fitting = max(WORKERS_MEMORY_MB // memory_mb, 1)
     count = options.job.workers or min(os.cpu_count() or 1, fitting)
     return Processes(count) if light and count > 1 and frames >= FEW_FRAMES else Here()
 
@@ -169,11 +187,16 @@ def _pack(work: Work, path: Path) -> None:
     stream = pickle.dumps(work, protocol=5, buffer_callback=buffers.append)
     sizes = [buffer.raw().nbytes for buffer in buffers]
     head = pickle.dumps((stream, sizes))
-    with path.open("wb") as handle:
-        handle.write(len(head).to_bytes(8, "little") + head)
-        for buffer in buffers:
-            handle.write(bytes(-handle.tell() % _ALIGN))
-            handle.write(buffer.raw())
+    try:
+        with path.open("wb") as handle:
+            handle.write(len(head).to_bytes(8, "little") + head)
+            for buffer in buffers:
+                handle.write(bytes(-handle.tell() % _ALIGN))
+                handle.write(buffer.raw())
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path} ({error.strerror or error}); free some space, the same command goes on"
+        ) from error
 
 
 def _unpack(path: Path) -> Work:
@@ -195,9 +218,14 @@ def _unpack(path: Path) -> Work:
 _worker: dict[str, Any] = {}
 
 
-def _start_worker(parcel: Path, frames: Synchronized[int]) -> None:
-    # Ctrl-C reaches the whole group; the parent decides what it means.
+def _start_worker(parcel: Path, frames: Synchronized[int], lifeline: Connection) -> None:
+    # Signals reach the whole group; the parent decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Held until this process ends: a later run waits for it before it touches the folder.
+    _worker["lock"] = handle = (parcel.parent / WORKERS).open("a")
+    try_lock(handle, shared=True)
+    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
     import cv2
 
     cv2.setNumThreads(1)
@@ -207,11 +235,18 @@ def _start_worker(parcel: Path, frames: Synchronized[int]) -> None:
     _worker["frames"] = frames
 
 
+def _end_with_parent(lifeline: Connection) -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    with suppress(EOFError, OSError):
+        lifeline.recv_bytes()
+    os._exit(1)
+
+
 @contextmanager
 def _worker_environment() -> Iterator[None]:
     """Processes started meanwhile share the cores and the memory politely."""
-    before = {name: os.environ.get(name) for name in _WORKER_ENVIRONMENT}
-    os.environ.update(_WORKER_ENVIRONMENT)
+    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
+    os.environ.update(WORKER_ENVIRONMENT)
     try:
         yield
     finally:

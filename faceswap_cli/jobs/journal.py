@@ -1,75 +1,91 @@
 """What of a job is done: a hidden folder beside the output, so that the same command goes on.
 
     .NAME.faceswap/
-        job.json                 the job's key: a digest of input, sources, options and program
-        lock                     held while a run works here
+        lock                     held while a run works here; says whose the output is while it is renamed
+        workers                  held by every render process that still runs
+        analysis.npz, .json      what pass 1 found, with a key of its own, so that pass 1 is done once
+        job.json                 the job's key: input, sources, options, weights, program
         segment_000003.mp4       a finished segment
         segment_000003.json      its figures and ledger, and the digest of the file beside it
 
-A segment counts as done when its record is whole and the file has the digest that the record
-names; anything else is rendered again.  A job with another key starts afresh.
+A segment, or the analysis, counts as done when its record is whole and the file has the digest
+that the record names; anything else is done again.  A job with another key starts afresh.  The
+folder goes when the output is there, unless the job is to be kept; the lock goes last, so that
+a run that was killed at that very moment still knows its own result.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import faceswap_cli
-from faceswap_cli.config import SwapOptions
-from faceswap_cli.errors import NoFaceFound, OutputError
-from faceswap_cli.records import Clip, LedgerRow, Segment, SegmentResult
+from faceswap_cli.config import JobOptions
+from faceswap_cli.errors import FaceswapError, InputError, NoFaceFound, OutputError, PolicyError, UsageError
+from faceswap_cli.jobs.files import flush_folder, read_json, sha256, write_json
+from faceswap_cli.jobs.keys import Key, differences, digest_of
+from faceswap_cli.jobs.locks import is_current, try_lock, wait_until_free
+from faceswap_cli.jobs.seal import LOCK, folder_of, is_sealed, seal_of, write_seal
+from faceswap_cli.jobs.store import load_analysis, save_analysis
+from faceswap_cli.records import Analysis, LedgerRow, Segment, SegmentResult
 
-SCHEMA = 1
-_SAMPLE = 1 << 20
-
-
-def job_key(
-    clip: Clip, sources_digest: str, cast: dict[int, int], method_digest: str, options: SwapOptions
-) -> str:
-    """SHA-256 of everything that the pixels depend on; where and by how many it is run is left out.
-
-    ``cast`` stands for the reference photograph, whose file the options only name; ``method_digest``
-    for weights that the user installs.
-    """
-    same_pixels = replace(options, job=replace(options.job, workers=0))
-    parts = {
-        "schema": SCHEMA,
-        "program": faceswap_cli.__version__,
-        "input": _file_digest(clip.path),
-        "sources": sources_digest,
-        "cast": sorted(cast.items()),
-        "method": method_digest,
-        "options": repr(same_pixels),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    """Of a clip: its size, time of change, and samples; reading all of a long one would take minutes."""
-    found = path.stat()
-    digest = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode())
-    with path.open("rb") as handle:
-        for place in (0, found.st_size // 2, max(found.st_size - _SAMPLE, 0)):
-            handle.seek(place)
-            digest.update(handle.read(_SAMPLE))
-    return digest.hexdigest()
+WORKERS = "workers"
+WORKERS_END_S = 20.0
+"""Processes of a run that was killed notice it and end; a new run waits for them at most this long."""
+_ANSWERS = (NoFaceFound, UsageError, PolicyError)
+"""Errors with which the same command would end again: nothing is worth keeping."""
+_ATTEMPTS = 50
 
 
 class Journal:
     """The open folder of a job; see :func:`open_journal`."""
 
-    def __init__(self, folder: Path, *, afresh: bool) -> None:
-        self.folder = folder
-        self.afresh = afresh
-        """True when the remains of another job were thrown away."""
+    def __init__(self, output: Path, lock: IO[str]) -> None:
+        self.folder = folder_of(output)
+        self._output = output
+        self._lock = lock
+        self._key: Key = {}
+        self._owner = seal_of(lock)
+
+    def analysis(self, key: Key) -> Analysis | None:
+        """What an earlier run found in pass 1; None when there is nothing, or nothing whole, for ``key``."""
+        record, path = read_json(self.folder / "analysis.json"), self.folder / "analysis.npz"
+        try:
+            if record.get("key") != key or record.get("sha256") != sha256(path):
+                return None
+            return load_analysis(path)
+        except (OSError, InputError):
+            return None
+
+    def keep_analysis(self, key: Key, analysis: Analysis) -> None:
+        """Keep what pass 1 found."""
+        path = self.folder / "analysis.npz"
+        save_analysis(path, analysis)
+        write_json(path.with_suffix(".json"), {"key": key, "sha256": sha256(path)})
+
+    def begin(self, key: Key) -> list[str]:
+        """The job is known now: keep what belongs to it, drop what does not.
+
+        Returns what differs from the job found here: empty when there was none, or the same one.
+        """
+        self._key = key
+        head = self.folder / "job.json"
+        if is_sealed(self._output, self._owner) and self._owner["key"] != digest_of(key):
+            raise OutputError(f"{self._output} exists, made by another command; use --force to replace it")
+        found = read_json(head).get("key")
+        if found == key:
+            return []
+        segments = sorted(self.folder.glob("segment_*"))
+        for path in segments:
+            path.unlink(missing_ok=True)
+        write_json(head, {"key": key})
+        if not segments or found is None:
+            return []
+        return differences(found, key) if isinstance(found, dict) else ["key"]
 
     def segment_path(self, segment: Segment) -> Path:
         return self.folder / f"segment_{segment.index:06d}.mp4"
@@ -87,15 +103,15 @@ class Journal:
             "swapped_faces": result.swapped_faces,
             "ledger": [asdict(row) for row in result.ledger],
             "seconds": result.seconds,
-            "sha256": _sha256(result.path),
+            "sha256": sha256(result.path),
         }
-        _write(result.path.with_suffix(".json"), record)
+        write_json(result.path.with_suffix(".json"), record)
 
     def _read(self, segment: Segment) -> SegmentResult | None:
         path = self.segment_path(segment)
+        record = read_json(path.with_suffix(".json"))
         try:
-            record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            if record["segment"] != asdict(segment) or record["sha256"] != _sha256(path):
+            if record["segment"] != asdict(segment) or record["sha256"] != sha256(path):
                 return None
             ledger = tuple(LedgerRow(**{**row, "box": tuple(row["box"])}) for row in record["ledger"])
             frames, faces = int(record["frames"]), int(record["swapped_faces"])
@@ -103,84 +119,93 @@ class Journal:
             return None
         return SegmentResult(segment, path, frames, faces, ledger)
 
+    def seal(self, finished: Path) -> None:
+        """Note that ``finished`` is about to become the output: its time and size survive the rename."""
+        found = finished.stat()
+        seal = {"key": digest_of(self._key), "size": found.st_size, "mtime_ns": found.st_mtime_ns}
+        write_seal(self._lock, json.dumps(seal))
+
+    @property
+    def worth_keeping(self) -> bool:
+        """Whether a later run can use what is here."""
+        return any(self.folder.glob("segment_*.json")) or (self.folder / "analysis.json").exists()
+
 
 @contextmanager
-def open_journal(output: Path, key: str) -> Iterator[Journal]:
-    """The job folder of ``output``, locked; gone after success or when nothing is worth keeping."""
-    folder = output.parent / f".{output.name}.faceswap"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write beside {output} ({error.strerror}); choose another -o") from error
-    with _locked(folder, output):
-        journal = _begin(folder, key)
+def open_journal(output: Path, job: JobOptions) -> Iterator[Journal]:
+    """The job folder of ``output``, locked; gone after success or when nothing is worth keeping.
+
+    ``job.restart`` throws away what is found, ``job.keep`` leaves the folder in place after success.
+    """
+    folder = folder_of(output)
+    with _entered(folder, output) as lock:
+        if not wait_until_free(folder / WORKERS, WORKERS_END_S):
+            raise OutputError(
+                f"render processes of an earlier run for {output} have not ended yet; try again soon"
+            )
+        journal = Journal(output, lock)
+        _sweep(folder, all_of_it=job.restart)
         finished = False
         try:
             yield journal
             finished = True
-        except NoFaceFound:
-            # An answer, not an interruption: the same command would end the same way.
-            finished = True
+        except FaceswapError as error:
+            finished = isinstance(error, _ANSWERS)
             raise
         finally:
-            if finished or not any(folder.glob("segment_*.json")):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _begin(folder: Path, key: str) -> Journal:
-    """Keep what belongs to this job, drop what does not."""
-    head = folder / "job.json"
-    try:
-        same = json.loads(head.read_text(encoding="utf-8")).get("key") == key
-    except (OSError, ValueError, AttributeError):
-        same = False
-    remains = [path for path in folder.iterdir() if path.name != "lock"]
-    if not same:
-        for path in remains:
-            with suppress(OSError):
-                path.unlink()
-        _write(head, {"schema": SCHEMA, "key": key})
-    return Journal(folder, afresh=bool(remains) and not same)
+            if finished and job.keep and journal.worth_keeping:
+                _sweep(folder)
+                write_seal(lock, "")
+            elif finished or not journal.worth_keeping:
+                _remove(folder)
 
 
 @contextmanager
-def _locked(folder: Path, output: Path) -> Iterator[None]:
-    """Two runs on one output exclude each other; a run that died holds nothing."""
-    with (folder / "lock").open("a") as handle:
-        if not _try_lock(handle):
-            raise OutputError(f"another run is working on {output}; wait for it, or choose another -o")
-        yield
+def _entered(folder: Path, output: Path) -> Iterator[IO[str]]:
+    """The lock of ``folder``, which is made if need be: two runs on one output exclude each other.
+
+    A run that ends removes the folder, so the lock is tried again when it was that of a removed one.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            folder.mkdir(exist_ok=True)
+            handle = (folder / LOCK).open("a+", encoding="utf-8")
+        except FileNotFoundError:
+            if not output.parent.is_dir():
+                raise OutputError(f"folder {output.parent} does not exist; make it first") from None
+            continue
+        except OSError as error:
+            raise OutputError(
+                f"cannot write beside {output} ({error.strerror}); choose another -o"
+            ) from error
+        with handle:
+            if not try_lock(handle):
+                raise OutputError(f"another run is working on {output}; wait for it, or choose another -o")
+            if is_current(handle, folder / LOCK):
+                yield handle
+                return
+    raise OutputError(f"the job folder {folder} comes and goes; is another run working on {output}?")
 
 
-def _try_lock(handle: IO[Any]) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows: an open file cannot be removed there, which serves as well
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+def _sweep(folder: Path, *, all_of_it: bool = False) -> None:
+    """Remove what a killed run left half-done; with ``all_of_it`` everything but the lock."""
+    for path in folder.iterdir():
+        if path.name != LOCK and (all_of_it or path.name.endswith((".part", ".parcel", WORKERS))):
+            _unlink(path)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return (
-            hashlib.file_digest(handle, "sha256").hexdigest()
-            if hasattr(hashlib, "file_digest")
-            else (hashlib.sha256(handle.read()).hexdigest())
-        )
+def _remove(folder: Path) -> None:
+    """All of ``folder``, the lock last."""
+    with suppress(OSError):
+        _sweep(folder, all_of_it=True)
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()
+    flush_folder(folder.parent)
 
 
-def _write(path: Path, content: object) -> None:
-    """Whole or not at all: written aside, flushed to disk, renamed."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as handle:
-            json.dump(content, handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path} ({error.strerror}); free some space and go on") from error
+def _unlink(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)

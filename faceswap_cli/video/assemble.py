@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -40,16 +40,19 @@ def assemble(
     start_pts: int | None = None,
     end_pts: int | None = None,
     metadata: dict[str, str] | None = None,
+    seal: Callable[[Path], None] = lambda finished: None,
 ) -> list[str]:
     """Join ``segments`` to ``output``; returns notes on what could not be carried over.
 
     With ``start_pts`` or ``end_pts`` (clip time base) sound and subtitles are cut to match and all
     times are moved so that ``start_pts`` becomes 0.  ``metadata`` is added to the container's own.
-    The file appears under its name only when it is complete and on disk.
+    The file appears under its name only when it is complete and on disk; before that ``seal`` may
+    still change it.
     """
     part = part_path(output)
     try:
         notes = _assemble(part, output, clip, segments, (start_pts, end_pts), metadata or {})
+        seal(part)
         with open(part, "rb+") as handle:
             os.fsync(handle.fileno())
         os.replace(part, output)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,13 +16,16 @@ import numpy as np
 import pytest
 
 from faceswap_cli.config import SwapOptions
-from faceswap_cli.errors import DeviceError, Interrupted
+from faceswap_cli.errors import DeviceError, Interrupted, OutputError
 from faceswap_cli.events import StopRequest
 from faceswap_cli.jobs import executor
+from faceswap_cli.jobs.journal import WORKERS
+from faceswap_cli.jobs.locks import try_lock
 from faceswap_cli.records import Segment, SegmentResult
 from faceswap_cli.swap.engine import build_scene
 from tests.swap.test_engine import Probe, make_analysis, make_clip
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 SEGMENTS = tuple(Segment(k, k * 40, (k + 1) * 40, 0, 1, True) for k in range(6))
 
 
@@ -36,6 +43,23 @@ def die(segment: Segment, scene: object, path: Path, options: SwapOptions, tell:
     os._exit(9)
 
 
+def fail_first(
+    segment: Segment, scene: object, path: Path, options: SwapOptions, tell: Callable
+) -> SegmentResult:
+    if segment.index == 0:
+        raise OutputError("the disk is full")
+    time.sleep(0.5)
+    return SegmentResult(segment, path, 1, 1)
+
+
+def forever(
+    segment: Segment, scene: object, path: Path, options: SwapOptions, tell: Callable
+) -> SegmentResult:
+    if segment.index:
+        time.sleep(600)
+    return SegmentResult(segment, path, 1, 1)
+
+
 def work(folder: Path, how: executor.RenderSegment) -> executor.Work:
     clip = make_clip()
     scene = build_scene(clip, make_analysis(), Probe(), {0: None}, SwapOptions().smooth)
@@ -43,13 +67,19 @@ def work(folder: Path, how: executor.RenderSegment) -> executor.Work:
 
 
 @pytest.mark.parametrize("where", [executor.Here(), executor.Processes(3)], ids=["here", "processes"])
-def test_results_come_in_order_and_progress_is_told(where: executor.Executor, tmp_path: Path) -> None:
+def test_every_result_comes_once_and_progress_is_told(where: executor.Executor, tmp_path: Path) -> None:
     told: list[int] = []
     done = list(where.run(work(tmp_path, render), SEGMENTS, told.append, StopRequest()))
-    assert [result.segment.index for result in done] == list(range(6))
+    assert sorted(result.segment.index for result in done) == list(range(6))
     assert told == sorted(told)
     assert told[-1] == 6
     assert not (tmp_path / "work.parcel").exists()
+
+
+def test_a_slow_segment_holds_no_other_back(tmp_path: Path) -> None:
+    """What is finished is kept at once: a run that is killed later has lost only what was in hand."""
+    done = list(executor.Processes(2).run(work(tmp_path, render), SEGMENTS, lambda n: None, StopRequest()))
+    assert [result.segment.index for result in done] != list(range(6))
 
 
 def test_work_arrives_as_it_was_sent(tmp_path: Path) -> None:
@@ -80,8 +110,89 @@ def test_stop_finishes_what_has_begun(where: executor.Executor, tmp_path: Path) 
             kept.append(result.segment.index)
             stop.request(143)
     assert caught.value.exit_code == 143
-    assert kept == list(range(len(kept)))
     assert 1 <= len(kept) < 6
+    assert sorted(kept) == sorted(int(path.read_text().split()[0]) for path in tmp_path.glob("*.mp4"))
+
+
+def test_a_failure_keeps_what_the_others_finish(tmp_path: Path) -> None:
+    """The first segment fails while another is in hand: that one is still handed out."""
+    kept = []
+    with pytest.raises(OutputError, match="full"):
+        for result in executor.Processes(2).run(
+            work(tmp_path, fail_first), SEGMENTS, lambda n: None, StopRequest()
+        ):
+            kept.append(result.segment.index)
+    assert 1 in kept
+    assert len(kept) < 5
+
+
+def test_a_consumer_that_gives_up_ends_the_workers(tmp_path: Path) -> None:
+    run = executor.Processes(2).run(work(tmp_path, forever), SEGMENTS, lambda n: None, StopRequest())
+    assert next(run).segment.index == 0
+    started = time.monotonic()
+    run.close()
+    assert time.monotonic() - started < 20
+    assert not multiprocessing.active_children()
+
+
+def test_signals_to_the_whole_group_leave_the_segment_in_hand(tmp_path: Path) -> None:
+    """What a service manager does: every process gets the signal, the parent decides."""
+    stop, kept = StopRequest(), []
+    with pytest.raises(Interrupted):
+        for result in executor.Processes(2).run(work(tmp_path, render), SEGMENTS, lambda n: None, stop):
+            kept.append(result.segment.index)
+            if len(kept) == 1:
+                stop.request(143)
+                for child in multiprocessing.active_children():
+                    os.kill(child.pid or 0, signal.SIGTERM)
+    assert len(kept) >= 2
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_no_worker_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from faceswap_cli.events import StopRequest\n"
+        "from faceswap_cli.jobs import executor\n"
+        "from tests.jobs import test_executor as t\n"
+        "if __name__ == '__main__':\n"
+        "    job = t.work(Path(sys.argv[1]), t.forever)\n"
+        "    for _ in executor.Processes(2).run(job, t.SEGMENTS, lambda n: None, StopRequest()):\n"
+        "        os.kill(os.getpid(), 9)\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    mark = f"MARK={tmp_path}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MARK": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=environment, stderr=subprocess.PIPE
+    )
+    assert ran.returncode == -9, ran.stderr.decode()
+    give_up = time.monotonic() + 20
+    while left := processes_with(mark):
+        assert time.monotonic() < give_up, f"still running: {left}"
+        time.sleep(0.1)
+    with (tmp_path / WORKERS).open("a") as handle:
+        assert try_lock(handle)
+
+
+def processes_with(mark: str) -> list[int]:
+    """Live processes whose environment holds ``mark``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def test_a_full_disk_is_told_before_any_worker_starts(tmp_path: Path) -> None:
+    (tmp_path / "work.parcel").mkdir()
+    with pytest.raises(OutputError, match="the same command goes on"):
+        executor._pack(work(tmp_path, render), tmp_path / "work.parcel")
 
 
 def test_a_dead_worker_is_one_clear_error(tmp_path: Path) -> None:
