@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from faceswap_cli.cast.file import Entry, write_cast
+from faceswap_cli.cast.make import cast_entries
+from faceswap_cli.cast.sheet import TILE_PX, TILES_PER_PERSON, cast_sheet, people_tiles
 from faceswap_cli.config import SwapOptions
+from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Listener, StopRequest, ignore
-from faceswap_cli.geometry.align import unit_from_points
 from faceswap_cli.provenance.mark import Mark, read_mark
-from faceswap_cli.records import F64, I64, U8, Analysis, Clip, FaceTrack
+from faceswap_cli.provenance.verify import Statement, read_statement
+from faceswap_cli.records import I64, U8, Analysis, Clip
 
-TILE_PX = 128
-TILES_PER_PERSON = 6
 _TIMING_FRAMES = 250
 """Frames looked at for the timing when the whole clip is not analysed."""
-_WIDER = 1.15
-"""Tiles show the face with some of its surroundings."""
 
 PRIMARIES = {1: "BT.709", 5: "BT.601 PAL", 6: "BT.601 NTSC", 9: "BT.2020", 12: "Display P3"}
 MATRICES = {0: "RGB", 1: "BT.709", 5: "BT.601", 6: "BT.601", 7: "SMPTE 240M", 9: "BT.2020", 14: "ICtCp"}
@@ -58,6 +57,8 @@ class VideoReport:
     timing: Timing
     analysis: Analysis | None = field(repr=False)
     mark: Mark | None = None
+    statement: Statement | None = None
+    """The signed C2PA manifest, in the file or beside it"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +74,16 @@ class PictureReport:
     boxes: tuple[tuple[float, float, float, float], ...]
     """x0, y0, x1, y1 of each face, the largest first"""
     mark: Mark | None = None
+    statement: Statement | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CastFiles:
+    """What was written for a cast."""
+
+    path: Path
+    sheet: Path
+    entries: tuple[Entry, ...]
 
 
 def inspect_picture(path: Path, options: SwapOptions) -> PictureReport:
@@ -92,6 +103,7 @@ def inspect_picture(path: Path, options: SwapOptions) -> PictureReport:
         alpha=picture.alpha is not None,
         boxes=tuple(_box(face.box) for face in found),
         mark=read_mark(path),
+        statement=read_statement(path),
     )
 
 
@@ -119,7 +131,7 @@ def inspect_video(
         analysis = analyse_clip(clip, options.detect, options.track, options.smooth, listen, stop)
     pts = analysis.pts if analysis is not None else _first_pts(clip)
     timing = timing_of(pts, clip.time_base, clip.average_rate, exact=people)
-    return VideoReport(clip, timing, analysis, read_mark(path, clip.metadata))
+    return VideoReport(clip, timing, analysis, read_mark(path, clip.metadata), read_statement(path))
 
 
 def _first_pts(clip: Clip) -> I64:
@@ -145,47 +157,30 @@ def timing_of(pts: I64, time_base: Fraction, rate: Fraction, *, exact: bool) -> 
     return Timing(len(pts), variable, float(shortest * time_base), float(longest * time_base), exact)
 
 
-def contact_sheet(clip: Clip, analysis: Analysis, listen: Listener = ignore) -> U8:
+def contact_sheet(clip: Clip, analysis: Analysis) -> U8:
     """(rows, columns, 3): a row of tiles for every person, the order of ``analysis.people``."""
-    from faceswap_cli.colour import warp_rgb
-    from faceswap_cli.video.reader import read_frames
-
-    places = _tile_places(analysis)
     shape = (max(1, len(analysis.people)) * TILE_PX, TILES_PER_PERSON * TILE_PX, 3)
     sheet = np.full(shape, 32, np.uint8)
-    if not places:
-        return sheet
-    last = max(places)
-    with closing(read_frames(clip)) as frames:
-        for frame in frames:
-            for row, column, tile_from_display in places.get(frame.pts, ()):
-                matrix = tile_from_display @ clip.display_from_frame
-                tile = warp_rgb(frame.planes, clip.colour, matrix, TILE_PX)
-                y, x = row * TILE_PX, column * TILE_PX
-                sheet[y : y + TILE_PX, x : x + TILE_PX] = tile
-            if frame.pts >= last:
-                break
+    for row, tiles in enumerate(people_tiles(clip, analysis)):
+        for column, tile in enumerate(tiles):
+            y, x = row * TILE_PX, column * TILE_PX
+            sheet[y : y + TILE_PX, x : x + TILE_PX] = tile
     return sheet
 
 
-def _tile_places(analysis: Analysis) -> dict[int, list[tuple[int, int, F64]]]:
-    """pts -> (row, column, tile_from_display) of every tile."""
-    places: dict[int, list[tuple[int, int, F64]]] = {}
-    for row, person in enumerate(analysis.people):
-        tracks = [track for track in analysis.tracks if track.track_id in person.tracks]
-        for column, (track, index) in enumerate(_spread(tracks, TILES_PER_PERSON)):
-            unit = unit_from_points(track.landmarks[index])
-            centred = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
-            scale = TILE_PX / _WIDER
-            tile = np.array([[scale, 0, TILE_PX / 2], [0, scale, TILE_PX / 2], [0, 0, 1]])
-            places.setdefault(int(track.pts[index]), []).append((row, column, tile @ centred @ unit))
-    return places
+def write_cast_and_sheet(path: Path, clip: Clip, analysis: Analysis) -> CastFiles:
+    """Write the cast file ``path``, to be filled in, and beside it a picture of the people in it."""
+    from faceswap_cli.video.picture import Picture, write_picture
+
+    if not analysis.people:
+        raise NoFaceFound(f"no face was found in {clip.path.name}: there is nobody to cast")
+    entries = cast_entries(analysis, clip.time_base)
+    sheet = cast_sheet_path(path)
+    write_picture(sheet, Picture(rgb=cast_sheet(people_tiles(clip, analysis), entries)))
+    write_cast(path, clip.path.name, sheet.name, entries)
+    return CastFiles(path, sheet, entries)
 
 
-def _spread(tracks: Sequence[FaceTrack], count: int) -> list[tuple[FaceTrack, int]]:
-    """Up to ``count`` well seen frames of a person, evenly over its time."""
-    seen = [(t, int(i)) for t in tracks for i in np.flatnonzero(t.confidence > 0)]
-    seen.sort(key=lambda entry: int(entry[0].pts[entry[1]]))
-    if len(seen) <= count:
-        return seen
-    return [seen[int((k + 0.5) * len(seen) / count)] for k in range(count)]
+def cast_sheet_path(path: Path) -> Path:
+    """The picture beside a cast file."""
+    return path.with_suffix(".png")

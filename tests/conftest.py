@@ -25,6 +25,17 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def _signing_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("signing")
+
+
+@pytest.fixture(autouse=True)
+def _own_signing_key(_signing_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests sign with a key of their own: nothing is written into the user's folders."""
+    monkeypatch.setattr("faceswap_cli.provenance.keys.key_path", lambda: _signing_folder / "signer.pem")
+
+
+@pytest.fixture(scope="session")
 def finder() -> Iterator[object]:
     """The face models, loaded once."""
     from faceswap_cli.config import DetectOptions

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceswap_cli.cli.inputs import path_or_stdin
+from faceswap_cli.cli.marks import marks_data, marks_lines
 from faceswap_cli.cli.options import ShowFlags, expanded
 from faceswap_cli.cli.printing import clock, console
 from faceswap_cli.cli.session import Session, read_settings
@@ -17,7 +18,6 @@ from faceswap_cli.output import check_inputs, check_output
 
 if TYPE_CHECKING:
     from faceswap_cli.inspection import PictureReport, VideoReport
-    from faceswap_cli.provenance.mark import Mark
     from faceswap_cli.records import Analysis
 
 
@@ -31,6 +31,15 @@ def inspect(
     sheet: Annotated[
         Path | None,
         typer.Option("--sheet", help="Write a contact sheet of the people there (PNG).", show_default=False),
+    ] = None,
+    cast: Annotated[
+        Path | None,
+        typer.Option(
+            "--cast",
+            help="Write a map of the people, to be filled in for 'video --cast', and their pictures.",
+            metavar="TOML",
+            show_default=False,
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out shots and people.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing sheet.")] = False,
@@ -82,20 +91,6 @@ def _tell(session: Session, data: dict[str, Any], lines: list[tuple[str, str]]) 
         console().print(table, markup=False)
 
 
-def _mark_data(mark: Mark | None) -> dict[str, Any] | None:
-    if mark is None:
-        return None
-    found = {"source_type": mark.source_type, "software": mark.software, "where": mark.where}
-    return {**found, "synthetic": mark.synthetic}
-
-
-def _mark_line(mark: Mark | None) -> tuple[str, str]:
-    if mark is None:
-        return "provenance", "no mark"
-    made = f" by {mark.software}" if mark.software else ""
-    return "provenance", f"{mark.term}{made} ({mark.where})"
-
-
 def _picture_data(found: PictureReport) -> dict[str, Any]:
     return {
         "file": found.path,
@@ -106,7 +101,7 @@ def _picture_data(found: PictureReport) -> dict[str, Any]:
         "bits": found.bits,
         "alpha": found.alpha,
         "faces": [{"box": box} for box in found.boxes],
-        "mark": _mark_data(found.mark),
+        **marks_data(found),
     }
 
 
@@ -119,7 +114,7 @@ def _picture_lines(found: PictureReport) -> list[tuple[str, str]]:
     ]
     for number, (x0, y0, x1, y1) in enumerate(found.boxes, 1):
         lines.append((f"  {number}", f"{x1 - x0:.0f}x{y1 - y0:.0f} px at {x0:.0f},{y0:.0f}"))
-    return [*lines, _mark_line(found.mark)]
+    return [*lines, *marks_lines(found)]
 
 
 def _video_data(found: VideoReport, sheet: Path | None) -> dict[str, Any]:
@@ -144,7 +139,7 @@ def _video_data(found: VideoReport, sheet: Path | None) -> dict[str, Any]:
         "streams": clip.streams,
         "metadata": clip.metadata,
         "notes": clip.notes,
-        "mark": _mark_data(found.mark),
+        **marks_data(found),
         "sheet": sheet,
         **(_people_data(found.analysis, clip.time_base) if found.analysis is not None else {}),
     }
@@ -196,7 +191,7 @@ def _video_lines(found: VideoReport, sheet: Path | None) -> list[tuple[str, str]
         ),
         *(_people_lines(found.analysis) if found.analysis is not None else ()),
         *(("note", note) for note in clip.notes),
-        _mark_line(found.mark),
+        *marks_lines(found),
         *([("sheet", str(sheet))] if sheet is not None else ()),
     ]
 

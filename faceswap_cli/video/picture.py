@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,11 +173,19 @@ def _upright(samples: Samples, orientation: int) -> Samples:
     return np.ascontiguousarray(samples)
 
 
-def write_picture(path: Path, picture: Picture, *, quality: int = 95, xmp: bytes | None = None) -> None:
+def write_picture(
+    path: Path,
+    picture: Picture,
+    *,
+    quality: int = 95,
+    xmp: bytes | None = None,
+    seal: Callable[[Path], object] = lambda part: None,
+) -> None:
     """Write ``picture`` in the format that the extension names.
 
     ``xmp`` takes the place of the picture's own.  16 bit is kept in PNG and TIFF, alpha where the
-    format has it (JPEG and BMP: over white).  The file appears only when complete and on disk.
+    format has it (JPEG and BMP: over white).  The file appears only when complete and on disk; ``seal``
+    is given it just before.
     """
     form = _FORMATS.get(path.suffix.lower())
     if form is None:
@@ -187,6 +196,7 @@ def write_picture(path: Path, picture: Picture, *, quality: int = 95, xmp: bytes
             _encode(handle, picture, form, quality, xmp if xmp is not None else picture.xmp)
             handle.flush()
             os.fsync(handle.fileno())
+        seal(part)
         os.replace(part, path)
     except OSError as error:
         reason = error.strerror or str(error)

@@ -1,0 +1,87 @@
+"""How ``inspect`` tells of marks: plain metadata, signed manifest, invisible mark, and what they mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from faceswap_cli.inspection import PictureReport, VideoReport
+    from faceswap_cli.provenance.mark import Mark
+    from faceswap_cli.provenance.verify import Statement
+
+Line = tuple[str, str]
+
+
+def marks_data(found: PictureReport | VideoReport) -> dict[str, Any]:
+    """For ``--json``: None where there is no such mark."""
+    return {
+        "mark": _mark_data(found.mark),
+        "c2pa": _statement_data(found.statement),
+        "synthetic": _synthetic(found),
+    }
+
+
+def marks_lines(found: PictureReport | VideoReport) -> list[Line]:
+    """(name, text) of each line for people; the last one says what it comes to."""
+    lines = [("metadata mark", _mark_text(found.mark)), ("C2PA", _statement_text(found.statement))]
+    return [*lines, ("provenance", _verdict(found))]
+
+
+def _synthetic(found: PictureReport | VideoReport) -> bool:
+    """True when one of the marks says so; without any nothing is known, which is not the same as genuine."""
+    return any(mark is not None and mark.synthetic for mark in (found.mark, found.statement))
+
+
+def _mark_data(mark: Mark | None) -> dict[str, Any] | None:
+    if mark is None:
+        return None
+    found = {"source_type": mark.source_type, "software": mark.software, "where": mark.where}
+    return {**found, "synthetic": mark.synthetic}
+
+
+def _mark_text(mark: Mark | None) -> str:
+    if mark is None:
+        return "none"
+    return f"{mark.term}{f' by {mark.software}' if mark.software else ''} ({mark.where})"
+
+
+def _statement_data(statement: Statement | None) -> dict[str, Any] | None:
+    if statement is None:
+        return None
+    return {
+        "state": statement.state,
+        "where": statement.where,
+        "signer": statement.signer,
+        "signed_by": statement.signed_by,
+        "generator": statement.generator,
+        "source_types": statement.source_types,
+        "actions": statement.actions,
+        "earlier_manifests": statement.earlier,
+        "problems": statement.problems,
+        "synthetic": statement.synthetic,
+    }
+
+
+def _statement_text(statement: Statement | None) -> str:
+    if statement is None:
+        return "none"
+    if statement.state == "unreadable":
+        return f"unreadable ({statement.where})"
+    if statement.state == "tampered":
+        what = "file or manifest changed after signing"
+        return f"TAMPERED: {what} ({', '.join(statement.problems) or statement.where})"
+    signer = {
+        "this machine": "signed on this machine",
+        "self-made": "signed with a self-made certificate of another machine: anyone can make one",
+    }.get(statement.signer, f"signed by {statement.signed_by} (checked against no list of trusted signers)")
+    actions = ", ".join(action.removeprefix("c2pa.") for action in statement.actions)
+    earlier = f", {statement.earlier} earlier manifests kept" if statement.earlier else ""
+    return f"valid, {signer}; {actions} by {statement.generator or 'unknown'} ({statement.where}){earlier}"
+
+
+def _verdict(found: PictureReport | VideoReport) -> str:
+    if _synthetic(found):
+        return "made with AI, in whole or in part"
+    if found.mark is None and found.statement is None:
+        return "unmarked: nothing is known of how it was made (a mark can have been removed)"
+    return "marked, but not as made with AI"

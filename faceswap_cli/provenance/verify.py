@@ -1,0 +1,140 @@
+"""Reading and checking C2PA manifests, embedded or in a sidecar file.  Nothing is fetched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faceswap_cli.provenance.formats import EMBEDDED, OTHER, find_sidecar, settings
+from faceswap_cli.provenance.keys import LEAF_NAME, own_root
+
+_LARGEST_SIDECAR = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a C2PA manifest says, and whether it holds."""
+
+    state: str
+    """``valid``; ``tampered``: the file or the manifest was changed after signing; ``unreadable``"""
+    where: str
+    """``embedded`` or ``sidecar``"""
+    signer: str = ""
+    """``this machine``, ``self-made`` (another machine's own certificate) or ``named``"""
+    signed_by: str = ""
+    """Name in the certificate, as its owner or issuer wrote it"""
+    generator: str = ""
+    """The program that claims to have made the file, with its version"""
+    source_types: tuple[str, ...] = ()
+    """Digital source types of the actions, oldest first, full addresses"""
+    actions: tuple[str, ...] = ()
+    earlier: int = 0
+    """Manifests of the files that this one was made from"""
+    problems: tuple[str, ...] = ()
+    """Codes of the checks that failed"""
+
+    @property
+    def synthetic(self) -> bool:
+        """True when an action says that a trained model made the file, or a part of it."""
+        return any("trainedalgorithmicmedia" in term.lower() for term in self.source_types)
+
+
+def read_statement(path: Path) -> Statement | None:
+    """The manifest in ``path`` or beside it; None when there is none."""
+    found = _look(path, None)
+    if found is not None:
+        return found
+    sidecar = find_sidecar(path)
+    return None if sidecar is None else _look(path, _sidecar_bytes(sidecar))
+
+
+def sidecar_statement(path: Path) -> tuple[bytes, dict[str, Any]] | None:
+    """The sidecar of ``path`` and its report, for keeping it as an ingredient."""
+    import c2pa
+
+    sidecar = find_sidecar(path)
+    data = None if sidecar is None else _sidecar_bytes(sidecar)
+    if data is None:
+        return None
+    try:
+        return data, _report(path, data)
+    except c2pa.C2paError:
+        return None
+
+
+def _sidecar_bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes() if path.stat().st_size <= _LARGEST_SIDECAR else b""
+    except OSError:
+        return None
+
+
+def _look(path: Path, statement: bytes | None) -> Statement | None:
+    import c2pa
+
+    where = "embedded" if statement is None else "sidecar"
+    try:
+        return _statement(_report(path, statement), where)
+    except (c2pa.C2paError.ManifestNotFound, c2pa.C2paError.NotSupported):
+        # A container that the library does not know cannot hold one.
+        return None if statement is None else Statement("unreadable", where)
+    except (c2pa.C2paError, ValueError) as error:
+        return Statement("unreadable", where, problems=(" ".join(str(error).split())[:160],))
+
+
+def _report(path: Path, statement: bytes | None) -> dict[str, Any]:
+    """The library's own report; with our root as anchor, files of this machine count as trusted."""
+    import c2pa
+
+    asked = settings()
+    anchor = own_root()
+    asked["verify"]["verify_trust"] = True
+    if anchor:
+        asked["trust"] = {"trust_anchors": anchor}
+    context = c2pa.Context(settings=c2pa.Settings.from_dict(asked))
+    kind = EMBEDDED.get(path.suffix.lower()) if statement is None else OTHER
+    with path.open("rb") as file, c2pa.Reader(kind, file, statement, context=context) as reader:
+        found: dict[str, Any] = json.loads(reader.json())
+    return found
+
+
+def _statement(found: dict[str, Any], where: str) -> Statement:
+    manifests = found.get("manifests", {})
+    active = manifests.get(found.get("active_manifest", ""), {})
+    actions = [
+        action
+        for assertion in active.get("assertions", ())
+        if str(assertion.get("label", "")).startswith("c2pa.actions")
+        for action in assertion.get("data", {}).get("actions", ())
+    ]
+    results = found.get("validation_results", {}).get("activeManifest", {})
+    codes = [str(entry.get("code", "")) for entry in results.get("failure", ())]
+    problems = tuple(dict.fromkeys(code for code in codes if code != "signingCredential.untrusted"))
+    sound = str(found.get("validation_state", "")).lower() in ("valid", "trusted")
+    signature = active.get("signature_info") or {}
+    name = str(signature.get("common_name") or signature.get("issuer") or "")
+    return Statement(
+        state="valid" if sound and not problems else "tampered",
+        where=where,
+        signer=_signer(found.get("validation_state"), name),
+        signed_by=name,
+        generator=_generator(active),
+        source_types=tuple(str(a["digitalSourceType"]) for a in actions if "digitalSourceType" in a),
+        actions=tuple(str(action.get("action", "")) for action in actions),
+        earlier=max(len(manifests) - 1, 0),
+        problems=problems,
+    )
+
+
+def _signer(state: Any, name: str) -> str:
+    if state == "Trusted":
+        return "this machine"
+    return "self-made" if name == LEAF_NAME else "named"
+
+
+def _generator(active: dict[str, Any]) -> str:
+    info = active.get("claim_generator_info") or [{}]
+    name, version = str(info[0].get("name", "")), str(info[0].get("version", ""))
+    return " ".join(part for part in (name, version) if part) or str(active.get("claim_generator", ""))
