@@ -8,9 +8,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faceswap_cli.errors import Interrupted
+
+if TYPE_CHECKING:
+    from faceswap_cli.records import Analysis, Clip
 
 SCHEMA = 1
 
@@ -33,6 +36,27 @@ def ignore(event: Event) -> None:
 def progress(stage: str, done: int, total: int) -> Event:
     """``done`` of ``total`` frames of ``stage`` (analyse, render, assemble)."""
     return Event("progress", {"stage": stage, "done": done, "total": total})
+
+
+def tell_shots(clip: Clip, analysis: Analysis, listen: Listener) -> None:
+    """One ``shot`` event for every shot that pass 1 found, with the people seen in it."""
+    for index, shot in enumerate(analysis.shots):
+        inside = (analysis.pts >= shot.first_pts) & (analysis.pts < shot.end_pts)
+        shown = {t.person for t in analysis.tracks if shot.first_pts <= int(t.pts[0]) < shot.end_pts}
+        listen(
+            Event(
+                "shot",
+                {
+                    "index": index,
+                    "first_pts": shot.first_pts,
+                    "end_pts": shot.end_pts,
+                    "start_s": round(float(shot.first_pts * clip.time_base), 6),
+                    "end_s": round(float(shot.end_pts * clip.time_base), 6),
+                    "frames": int(inside.sum()),
+                    "people": sorted(shown),
+                },
+            )
+        )
 
 
 class StopRequest:

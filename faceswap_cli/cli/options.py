@@ -55,6 +55,15 @@ class OutputFlags:
         Path | None,
         _option("--ledger", text="Write a line for every face in every frame (JSON Lines).", panel=REPORTING),
     ] = None
+    report: Annotated[
+        Path | None,
+        _option(
+            "--report",
+            text="Write a page that shows before and after, the hardest frames and figures over time.",
+            panel=REPORTING,
+            metavar="HTML",
+        ),
+    ] = None
     fail_under: Annotated[
         str | None,
         _option(

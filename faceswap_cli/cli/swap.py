@@ -44,9 +44,12 @@ def take_order(
 ) -> Order:
     """Usage first, then the terms, then the inputs: nothing is read before it is allowed."""
     gates = parse_gates(flags.fail_under)
-    told = flags.ledger is not None or session.flags.json or any(gate.name == "identity" for gate in gates)
+    told = flags.ledger is not None or flags.report is not None or session.flags.json
+    told = told or any(gate.name == "identity" for gate in gates)
     options = _measuring(session.settings.swap_options(), told)
     check_device_name(options.job.device)
+    if flags.report is not None and options.mark.compare:
+        raise UsageError("--report shows before and after by itself; leave out --compare")
     _, target = inputs.split_files(files)
     if flags.force and flags.skip_existing:
         raise UsageError("--force and --skip-existing exclude each other")
@@ -84,7 +87,7 @@ def place_output(session: Session, order: Order, naming: Naming) -> Path | None:
         if not check_output(path, used, force=flags.force or own, skip_existing=skip):
             _skipped(session, order, path)
             return None
-    _check_ledger(order, path, used)
+    _check_reports(order, path, used)
     return path
 
 
@@ -97,13 +100,18 @@ def _all_inputs(order: Order) -> list[Path]:
     return found
 
 
-def _check_ledger(order: Order, output: Path, used: Sequence[Path]) -> None:
-    path = order.flags.ledger
-    if path is None:
-        return
-    if same_file(path, output):
-        raise OutputError(f"{path} is the output and cannot be the ledger as well")
-    check_output(path, used, force=order.flags.force or order.flags.skip_existing, skip_existing=False)
+def _check_reports(order: Order, output: Path, used: Sequence[Path]) -> None:
+    """Ledger and report: files of their own, in folders that can be written."""
+    force = order.flags.force or order.flags.skip_existing
+    taken = {"output": output}
+    for name, path in (("ledger", order.flags.ledger), ("report", order.flags.report)):
+        if path is None:
+            continue
+        for other, there in taken.items():
+            if same_file(path, there):
+                raise OutputError(f"{path} is the {other} and cannot be the {name} as well")
+        check_output(path, used, force=force, skip_existing=False)
+        taken[name] = path
 
 
 def _skipped(session: Session, order: Order, path: Path) -> None:
@@ -135,6 +143,8 @@ def finish(
     """Ledger, gates, result; the last two in this order, so that a missed gate is told once."""
     if order.flags.ledger is not None:
         ledger.write_ledger(order.flags.ledger, report.ledger)
+    if order.flags.report is not None:
+        _write_report(session, order, report, device)
     ready = {"identity": ledger.identity(report.ledger), "coverage": ledger.coverage(report.ledger)}
     data = _result(order, report, device, ready)
     session.invocation.partial = data
@@ -149,6 +159,23 @@ def finish(
     session.result(data)
     if session.for_people and not order.to_stdout and not session.flags.quiet:
         plain_path(report.output)
+
+
+def _write_report(session: Session, order: Order, report: Report, device: str) -> None:
+    from faceswap_cli.report import Job, write_report
+    from faceswap_cli.swap import method_name
+
+    job = Job(
+        command=order.command,
+        report=report,
+        sources=order.given.sources,
+        target=order.given.target,
+        options=order.options,
+        method=method_name(order.options.method),
+        device=device,
+    )
+    assert order.flags.report is not None
+    write_report(order.flags.report, job, session.listen)
 
 
 def _result(order: Order, report: Report, device: str, figures: Mapping[str, float | None]) -> dict[str, Any]:

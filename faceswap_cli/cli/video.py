@@ -40,6 +40,8 @@ def video(
     settings = read_settings(show, look, clip)
     if clip.preview is not None and clip.preview < 1:
         raise UsageError(f"--preview needs a number of frames from 1, not {clip.preview}")
+    if clip.preview is not None and out.report is not None:
+        raise UsageError("--preview writes no clip to report on; leave out --report")
     with Session(ctx.obj, show, settings, soft_stop=clip.preview is None) as session:
         order = swap.take_order(session, "video", files, out, accept_terms=accept_terms)
         _run(session, order, clip.preview)

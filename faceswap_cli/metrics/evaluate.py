@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from faceswap_cli.config import DetectOptions
+from faceswap_cli.config import DetectOptions, RangeOptions
 from faceswap_cli.errors import InputError, NoFaceFound, UsageError
 from faceswap_cli.events import Listener, ignore, progress
 from faceswap_cli.identity.embed import embed
@@ -22,6 +22,7 @@ from faceswap_cli.metrics.pairs import SeenPair, TimeCheck, clip_pairs, open_cli
 from faceswap_cli.records import F32
 from faceswap_cli.video.packets import audio_digests, frame_times
 from faceswap_cli.video.picture import is_picture
+from faceswap_cli.video.ranges import pts_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class EvaluateOptions:
     detect: DetectOptions = field(default_factory=DetectOptions)
     workers: int = 0
     """Threads; 0 takes one per core."""
+    range: RangeOptions = field(default_factory=RangeOptions)
+    """The part of the target that the result was made from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +108,8 @@ def _read_clips(
     ours, theirs = open_clips(result, target)
     check = TimeCheck()
     workers = options.workers or os.cpu_count() or 1
-    pairs = clip_pairs(ours, theirs, options.detect, check, every, workers)
+    part = pts_range(theirs, options.range)
+    pairs = clip_pairs(ours, theirs, options.detect, check, every, workers, part)
     total = math.ceil(min(theirs.frames, every.stop or theirs.frames) / every.step)
     rows: list[FrameRow] = []
     for row in observe_all(pairs, embed, source, workers):
@@ -116,12 +120,14 @@ def _read_clips(
             f"{result.name} and {target.name} show no frames at the same times; was the range cut?"
         )
     tick = max(ours.time_base, theirs.time_base)
-    if every.stop is None:
+    if every.stop is None or part != (None, None):
         same = check.only_result == check.only_target == 0
         checks = {"frames": same, "timestamps": same and check.largest_gap <= tick}
     else:
         checks = _packet_checks(result, target, tick)
-    return rows, {**checks, "audio": audio_digests(result) == audio_digests(target)}
+    if part == (None, None):  # the sound of a part is cut: not the same packets
+        checks["audio"] = audio_digests(result) == audio_digests(target)
+    return rows, checks
 
 
 def _packet_checks(result: Path, target: Path, tick: Fraction) -> dict[str, bool]:

@@ -62,12 +62,19 @@ def display_rgb(frame: Frame, clip: Clip) -> U8:
 
 
 def joined(
-    result: Iterator[Frame], target: Iterator[Frame], tolerance: Fraction, check: TimeCheck
+    result: Iterator[Frame],
+    target: Iterator[Frame],
+    tolerance: Fraction,
+    check: TimeCheck,
+    begin: Fraction = Fraction(0),
 ) -> Iterator[tuple[Frame, Frame]]:
-    """Frames of the same time, in order; what one side lacks is skipped and counted in ``check``."""
+    """Frames of the same time, in order; what one side lacks is skipped and counted in ``check``.
+
+    ``begin`` is the time in the target at which the clock of the result starts, in seconds.
+    """
     ours, theirs = next(result, None), next(target, None)
     while ours is not None and theirs is not None:
-        late = ours.pts * ours.time_base - theirs.pts * theirs.time_base
+        late = begin + ours.pts * ours.time_base - theirs.pts * theirs.time_base
         if abs(late) <= tolerance:
             check.pairs += 1
             check.largest_gap = max(check.largest_gap, abs(late))
@@ -84,11 +91,21 @@ def joined(
 
 
 def clip_pairs(
-    result: Clip, target: Clip, detect: DetectOptions, check: TimeCheck, every: slice, workers: int
+    result: Clip,
+    target: Clip,
+    detect: DetectOptions,
+    check: TimeCheck,
+    every: slice,
+    workers: int,
+    part: tuple[int | None, int | None] = (None, None),
 ) -> Generator[SeenPair, None, None]:
-    """Pairs of two clips; ``every`` chooses among the joined frames (stop and step)."""
+    """Pairs of two clips; ``every`` chooses among the joined frames (stop and step).
+
+    ``part`` is what the result was made from: first pts and end pts in the clock of the target.
+    """
     _same_size(result.display_size, target.display_size, result.path, target.path)
     tolerance = Fraction(1, 2) / target.average_rate if target.average_rate else Fraction(1, 100)
+    begin = Fraction(0) if part[0] is None else part[0] * target.time_base
     # Two detectors work at the same time, each on half of the threads.
     detect = replace(detect, workers=max(1, workers // 2))
 
@@ -100,10 +117,11 @@ def clip_pairs(
 
     with (
         closing(prefetch(read_frames(result), depth=4)) as ours,
-        closing(prefetch(read_frames(target), depth=4)) as theirs,
+        closing(prefetch(read_frames(target, first_pts=part[0], end_pts=part[1]), depth=4)) as theirs,
     ):
         # tee holds what one detector has taken and the other has not: a few frames.
-        first, second = tee(islice(joined(ours, theirs, tolerance, check), 0, every.stop, every.step))
+        both = joined(ours, theirs, tolerance, check, begin)
+        first, second = tee(islice(both, 0, every.stop, every.step))
         with (
             closing(detect_faces((pair[0] for pair in first), result, detect)) as found,
             closing(detect_faces((pair[1] for pair in second), target, detect)) as there,

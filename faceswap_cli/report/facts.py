@@ -1,0 +1,182 @@
+"""Everything a page says in words and numbers: headline figures, people, settings, weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from faceswap_cli.config import SwapOptions
+from faceswap_cli.records import LedgerRow
+from faceswap_cli.report.job import Job
+from faceswap_cli.weights.registry import bundled
+from faceswap_cli.weights.store import file_sha256, installed
+
+_BUNDLED = {
+    "face_landmarker.task": "finds faces and their 478 points",
+    "identity.safetensors": "measures identity distances",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One large number."""
+
+    name: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFacts:
+    """The ledger of one person, in one line."""
+
+    person: int
+    label: str
+    chosen: bool
+    frames: int
+    swapped: int
+    reasons: str
+    """Why not, where it was not swapped; empty when it always was."""
+    identity: str
+    worst_identity: str
+    yaw: str
+    occluded: str
+    seen: str
+    """From when to when"""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One option of the job."""
+
+    name: str
+    value: str
+    changed: bool
+    """Other than the default?"""
+
+
+def person_label(person: int) -> str:
+    return f"Person {person + 1}"
+
+
+def clock(seconds: float) -> str:
+    """``75.25`` -> ``1:15.3``"""
+    tenths = max(round(seconds * 10), 0)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{head}:{rest // 10:02d}.{rest % 10}"
+
+
+def _identity(rows: Sequence[LedgerRow]) -> list[tuple[float, LedgerRow]]:
+    return [(row.identity_distance, row) for row in rows if row.identity_distance is not None and row.swapped]
+
+
+def headlines(job: Job) -> list[Headline]:
+    """The figures that people look for first."""
+    report, found = job.report, []
+    distances = _identity(report.ledger)
+    if distances:
+        mean = sum(value for value, _ in distances) / len(distances)
+        found.append(Headline("Identity distance", f"{mean:.2f}", "below 0.6 counts as the same person"))
+    wanted = {row.pts for row in report.ledger if row.person in job.chosen}
+    if job.command == "video":
+        share = report.frames_with_swap / len(wanted) if wanted else 0.0
+        note = f"{report.frames_with_swap} of {len(wanted)} frames with a chosen person"
+        found.append(Headline("Coverage", _percent(share), note))
+        figures = job.evaluation.figures if job.evaluation else {}
+        if "jitter" in figures:
+            found.append(
+                Headline("Jitter", f"{figures['jitter']:.2f}x", "of the footage's own; lower is steadier")
+            )
+        found.append(
+            Headline("Frames", f"{report.frames:,}", _plural(report.people, "person", "people") + " seen")
+        )
+    else:
+        note = _plural(report.people, "face", "faces") + " found"
+        found.append(Headline("Faces swapped", str(report.faces_swapped), note))
+    spent = sum(seconds for stage, seconds in report.seconds.items() if ":" not in stage)
+    found.append(Headline("Time taken", f"{spent:.1f} s", f"method {job.method} on {job.device}"))
+    return found
+
+
+def _percent(share: float) -> str:
+    """Never rounded up to all: 99.96 % is not 100 %."""
+    return "100%" if share >= 1 else f"{min(share, 0.9994):.1%}"
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def people(job: Job, start_s: float) -> list[PersonFacts]:
+    """Those who were chosen first, then everybody else in the ledger."""
+    others = sorted({row.person for row in job.report.ledger} - set(job.chosen))
+    return [_person(job, person, start_s) for person in (*job.chosen, *others)]
+
+
+def _person(job: Job, person: int, start_s: float) -> PersonFacts:
+    rows = job.rows(person)
+    distances = _identity(rows)
+    worst = max(distances, key=lambda item: item[0], default=None)
+    reasons = Counter(row.reason or "unknown" for row in rows if not row.swapped)
+    swapped = [row for row in rows if row.swapped]
+    when = ""
+    if worst is not None and job.command == "video":
+        when = f" at {clock(worst[1].time_s - start_s)}"
+    return PersonFacts(
+        person=person,
+        label=person_label(person),
+        chosen=person in job.chosen,
+        frames=len({row.pts for row in rows}),
+        swapped=len({row.pts for row in swapped}),
+        reasons=", ".join(f"{reason} ({count})" for reason, count in reasons.most_common()),
+        identity=f"{sum(v for v, _ in distances) / len(distances):.3f}" if distances else "",
+        worst_identity=f"{worst[0]:.3f}{when}" if worst else "",
+        yaw=f"{max(abs(row.yaw) for row in rows):.0f}°",
+        occluded=f"{max(row.occluded for row in swapped):.0%}" if swapped else "",
+        seen=f"{clock(rows[0].time_s - start_s)} to {clock(rows[-1].time_s - start_s)}",
+    )
+
+
+def figures(job: Job) -> list[tuple[str, str, str]]:
+    """(name, value, meaning) of the evaluation, and what else was compared."""
+    return job.evaluation.table() if job.evaluation else []
+
+
+def settings(options: SwapOptions) -> list[Setting]:
+    """Every option, by group; files by their names alone."""
+    usual = dict(_flat(asdict(SwapOptions())))
+    return [Setting(name, _said(value), value != usual[name]) for name, value in _flat(asdict(options))]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "as the input"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return value.name if isinstance(value, Path) else str(value)
+
+
+def weights(job: Job) -> list[tuple[str, str, str]]:
+    """(file, what for, SHA-256) of the networks that took part."""
+    rows = [(name, what, file_sha256(bundled(name))) for name, what in _BUNDLED.items()]
+    if job.method == "fslsd":
+        rows += [(card.name, f"{card.title}; licence {card.licence}", card.sha256) for card in installed()]
+    return rows
+
+
+def stages(job: Job) -> list[tuple[str, str]]:
+    """(stage, seconds), the parts of a stage indented by their name."""
+    return [(stage, f"{seconds:.2f} s") for stage, seconds in job.report.seconds.items()]

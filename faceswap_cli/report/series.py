@@ -1,0 +1,152 @@
+"""Figures over time, one line per person, thinned so that a page stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from faceswap_cli.records import F64, LedgerRow
+from faceswap_cli.report.job import Job
+from faceswap_cli.report.sightings import Sighting
+
+POINTS = 400
+"""At most so many points a line; longer clips are pooled, with the range of each pool as a band."""
+PEOPLE = 6
+"""At most so many lines a chart: those of the people swapped most often."""
+_GAP = 3.0
+"""A pause of so many steps between two points breaks the line."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """One person in one chart.  Arrays run over its points, in the order of time."""
+
+    person: int
+    seconds: F64 = field(repr=False)
+    """(P,) from the beginning of the clip"""
+    values: F64 = field(repr=False)
+    """(P,) means"""
+    low: F64 = field(repr=False)
+    high: F64 = field(repr=False)
+    """(P,) smallest and largest value of each point; equal to ``values`` where nothing was pooled"""
+
+    @property
+    def pooled(self) -> bool:
+        return bool((self.high > self.low).any())
+
+    def pieces(self) -> list[slice]:
+        """Runs of points without a pause in between."""
+        if not len(self.seconds):
+            return []
+        steps = np.diff(self.seconds)
+        step = float(np.median(steps)) if len(steps) else 0.0
+        cuts = np.flatnonzero(steps > _GAP * max(step, 1e-6)) + 1
+        edges = [0, *cuts.tolist(), len(self.seconds)]
+        return [slice(a, b) for a, b in pairwise(edges)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chart:
+    """One figure over time."""
+
+    name: str
+    title: str
+    meaning: str
+    lines: tuple[Line, ...]
+    top: float
+    """Upper end of the axis; the lower one is 0."""
+    percent: bool = False
+    """Values are shares and are shown in per cent."""
+    limit: float | None = None
+    """A value worth a dashed line."""
+
+
+def thinned(person: int, samples: Iterable[tuple[float, float]], length_s: float) -> Line:
+    """(seconds, value) of one person -> a line of at most ``POINTS`` points; NaN values are left out."""
+    table = np.array(sorted(samples), dtype=np.float64).reshape(-1, 2)
+    table = table[~np.isnan(table[:, 1])]
+    seconds, values = table[:, 0], table[:, 1]
+    if len(seconds) <= POINTS:
+        return Line(person, seconds, values, values, values)
+    pool = np.minimum((seconds / max(length_s, 1e-6) * POINTS).astype(np.int64), POINTS - 1)
+    starts = np.flatnonzero(np.diff(pool, prepend=-1))
+    counts = np.diff(starts, append=len(pool))
+    return Line(
+        person,
+        np.add.reduceat(seconds, starts) / counts,
+        np.add.reduceat(values, starts) / counts,
+        np.minimum.reduceat(values, starts),
+        np.maximum.reduceat(values, starts),
+    )
+
+
+def charts(job: Job, seen: Sequence[Sighting], start_s: float, length_s: float) -> list[Chart]:
+    """Identity distance, jitter, coverage and covered share; only those that were measured."""
+    people = job.chosen[:PEOPLE]
+
+    def of_rows(value: Callable[[LedgerRow], float | None]) -> tuple[Line, ...]:
+        lines = []
+        for person in people:
+            found = ((row.time_s - start_s, value(row)) for row in job.rows(person))
+            lines.append(thinned(person, [(t, v) for t, v in found if v is not None], length_s))
+        return tuple(lines)
+
+    moving = tuple(
+        thinned(person, [(s.seconds - start_s, s.jitter) for s in seen if s.person == person], length_s)
+        for person in people
+    )
+    identity = of_rows(lambda row: row.identity_distance if row.swapped else None)
+    covered = of_rows(lambda row: row.occluded if row.swapped else None)
+    coverage = of_rows(lambda row: float(row.swapped))
+    every = [
+        Chart(
+            "identity",
+            "Identity distance",
+            "How far the face is from the source person. Below 0.6, the dashed line, two photographs count "
+            "as the same person; lower is nearer.",
+            identity,
+            _top(identity, 0.8),
+            limit=0.6,
+        ),
+        Chart(
+            "jitter",
+            "Jitter",
+            "How restless the face is, compared with the footage over one second. At 1, the dashed line, it "
+            "is as steady as the footage; lower is steadier.",
+            moving,
+            _top(moving, 1.5),
+            limit=1.0,
+        ),
+        Chart(
+            "coverage",
+            "Coverage",
+            "Share of the frames with this person in which the face was swapped.",
+            coverage,
+            1.0,
+            percent=True,
+        ),
+        Chart(
+            "occlusion",
+            "Occlusion",
+            "Share of the face that something in front of it hides and that was kept as it was.",
+            covered,
+            _top(covered, 0.2),
+            percent=True,
+        ),
+    ]
+    return [chart for chart in every if any(len(line.seconds) for line in chart.lines)]
+
+
+def _top(lines: Sequence[Line], least: float) -> float:
+    """A round upper end for the axis: nothing is cut off but single outliers."""
+    highs = np.concatenate([line.high for line in lines]) if lines else np.zeros(0)
+    if not len(highs):
+        return least
+    wanted = max(least, min(float(highs.max()), 2.5 * float(np.percentile(highs, 95))))
+    power = 10.0 ** np.floor(np.log10(wanted))
+    return float(
+        next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= wanted - 1e-9)
+    )
