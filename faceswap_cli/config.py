@@ -6,6 +6,7 @@ are the keys of ``faceswap.toml`` (``[detect] min_face_px = 32``) and, for every
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,6 +118,8 @@ class JobOptions:
     """Faces per network call; 0 lets the method choose."""
     workers: int = 0
     """Render processes or threads; 0 takes one per core, as far as memory allows."""
+    cluster: str | None = None
+    """Render on an existing Ray cluster: ``auto`` or ``HOST:PORT``; None renders on this machine."""
     restart: bool = False
     """Throw away what an interrupted run of this output has done."""
     keep: bool = False
@@ -143,6 +146,12 @@ class JobOptions:
         _check(self.segment_s > 0, f"segment_s must be above 0, not {self.segment_s}")
         _check(self.batch >= 0, f"batch must be 0 or more, not {self.batch}")
         _check(self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
+        _check(_names_cluster(self.cluster), f"cluster must be auto or HOST:PORT, not {self.cluster!r}")
+
+
+def _names_cluster(name: str | None) -> bool:
+    """Ray's own words like ``local`` would start a cluster instead of joining one."""
+    return name is None or re.fullmatch(r"auto|(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}", name) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "restart": ("job.restart",),
     "keep": ("job.keep",),
     "threads": ("job.workers", "detect.workers"),
+    "cluster": ("job.cluster",),
     "batch": ("job.batch",),
     "seed": ("job.seed",),
     "min_face": ("detect.min_face_px",),

@@ -39,6 +39,7 @@ from faceswap_cli.records import (
 from faceswap_cli.stream import prefetch
 from faceswap_cli.swap import build_method
 from faceswap_cli.swap.engine import Scene, StageClock, Swapped, build_scene, check_known, render_frames
+from faceswap_cli.swap.portable import at_home, packed
 from faceswap_cli.video.assemble import assemble
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
@@ -169,7 +170,7 @@ def prepare(
 
         reference = load_photos([options.track.reference], options.detect).embedding
     cast = choose_cast(analysis, options.track, reference)
-    method = build_method(options.method, options.job, options.paste)
+    method = build_method(options.method, at_home(options.job), options.paste)
     ready = method.prepare(source)
     scene = build_scene(clip, analysis, method, dict.fromkeys(cast, ready), options.smooth)
     embeddings = dict.fromkeys(cast, source.embedding) if options.job.measure_identity else {}
@@ -192,6 +193,7 @@ def render_segments(
     side = max(scene.sides.values(), default=0)
     executor = choose(scene.clip, job.frames - before, side, options, light=scene.method.light)
     work = Work(scene, options, journal.folder, render_segment)
+    work = packed(work) if options.job.cluster else work
 
     def tell(frames: int) -> None:
         listen(progress("render", before + frames, job.frames))

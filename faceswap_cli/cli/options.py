@@ -174,6 +174,15 @@ class ClipFlags:
         float | None,
         _option("--segment", text="Length of a resumable piece of work.", panel=RUNNING, metavar="SECONDS"),
     ] = None
+    cluster: Annotated[
+        str | None,
+        _option(
+            "--cluster",
+            text="Render on a Ray cluster: auto or its address (extra 'ray').",
+            panel=RUNNING,
+            metavar="auto|HOST:PORT",
+        ),
+    ] = None
     restart: Annotated[
         bool | None,
         _option("--restart", text="Throw away what an interrupted run has done.", panel=RUNNING),

@@ -126,8 +126,12 @@ def note(text: str) -> None:
     _log.info("%s", text)
 
 
-def with_device(options: SwapOptions) -> SwapOptions:
-    """``options`` with a device that works; the choice of ``auto`` is logged (-v)."""
+def with_device(options: SwapOptions, *, may_cluster: bool = False) -> SwapOptions:
+    """``options`` with a device that works, here or on the cluster; the choice of ``auto`` is logged (-v)."""
+    if may_cluster and options.job.cluster is not None:
+        from faceswap_cli.jobs.cluster import settle_device
+
+        return dataclasses.replace(options, job=settle_device(options.job))
     device = resolve_device(options.job.device)
     _log.info("device %s: %s", device.name, device.reason)
     return dataclasses.replace(options, job=dataclasses.replace(options.job, device=device.name))

@@ -52,7 +52,7 @@ def _run(session: Session, order: swap.Order, preview: int | None) -> None:
     output = swap.place_output(session, order, _naming(order, clip, preview))
     if output is None:
         return
-    options = swap.with_device(order.options)
+    options = swap.with_device(order.options, may_cluster=preview is None)
     _check_room(order, clip, output, preview)
     sources, target = order.given.sources, order.given.target
     hear, stop = session.listen, session.stop

@@ -162,12 +162,17 @@ class Processes:
 
 
 def choose(clip: Clip, frames: int, side: int, options: SwapOptions, *, light: bool) -> Executor:
-    """Worker processes for a ``light`` method, when the job is long enough to repay their start.
+    """The cluster where one is named, else worker processes for a ``light`` method, when the job is long
+    enough to repay their start.
 
     Their number is bounded by memory as well as by cores; the result does not depend on it.
     ``side`` is that of the largest crop in pixels.
     """
     memory_mb = worker_memory_mb(clip, side)
+    if options.job.cluster is not None:
+        from faceswap_cli.jobs.cluster import Cluster, share_of
+
+        return Cluster(options.job.cluster, share_of(options.job, memory_mb, light=light))
     fitting = max(WORKERS_MEMORY_MB // memory_mb, 1)
     count = options.job.workers or min(os.cpu_count() or 1, fitting)
     return Processes(count) if light and count > 1 and frames >= FEW_FRAMES else Here()
