@@ -34,7 +34,7 @@ from faceswap_cli.video.picture import Picture, read_picture, write_picture
 
 
 def swap_image(
-    sources: Sequence[Path],
+    sources: Sequence[Path] | SourceIdentity,
     target: Path,
     output: Path,
     options: SwapOptions,

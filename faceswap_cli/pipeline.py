@@ -51,7 +51,7 @@ DECODE_AHEAD = 4
 
 
 def swap_video(
-    sources: Sequence[Path],
+    sources: Sequence[Path] | SourceIdentity,
     target: Path,
     output: Path,
     options: SwapOptions,
@@ -118,8 +118,15 @@ def begin(journal: Journal, key: Key, listen: Listener) -> None:
         listen(Event("warning", {"message": message}))
 
 
-def identify(sources: Sequence[Path], options: SwapOptions, listen: Listener) -> SourceIdentity:
-    """The source person out of photographs; what is odd about them becomes warnings."""
+def identify(
+    sources: Sequence[Path] | SourceIdentity, options: SwapOptions, listen: Listener
+) -> SourceIdentity:
+    """The source person out of photographs; what is odd about them becomes warnings.
+
+    Somebody identified before is taken as he is: a batch looks at its sources once.
+    """
+    if isinstance(sources, SourceIdentity):
+        return sources
     from faceswap_cli.identity.photos import load_photos
 
     source = load_photos(sources, options.detect)

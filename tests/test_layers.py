@@ -24,7 +24,7 @@ LAYERS = (
     {"weights", "nets"},
     {"geometry", "video", "faces", "tracking", "identity", "jobs"},
     {"swap", "provenance"},
-    {"pipeline", "pictures", "preview", "training", "metrics", "report", "inspection", "doctor", "bench"},
+    {"pipeline", "pictures", "preview", "training", "metrics", "report", "inspection", "doctor", "bench", "batch"},
     {"cli"},
 )
 """Lowest first; a module imports its own layer and those below."""

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from faceswap_cli import __version__
-from faceswap_cli.cli import bench, doctor, evaluate, image, inspect, settings, train, video
+from faceswap_cli.cli import batch, bench, doctor, evaluate, image, inspect, settings, train, video
 from faceswap_cli.cli.printing import event_line, write_json
 from faceswap_cli.cli.session import Invocation
 from faceswap_cli.cli.weights import weights_app
@@ -57,6 +57,7 @@ def _root(
 for _command in (
     image.image,
     video.video,
+    batch.batch,
     inspect.inspect,
     evaluate.evaluate,
     train.train,

@@ -113,6 +113,10 @@ class Session:
         if not self.flags.quiet and not self.invocation.machine:
             self._display.say(message)
 
+    def pause(self) -> None:
+        """Take a live display off the terminal until the next event."""
+        self._display.close()
+
     @property
     def for_people(self) -> bool:
         """True when stdout is read by people."""

@@ -59,6 +59,11 @@ def analysis_key(clip: Clip, options: SwapOptions, first_pts: int | None, end_pt
     return {**_common(clip), "range": f"{first_pts} {end_pts}", **groups}
 
 
+def option_key(options: SwapOptions) -> Key:
+    """The options that the pixels depend on."""
+    return _named(options, _HOW_IT_RUNS)
+
+
 def differences(old: Key, new: Key) -> list[str]:
     """Names of the ingredients that are not the same."""
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))

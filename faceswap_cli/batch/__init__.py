@@ -1,0 +1,2 @@
+"""Many targets in one process: what to do (``manifest``, ``targets``, ``rows``), doing it (``runner``),
+what is done (``records``), and what to tell of it (``summary``)."""

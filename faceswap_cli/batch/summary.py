@@ -1,0 +1,79 @@
+"""What a batch tells at its end: counts, one entry a row, a table for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from faceswap_cli.batch.runner import Outcome
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+STATUSES = ("done", "kept", "skipped", "failed", "not started")
+LONGEST_TABLE = 40
+"""Rows; of a longer batch only those are shown that are not done."""
+
+
+def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """How many rows ended in which way; JSON names."""
+    found = Counter(outcome.status for outcome in outcomes)
+    return {status.replace(" ", "_"): found[status] for status in STATUSES}
+
+
+def entry(outcome: Outcome) -> dict[str, Any]:
+    """One row for JSON and events."""
+    error = outcome.error
+    row = outcome.row
+    return {
+        "row": row.index,
+        "where": row.where or None,
+        "sources": row.sources,
+        "target": row.target.path,
+        "output": row.output,
+        "kind": row.target.kind,
+        "status": outcome.status.replace(" ", "_"),
+        "wall_s": outcome.seconds,
+        **outcome.told,
+        "error": None
+        if error is None
+        else {"code": error.code, "exit": error.exit_code, "message": one_line(error)},
+    }
+
+
+def one_line(error: Exception) -> str:
+    """Its message without line breaks."""
+    return " ".join(str(error).split())
+
+
+def sentence(outcomes: Sequence[Outcome]) -> str:
+    """``9 done, 1 failed``."""
+    found = counts(outcomes)
+    words = {"kept": "done before", "skipped": "there already"}
+    parts = [f"{n} {words.get(name, name.replace('_', ' '))}" for name, n in found.items() if n]
+    return ", ".join(parts)
+
+
+def table(outcomes: Sequence[Outcome], *, longest: int = LONGEST_TABLE) -> Table:
+    """Every row, or of a batch of more than ``longest`` what needs a look."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = [o for o in outcomes if o.status in ("failed", "not started")]
+    if len(outcomes) <= longest:
+        shown = list(outcomes)
+    grid = Table(box=None, pad_edge=False, show_edge=False)
+    for heading, right in (("row", True), ("target", False), ("source", False), ("status", False)):
+        grid.add_column(heading, justify="right" if right else "left", no_wrap=right)
+    grid.add_column("frames", justify="right", no_wrap=True)
+    grid.add_column("seconds", justify="right", no_wrap=True)
+    grid.add_column("result, or why not", overflow="fold")
+    for outcome in shown:
+        row, told = outcome.row, outcome.told
+        frames = f"{told['frames_with_swap']}/{told['frames']}" if "frames" in told else ""
+        spent = f"{outcome.seconds:.1f}" if outcome.status in ("done", "failed") else ""
+        last = one_line(outcome.error) if outcome.error else str(row.output)
+        cells = (str(row.index), row.name, row.sources[0].name, outcome.status, frames, spent, last)
+        grid.add_row(*(Text(cell) for cell in cells), style="red" if outcome.error else None)
+    return grid

@@ -1,0 +1,220 @@
+"""``faceswap batch``: many targets in one process, each on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from faceswap_cli.batch import manifest as manifests
+from faceswap_cli.batch import rows as jobs
+from faceswap_cli.batch import targets
+from faceswap_cli.batch.records import Records
+from faceswap_cli.batch.rows import Place, Request, Row
+from faceswap_cli.cli import batch_run
+from faceswap_cli.cli.gates import Gate, parse_gates
+from faceswap_cli.cli.options import REPORTING, AcceptTerms, ClipFlags, LookFlags, ShowFlags, expanded
+from faceswap_cli.cli.session import Session, read_settings
+from faceswap_cli.cli.swap import with_device
+from faceswap_cli.cli.terms import require_terms
+from faceswap_cli.config import SwapOptions
+from faceswap_cli.config_files import FLAGS, Settings
+from faceswap_cli.devices import check_device_name
+from faceswap_cli.errors import UsageError
+from faceswap_cli.output import check_inputs
+
+
+def _settings_of(group: type) -> type:
+    """Those flags of ``group`` that are settings: the others are for one clip."""
+    hints = get_type_hints(group, include_extras=True)
+    own = [(f.name, hints[f.name], field(default=f.default)) for f in fields(group) if f.name in FLAGS]
+    return make_dataclass(f"{group.__name__}OfABatch", own, frozen=True, kw_only=True)
+
+
+if TYPE_CHECKING:
+    ClipSettings = ClipFlags
+else:
+    ClipSettings = _settings_of(ClipFlags)
+
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SRC] TARGETS...",
+        help="First the source: a picture, or a folder of pictures of one person. All others are targets: "
+        "files, folders, patterns such as 'clips/**/*.mp4'. With --source all are targets.",
+        show_default=False,
+    ),
+]
+
+
+def _option(*names: str, text: str, panel: str | None = None, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchFlags:
+    """What is done, where results go, and when to give up."""
+
+    output: Annotated[
+        str | None,
+        _option("--output", "-o", text="Folder, or template with {stem} {ext} {source} {index}."),
+    ] = None
+    source: Annotated[
+        list[str] | None,
+        _option("--source", "-s", text="A person: picture or folder. Repeat it for more.", metavar="SRC"),
+    ] = None
+    pairs: Annotated[
+        bool,
+        _option("--pairs", text="First source with first target, and so on; else every target with each."),
+    ] = False
+    manifest: Annotated[
+        Path | None,
+        _option("--manifest", "-m", text="Jobs from a table, CSV or JSON Lines: source, target, output, ..."),
+    ] = None
+    force: Annotated[bool, _option("--force", "-f", text="Replace existing outputs.")] = False
+    skip_existing: Annotated[bool, _option("--skip-existing", text="Leave out what has an output.")] = False
+    max_failures: Annotated[
+        int, _option("--max-failures", text="Start no more after N failures; 0: go on.", metavar="N")
+    ] = 0
+    dry_run: Annotated[bool, _option("--dry-run", text="Only show what would be done.")] = False
+    ledger: Annotated[
+        Path | None,
+        _option(
+            "--ledger",
+            text="Folder for a line of every face in every frame, one file a result (JSON Lines).",
+            panel=REPORTING,
+            metavar="FOLDER",
+        ),
+    ] = None
+    fail_under: Annotated[
+        str | None,
+        _option(
+            "--fail-under",
+            text="Count a result as failed when not reached, e.g. identity=0.6,coverage=0.95.",
+            panel=REPORTING,
+            metavar="GATES",
+        ),
+    ] = None
+
+
+@expanded
+def batch(
+    ctx: typer.Context,
+    batch: BatchFlags,
+    look: LookFlags,
+    clip: ClipSettings,
+    show: ShowFlags,
+    files: Arguments = None,
+    accept_terms: AcceptTerms = False,
+) -> None:
+    """Swap faces in many files: faceswap batch SRC TARGETS... -o FOLDER, or --manifest jobs.csv.
+
+    One failure does not touch the others (exit 8). The same command again does only what is missing.
+    """
+    settings = read_settings(show, look, clip)
+    with Session(ctx.obj, show, settings, soft_stop=not batch.dry_run) as session:
+        gates = parse_gates(batch.fail_under)
+        requests, place = _requests(files or [], batch, _measured_settings(session, batch, gates))
+        for device in {request.options.job.device for request in requests}:
+            check_device_name(device)
+        require_terms(accept_terms)
+        rows, records = _plan(session, requests, place, batch)
+        if batch.dry_run:
+            batch_run.show_plan(session, rows)
+            return
+        ledgers = batch_run.ledger_files(batch.ledger, rows, force=batch.force)
+        handling = batch_run.handling_of(gates, ledgers)
+        batch_run.run(session, rows, records, handling, batch.max_failures)
+
+
+def _measured_settings(session: Session, flags: BatchFlags, gates: Sequence[Gate]) -> Settings:
+    """Identity is measured where someone will read it."""
+    told = flags.ledger is not None or session.flags.json or any(gate.name == "identity" for gate in gates)
+    entries = dict(session.settings.entries)
+    if told:
+        entries["job.measure_identity"] = replace(entries["job.measure_identity"], value=True)
+    return Settings(entries)
+
+
+def _requests(files: Sequence[str], flags: BatchFlags, settings: Settings) -> tuple[list[Request], Place]:
+    """What is asked for; :class:`UsageError` where that cannot be told."""
+    if flags.force and flags.skip_existing:
+        raise UsageError("--force and --skip-existing exclude each other")
+    if flags.max_failures < 0:
+        raise UsageError(f"--max-failures must be 0 or more, not {flags.max_failures}")
+    if flags.manifest is not None:
+        if files or flags.pairs:
+            named = "--pairs" if flags.pairs else files[0]
+            raise UsageError(f"--manifest names all targets; leave out {named}")
+        return _of_manifest(flags.manifest, flags, settings), jobs.place_of(flags.output, flags.manifest)
+    people, others = _split(files, flags)
+    sources, found = targets.expand_sources(people), targets.expand_targets(others)
+    place = jobs.place_of(flags.output, several=len(sources) > 1 and not flags.pairs)
+    options = settings.swap_options()
+    if flags.pairs:
+        return jobs.pairs(sources, found, options), place
+    return jobs.products(sources, list(dict.fromkeys(found)), options), place
+
+
+def _split(files: Sequence[str], flags: BatchFlags) -> tuple[list[str], list[str]]:
+    """Names of sources and of targets: the rule that the help tells."""
+    if flags.source:
+        people, others = list(flags.source), list(files)
+    elif flags.pairs:
+        if len(files) % 2:
+            raise UsageError(f"--pairs needs as many targets as sources: {len(files)} names do not split")
+        half = len(files) // 2
+        people, others = list(files[:half]), list(files[half:])
+    else:
+        people, others = list(files[:1]), list(files[1:])
+    if not people or not others:
+        raise UsageError("a source and targets are needed: faceswap batch SRC TARGETS... -o FOLDER")
+    return people, others
+
+
+def _of_manifest(path: Path, flags: BatchFlags, settings: Settings) -> list[Request]:
+    """The requests of a manifest; relative names in it are seen from its own folder."""
+    if flags.source and len(flags.source) > 1:
+        raise UsageError("with --manifest one --source may stand for lines that have none, not several")
+    default = tuple(map(Path, flags.source or ()))
+    found = []
+    for entry in manifests.read_manifest(path):
+        sources = tuple(path.parent / name for name in entry.sources) or default
+        if not sources:
+            raise UsageError(f"{entry.where}: source is missing; add it, or give --source for all lines")
+        options = manifests.row_options(settings, entry, path.parent)
+        found.append(Request(sources, path.parent / entry.target, options, entry.output, entry.where))
+    return found
+
+
+def _plan(
+    session: Session, requests: list[Request], place: Place, flags: BatchFlags
+) -> tuple[list[Row], Records]:
+    """Rows with outputs and states; raises before any work when a file could be lost."""
+    references = {request.options.track.reference for request in requests}
+    check_inputs(sorted(path for path in references if path is not None))
+    known: dict[str, SwapOptions] = {}
+    requests = [replace(r, options=_on_device(r.options, known)) for r in requests]
+    looks = targets.examine([request.target for request in requests])
+    rows = jobs.plan_rows(requests, looks, place)
+    protected = [*looks, *([flags.manifest] if flags.manifest else [])]
+    own = jobs.own_results(requests, rows) if flags.manifest is None else set()
+    if own:
+        names = ", ".join(sorted(path.name for path in own)[:3]) + (" ..." if len(own) > 3 else "")
+        session.warn(f"left out, being results of this batch: {names}")
+        rows = jobs.plan_rows([r for r in requests if r.target not in own], looks, place)
+    records = Records(place.base)
+    protected += jobs.files_read(rows, [])
+    rows = jobs.settle(rows, records, protected, force=flags.force, skip_existing=flags.skip_existing)
+    return rows, records
+
+
+def _on_device(options: SwapOptions, known: dict[str, SwapOptions]) -> SwapOptions:
+    """``options`` with a device that works; each name is tried once."""
+    asked = options.job.device
+    if asked not in known:
+        known[asked] = with_device(options)
+    return replace(options, job=replace(options.job, device=known[asked].job.device))
