@@ -43,6 +43,8 @@ class TrackOptions:
     """``largest``, ``left``, ``all`` or a number N: the N-th person from the left, from 1."""
     reference: Path | None = None
     """A photograph of the person to swap; wins over ``face``."""
+    cast: Path | None = None
+    """A file that says who gets whose face (``inspect --cast``); wins over both and names the sources."""
     bridge_s: float = 0.3
     """Gaps up to this long are bridged; longer ones are faded."""
     fade_frames: int = 3
@@ -165,6 +167,10 @@ class MarkOptions:
 
     def __post_init__(self) -> None:
         _check(self.compare in (None, "side", "wipe"), f"compare must be side or wipe, not {self.compare!r}")
+    c2pa_cert: Path | None = None
+    """Certificates (PEM, the signer's first) for the C2PA manifest; None signs with the machine's own."""
+    c2pa_key: Path | None = None
+    """Private key (PEM) of ``c2pa_cert``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "method": ("method",),
     "face": ("track.face",),
     "ref": ("track.reference",),
+    "cast": ("track.cast",),
     "smooth": ("smooth.strength",),
     "profile": ("job.profile",),
     "appear_from": ("job.appear_from",),
@@ -56,6 +57,8 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "label": ("mark.label",),
     "compare": ("mark.compare",),
     "progress": ("show.progress",),
+    "c2pa_cert": ("mark.c2pa_cert",),
+    "c2pa_key": ("mark.c2pa_key",),
     "log_file": ("show.log_file",),
 }
 """Flag, with underscores -> the keys that it sets."""

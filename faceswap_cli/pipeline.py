@@ -16,15 +16,17 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from faceswap_cli.cast.roles import Sources, assign, load_sources
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import NoFaceFound
-from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
+from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress, tell_shots
 from faceswap_cli.jobs.executor import Work, choose
 from faceswap_cli.jobs.journal import Journal, open_journal
 from faceswap_cli.jobs.keys import Key, analysis_key, job_key
 from faceswap_cli.jobs.plan import plan, with_halo
 from faceswap_cli.memory import give_back
 from faceswap_cli.provenance.mark import container_metadata
+from faceswap_cli.provenance.signing import Seal, sealer
 from faceswap_cli.records import (
     Analysis,
     Clip,
@@ -60,24 +62,28 @@ def swap_video(
 ) -> Report:
     """Put the person of ``sources`` (photographs, or folders of them) into the clip ``target``.
 
+    With ``options.track.cast`` the cast file says who gets whose face, and ``sources`` is empty.
     Long jobs start worker processes: a script that calls this needs the usual
     ``if __name__ == "__main__":`` guard.
     """
     clock = Stopwatch()
     clip = probe(target)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
-    source = identify(sources, options, listen)
+    sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key)
+    people = gather_sources(sources, options, listen)
     first, end = pts_range(clip, options.range)
     with open_journal(output, options.job) as journal:
         analysis = known_analysis(clip, options, journal, listen, stop, (first, end))
         clock.lap("analyse")
-        scene, job = prepare(clip, analysis, source, options)
+        tell_shots(clip, analysis, listen)
+        scene, job = prepare(clip, analysis, people, options, listen)
         listen(Event("plan", {"segments": len(job.segments), "frames": job.frames, "cast": sorted(job.cast)}))
-        begin(journal, job_key(clip, source.digest, job.cast, scene.method.inputs_digest, options), listen)
+        begin(journal, job_key(clip, people.digest, job.cast, scene.method.inputs_digest, options), listen)
         results = list(render_segments(job, scene, journal, options, listen, stop))
         clock.lap("render")
         check_swapped(results, target)
         listen(progress("assemble", 0, job.frames))
+        told: list[str] = []
         notes = assemble(
             output,
             clip,
@@ -85,10 +91,20 @@ def swap_video(
             start_pts=first,
             end_pts=end,
             metadata=container_metadata(clip.metadata),
-            seal=journal.seal,
+            seal=signed(sign, journal, told),
         )
         clock.lap("assemble")
-    return report(output, analysis, results, clock, notes)
+    return report(output, analysis, results, clock, [*notes, *told])
+
+
+def signed(sign: Seal, journal: Journal, told: list[str]) -> Callable[[Path], None]:
+    """The last steps of a finished file before it gets its name: signed, then known to the journal."""
+
+    def seal(part: Path) -> None:
+        told.extend(sign(part))
+        journal.seal(part)
+
+    return seal
 
 
 def known_analysis(
@@ -135,6 +151,15 @@ def identify(
     return source
 
 
+def gather_sources(
+    sources: Sequence[Path] | SourceIdentity, options: SwapOptions, listen: Listener
+) -> Sources:
+    """Everybody whose face is put in: the one of ``sources``, or those whom the cast file names."""
+    if isinstance(sources, SourceIdentity):
+        return Sources((sources,))
+    return load_sources(sources, options.track, lambda photos: identify(photos, options, listen))
+
+
 def analyse(
     clip: Clip,
     options: SwapOptions,
@@ -166,22 +191,25 @@ def analyse(
 
 
 def prepare(
-    clip: Clip, analysis: Analysis, source: SourceIdentity, options: SwapOptions
+    clip: Clip, analysis: Analysis, people: Sources, options: SwapOptions, listen: Listener = ignore
 ) -> tuple[Scene, Plan]:
     """Who is swapped, by which method, and how the work is cut."""
-    from faceswap_cli.tracking.people import choose_cast
-
-    reference = None
-    if options.track.reference is not None:
-        from faceswap_cli.identity.photos import load_photos
-
-        reference = load_photos([options.track.reference], options.detect).embedding
-    cast = choose_cast(analysis, options.track, reference)
+    cast, notes = assign(analysis, people, options.track, options.detect, clip.path.name)
+    for note in notes:
+        listen(Event("warning", {"message": note}))
     method = build_method(options.method, at_home(options.job), options.paste)
-    ready = method.prepare(source)
-    scene = build_scene(clip, analysis, method, dict.fromkeys(cast, ready), options.smooth)
-    embeddings = dict.fromkeys(cast, source.embedding) if options.job.measure_identity else {}
-    scene = replace(scene, seed=options.job.seed, source_embeddings=embeddings)
+    ready = {row: method.prepare(people.people[row]) for row in sorted(set(cast.values()))}
+    scene = build_scene(
+        clip, analysis, method, {person: ready[row] for person, row in cast.items()}, options.smooth
+    )
+    sources = {person: people.people[row] for person, row in cast.items()}
+    embeddings = {person: source.embedding for person, source in sources.items()}
+    scene = replace(
+        scene,
+        seed=options.job.seed,
+        source_embeddings=embeddings if options.job.measure_identity else {},
+        source_names={person: source.name for person, source in sources.items()},
+    )
     return scene, plan(clip, analysis, cast, options.job, options.smooth)
 
 
@@ -198,7 +226,9 @@ def render_segments(
     if done:
         listen(progress("render", before, job.frames))
     side = max(scene.sides.values(), default=0)
-    executor = choose(scene.clip, job.frames - before, side, options, light=scene.method.light)
+    executor = choose(
+        scene.clip, job.frames - before, side, options, light=scene.method.light
+    )
     work = Work(scene, options, journal.folder, render_segment)
     work = packed(work) if options.job.cluster else work
 
@@ -333,4 +363,5 @@ def report(
         seconds=seconds,
         ledger=rows,
         notes=tuple(notes),
+        shots=analysis.shots,
     )

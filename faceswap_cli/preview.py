@@ -13,8 +13,9 @@ from faceswap_cli import colour
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
 from faceswap_cli.identity.pose import pose
-from faceswap_cli.pipeline import Stopwatch, analyse, identify, prepare, swapped_frames
+from faceswap_cli.pipeline import Stopwatch, analyse, gather_sources, prepare, swapped_frames
 from faceswap_cli.provenance.mark import xmp_packet
+from faceswap_cli.provenance.signing import sealer
 from faceswap_cli.records import U8, Analysis, Clip, Frame, LedgerRow, Report, Segment
 from faceswap_cli.swap.engine import Scene, StageClock, Swapped
 from faceswap_cli.video.picture import Picture, write_picture
@@ -39,11 +40,12 @@ def preview(
     clock = Stopwatch()
     clip = probe(target)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
-    source = identify(sources, options, listen)
+    sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key)
+    people = gather_sources(sources, options, listen)
     first, end = pts_range(clip, options.range)
     analysis = analyse(clip, options, listen, stop, first, end)
     clock.lap("analyse")
-    scene, _ = prepare(clip, analysis, source, options)
+    scene, _ = prepare(clip, analysis, people, options, listen)
     tiles: list[U8] = []
     rows: list[LedgerRow] = []
     hardest = hardest_frames(analysis, set(scene.prepared), count)
@@ -53,7 +55,7 @@ def preview(
         tiles.append(_pair(item, scene))
         rows += item.ledger
         listen(progress("render", number + 1, len(hardest)))
-    write_picture(output, Picture(rgb=_sheet(tiles), xmp=xmp_packet()))
+    write_picture(output, Picture(rgb=_sheet(tiles), xmp=xmp_packet()), seal=sign)
     clock.lap("render")
     swapped = [row for row in rows if row.swapped]
     return Report(

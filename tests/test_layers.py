@@ -22,7 +22,7 @@ LAYERS = (
     {"errors", "records", "config", "stream", "events", "memory"},
     {"colour", "devices", "config_files", "output"},
     {"weights", "nets"},
-    {"geometry", "video", "faces", "tracking", "identity", "jobs"},
+    {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},
     {"swap", "provenance"},
     {"pipeline", "pictures", "preview", "training", "metrics", "report", "inspection", "doctor", "bench", "batch"},
     {"cli"},

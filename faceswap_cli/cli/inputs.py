@@ -42,9 +42,11 @@ class Given:
         return (*self.sources, self.target)
 
 
-def split_files(files: Sequence[str]) -> tuple[list[str], str]:
-    """SRC... TARGET: the last one is the target."""
-    if len(files) < 2:
+def split_files(files: Sequence[str], cast: Path | None = None) -> tuple[list[str], str]:
+    """SRC... TARGET: the last one is the target, and the only one where ``cast`` names the sources."""
+    if cast is not None and len(files) > 1:
+        raise UsageError(f"{cast.name} names the sources: with a cast file give only the target")
+    if cast is None and len(files) < 2:
         raise UsageError("two files are needed: first the source picture, last the target")
     if sum(name == "-" for name in files) > 1:
         raise UsageError("'-' (stdin) can be given only once")
@@ -53,9 +55,9 @@ def split_files(files: Sequence[str]) -> tuple[list[str], str]:
     return list(files[:-1]), files[-1]
 
 
-def take_inputs(files: Sequence[str], owned: ExitStack) -> Given:
+def take_inputs(files: Sequence[str], owned: ExitStack, cast: Path | None = None) -> Given:
     """Paths for ``files``; stdin is spooled into a folder that ``owned`` removes."""
-    sources, target = split_files(files)
+    sources, target = split_files(files, cast)
     paths = [path_or_stdin(name, owned) for name in (*sources, target)]
     return Given(tuple(paths[:-1]), paths[-1], target == "-")
 

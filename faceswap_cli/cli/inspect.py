@@ -14,10 +14,10 @@ from faceswap_cli.cli.options import ShowFlags, expanded
 from faceswap_cli.cli.printing import clock, console
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.errors import UsageError
-from faceswap_cli.output import check_inputs, check_output
+from faceswap_cli.output import check_inputs, check_output, same_file
 
 if TYPE_CHECKING:
-    from faceswap_cli.inspection import PictureReport, VideoReport
+    from faceswap_cli.inspection import CastFiles, PictureReport, VideoReport
     from faceswap_cli.records import Analysis
 
 
@@ -42,24 +42,24 @@ def inspect(
         ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out shots and people.")] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing sheet.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing sheet or map.")] = False,
 ) -> None:
     """Show streams, timing, rotation, colour, shots, people and the provenance mark."""
-    if quick and sheet is not None:
-        raise UsageError("--sheet needs the people that --quick leaves out")
+    asked = [flag for flag, path in (("--sheet", sheet), ("--cast", cast)) if path is not None]
+    if quick and asked:
+        raise UsageError(f"{asked[0]} needs the people that --quick leaves out")
     settings = read_settings(show)
     with Session(ctx.obj, show, settings) as session:
         file = path_or_stdin(name, session.owned)
         check_inputs([file])
-        if sheet is not None:
-            _check_sheet(sheet, file, force)
+        _check_files(sheet, cast, file, force)
         from faceswap_cli import inspection
         from faceswap_cli.video.picture import is_picture
 
         options = settings.swap_options()
         if is_picture(file):
-            if sheet is not None:
-                raise UsageError("--sheet is for videos; a picture is its own contact sheet")
+            if asked:
+                raise UsageError(f"{asked[0]} is for videos; {file.name} is a picture")
             picture = inspection.inspect_picture(file, options)
             _tell(session, _picture_data(picture), _picture_lines(picture))
             return
@@ -70,13 +70,50 @@ def inspect(
             from faceswap_cli.video.picture import Picture, write_picture
 
             write_picture(sheet, Picture(rgb=inspection.contact_sheet(video.clip, video.analysis)))
-        _tell(session, _video_data(video, sheet), _video_lines(video, sheet))
+        data, lines = _video_data(video, sheet), _video_lines(video, sheet)
+        if cast is not None and video.analysis is not None:
+            written = inspection.write_cast_and_sheet(cast, video.clip, video.analysis)
+            data["cast"], more = _cast_data(written), _cast_lines(written)
+            lines += more
+        _tell(session, data, lines)
 
 
-def _check_sheet(sheet: Path, file: Path, force: bool) -> None:
-    if sheet.suffix.lower() != ".png":
-        raise UsageError(f"{sheet.name}: the contact sheet is a PNG; name it {sheet.stem}.png")
-    check_output(sheet, [file], force=force, skip_existing=False)
+def _check_files(sheet: Path | None, cast: Path | None, file: Path, force: bool) -> None:
+    """What is to be written has the right ending and is no file that is there already."""
+    wanted = []
+    if sheet is not None:
+        if sheet.suffix.lower() != ".png":
+            raise UsageError(f"{sheet.name}: the contact sheet is a PNG; name it {sheet.stem}.png")
+        wanted.append(sheet)
+    if cast is not None:
+        from faceswap_cli.inspection import cast_sheet_path
+
+        if cast.suffix.lower() != ".toml":
+            raise UsageError(f"{cast.name}: a cast file is TOML; name it {cast.stem}.toml")
+        beside = cast_sheet_path(cast)
+        if sheet is not None and same_file(sheet, beside):
+            raise UsageError(f"{beside.name} is the picture beside {cast.name}; leave out --sheet")
+        wanted += [cast, beside]
+    for path in wanted:
+        check_output(path, [file], force=force, skip_existing=False)
+
+
+def _cast_data(written: CastFiles) -> dict[str, Any]:
+    people = [
+        {"name": entry.role.name, "person": person, "doubt": entry.role.doubt, "remarks": entry.remarks}
+        for person, entry in enumerate(written.entries)
+    ]
+    return {"file": written.path, "sheet": written.sheet, "people": people}
+
+
+def _cast_lines(written: CastFiles) -> list[tuple[str, str]]:
+    names = ", ".join(entry.role.name for entry in written.entries)
+    doubtful = [f"{e.role.name} is {e.role.doubt}" for e in written.entries if e.role.doubt]
+    return [
+        ("cast", f"{written.path}: give {names} a source, then: faceswap video --cast {written.path} TARGET"),
+        ("cast sheet", str(written.sheet)),
+        *(("in doubt", text) for text in doubtful),
+    ]
 
 
 def _tell(session: Session, data: dict[str, Any], lines: list[tuple[str, str]]) -> None:

@@ -116,6 +116,14 @@ class LookFlags:
     label: Annotated[
         bool | None, _option("--label/--no-label", text="Burn in a small visible 'AI modified'.")
     ] = None
+    c2pa_cert: Annotated[
+        Path | None,
+        _option("--c2pa-cert", text="Sign with this certificate chain.", panel=REPORTING, metavar="PEM"),
+    ] = None
+    c2pa_key: Annotated[
+        Path | None,
+        _option("--c2pa-key", text="The private key of --c2pa-cert.", panel=REPORTING, metavar="PEM"),
+    ] = None
     feather: Annotated[
         float | None, _option("--feather", text="Soft edge, as a share of the face's width.", panel=TUNING)
     ] = None
@@ -152,6 +160,13 @@ class ClipFlags:
         str | None, _option("--start", text="Begin here: seconds, hh:mm:ss.mmm or a frame as 123f.")
     ] = None
     end: Annotated[str | None, _option("--end", text="End here; the same forms.")] = None
+    cast: Annotated[
+        Path | None,
+        _option("--cast", text="Who gets whose face; made by 'inspect --cast'.", metavar="TOML"),
+    ] = None
+    dry_run: Annotated[
+        bool, _option("--dry-run", text="Only tell what is to be done, and its time, memory and disk.")
+    ] = False
     preview: Annotated[
         int | None,
         _option("--preview", text="Only write a contact sheet of the N hardest frames (PNG).", metavar="N"),

@@ -50,7 +50,8 @@ def take_order(
     check_device_name(options.job.device)
     if flags.report is not None and options.mark.compare:
         raise UsageError("--report shows before and after by itself; leave out --compare")
-    _, target = inputs.split_files(files)
+    cast = options.track.cast if command == "video" else None
+    _, target = inputs.split_files(files, cast)
     if flags.force and flags.skip_existing:
         raise UsageError("--force and --skip-existing exclude each other")
     to_stdout = flags.output == "-" or (flags.output is None and target == "-")
@@ -60,9 +61,19 @@ def take_order(
         inputs.refuse_terminal()
     require_terms(accept_terms)
     named = [Path(name) for name in files if name != "-"]
-    check_inputs([*named, *([options.track.reference] if options.track.reference else [])])
-    given = inputs.take_inputs(files, session.owned)
+    check_inputs([*named, *filter(None, (options.track.reference, cast))])
+    check_inputs(cast_photos(cast))
+    given = inputs.take_inputs(files, session.owned, cast)
     return Order(command, given, flags, options, gates, to_stdout)
+
+
+def cast_photos(cast: Path | None) -> tuple[Path, ...]:
+    """Every photograph or folder that the cast file names, if there is one."""
+    if cast is None:
+        return ()
+    from faceswap_cli.cast.file import read_cast
+
+    return read_cast(cast).sources
 
 
 def _measuring(options: SwapOptions, identity: bool) -> SwapOptions:
@@ -93,9 +104,10 @@ def place_output(session: Session, order: Order, naming: Naming) -> Path | None:
 
 def _all_inputs(order: Order) -> list[Path]:
     """Every file that is read, folders opened up."""
-    reference = order.options.track.reference
+    track = order.options.track
+    cast = track.cast if order.command == "video" else None
     found: list[Path] = []
-    for path in (*order.given.paths, *([reference] if reference else [])):
+    for path in (*order.given.paths, *filter(None, (track.reference, cast)), *cast_photos(cast)):
         found += path.iterdir() if path.is_dir() else [path]
     return found
 

@@ -42,8 +42,12 @@ def video(
         raise UsageError(f"--preview needs a number of frames from 1, not {clip.preview}")
     if clip.preview is not None and out.report is not None:
         raise UsageError("--preview writes no clip to report on; leave out --report")
+    if clip.cast is not None and (look.face is not None or look.ref is not None):
+        raise UsageError("--cast says who is swapped; leave out --face and --ref")
     with Session(ctx.obj, show, settings, soft_stop=clip.preview is None) as session:
         order = swap.take_order(session, "video", files, out, accept_terms=accept_terms)
+        if order.options.track.cast is not None and any(gate.name == "jitter" for gate in order.gates):
+            raise UsageError("--fail-under jitter is measured for one source; with --cast leave it out")
         _run(session, order, clip.preview)
 
 
@@ -82,7 +86,7 @@ def probe_target(path: Path) -> Clip:
 def _naming(order: swap.Order, clip: Clip, preview: int | None) -> Naming:
     from faceswap_cli.video.containers import check_output, output_extension
 
-    target, source = order.given.target, order.given.sources[0].stem
+    target, source = order.given.target, _source_name(order)
     if preview is not None:
         return Naming(target, ".png", (".png",), source, suffix="_preview")
     if order.to_stdout:
@@ -93,6 +97,12 @@ def _naming(order: swap.Order, clip: Clip, preview: int | None) -> Naming:
     for note in check_output(clip, output_path(order.flags.output, naming), encode):
         swap.note(note)
     return naming
+
+
+def _source_name(order: swap.Order) -> str:
+    """What ``{source}`` in an output name stands for."""
+    cast = order.options.track.cast
+    return order.given.sources[0].stem if cast is None else cast.stem
 
 
 def _check_room(order: swap.Order, clip: Clip, output: Path, preview: int | None) -> None:

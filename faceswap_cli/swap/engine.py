@@ -49,15 +49,25 @@ class Scene:
     seed: int = 0
     source_embeddings: dict[int, F32] = field(default_factory=dict)
     """person -> source embedding; where given, the ledger holds identity distances"""
+    source_names: dict[int, str] = field(default_factory=dict)
+    """person -> name of the source, for the ledger"""
     sides: dict[int, int] = field(default_factory=dict)
     """track -> crop side"""
     open_eyes: dict[int, tuple[float, float]] = field(default_factory=dict)
     """track -> usual apertures of the left and right eye"""
 
     def chosen(self, pts: int) -> list[tuple[FaceTrack, int]]:
-        """Tracks to swap at ``pts`` with the row of that frame."""
+        """Tracks to swap at ``pts`` with the row of that frame, those behind before those in front.
+
+        Where two faces overlap, the one that is found and larger is taken for the one in front.
+        """
         rows = ((track, track.at(pts)) for track in self.analysis.tracks if track.person in self.prepared)
-        return [(track, row) for track, row in rows if row is not None]
+        shown = [(track, row) for track, row in rows if row is not None]
+        return sorted(shown, key=lambda one: (one[0].confidence[one[1]] > 0, _width(*one)))
+
+
+def _width(track: FaceTrack, row: int) -> float:
+    return float(np.ptp(track.landmarks[row, :, 0]))
 
 
 def build_scene(
@@ -239,6 +249,7 @@ def _ledger(item: _Encoded, faces: list[RenderedFace], scene: Scene) -> tuple[Le
                 identity_distance=_distance(face, track.person, scene),
                 occluded=round(face.occluded, 4) if face else 0.0,
                 mask_area=round(pasted_area(face), 1) if face else 0.0,
+                source=scene.source_names.get(track.person, "") if swapped else "",
             )
         )
     return tuple(rows)

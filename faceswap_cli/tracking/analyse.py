@@ -23,6 +23,7 @@ from faceswap_cli.identity.pose import pose
 from faceswap_cli.identity.quality import SIDE, sharpness
 from faceswap_cli.records import F32, I64, U8, Analysis, Clip, Face, FaceTrack
 from faceswap_cli.stream import prefetch
+from faceswap_cli.tracking.cover import uncovered
 from faceswap_cli.tracking.people import Presence, doubt, groups, people
 from faceswap_cli.tracking.shots import Signature, difference, shot_numbers, shots, signature
 from faceswap_cli.tracking.smoothing import smooth_face
@@ -174,10 +175,11 @@ def build_analysis(
     ]
     persons = people(tracks, sets)
     numbers = {track_id: person.person for person in persons for track_id in person.tracks}
+    named = [_renumbered(one, numbers[one.track_id]) for one in tracks]
     return Analysis(
         pts=gathered.pts,
         shots=found_shots,
-        tracks=tuple(_renumbered(one, numbers[one.track_id]) for one in tracks),
+        tracks=uncovered(named, track.fade_frames),
         people=persons,
         damaged_packets=damaged_packets,
     )
