@@ -127,14 +127,16 @@ class _Run:
         self._slots, self._looked = 0, -_LOOK_S
         self._check_share()
         (work.folder / TOKEN_NAME).write_text(self._token, encoding="utf-8")
-        marks = tuple(cluster_worker.mark_file(path) for path in work.files)
+        files, weights = (
+            tuple(cluster_worker.mark_file(path) for path in paths) for paths in (work.files, work.weights)
+        )
         folder = replace(work, folder=work.folder.absolute())
         device = "cuda" if share.gpus else "cpu"
-        parcel = Parcel(folder, marks, self._token, share.cpus, device)
+        parcel = Parcel(folder, files, weights, self._token, share.cpus, device)
         self._parcel = ray.put(cluster_worker.pack(parcel))
         self._chunks: dict[Path, list[Any]] = {}
         self._tally = on_this_node(ray, ray.remote(cluster_worker.Tally)).remote()
-        how = {"max_retries": MAX_RETRIES, "runtime_env": {"env_vars": WORKER_ENVIRONMENT}}
+        how = {"max_retries": MAX_RETRIES, "runtime_env": {"env_vars": _environment(share.cpus)}}
         self._render = ray.remote(**share.options(), **how)(entrance())
         self._running: dict[Any, Segment] = {}
 
@@ -256,6 +258,12 @@ class _Run:
                 for node in alive(self._ray)
             ]
             self._ray.wait(refs, num_returns=len(refs), timeout=CONNECT_S)
+
+
+def _environment(cpus: int) -> dict[str, str]:
+    """Threads of the numeric libraries: as many as the segment has cores."""
+    own = {name: str(cpus) for name in WORKER_ENVIRONMENT if name.endswith("_NUM_THREADS")}
+    return {**WORKER_ENVIRONMENT, **own}
 
 
 def _in_store(ray: Any, path: Path) -> list[Any]:

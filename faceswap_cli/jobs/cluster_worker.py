@@ -27,7 +27,8 @@ from typing import IO, Any
 import numpy as np
 
 import faceswap_cli
-from faceswap_cli.errors import FaceswapError, InputError, OutputError
+from faceswap_cli.config import JobOptions
+from faceswap_cli.errors import FaceswapError, InputError, OutputError, WeightsError
 from faceswap_cli.jobs.executor import Work
 from faceswap_cli.jobs.locks import is_current, try_lock
 from faceswap_cli.records import Segment
@@ -59,6 +60,7 @@ class Parcel:
 
     work: Work
     files: tuple[FileMark, ...]
+    weights: tuple[FileMark, ...]
     token: str
     """Of the run; a job folder that holds it is the one of the machine that asked."""
     cpus: int
@@ -202,19 +204,30 @@ class _Station:
 
     def _unpacked(self, chunks: Mapping[Path, Sequence[Any]]) -> Work:
         if self._work is None:
-            places = self._places(chunks)
             work = self._parcel.work
             job = replace(work.options.job, workers=self._parcel.cpus, device=self._parcel.device)
-            options = replace(work.options, job=job)
-            scene = work.scene if work.unpack is None else work.unpack(work.scene, places, job)
-            self._work = replace(work, scene=scene, options=options)
+            scene = self._scene(work, job, chunks)
+            self._work = replace(work, scene=scene, options=replace(work.options, job=job))
         return self._work
 
-    def _places(self, chunks: Mapping[Path, Sequence[Any]]) -> dict[Path, Path]:
-        """Where the files of the run are on this node; those of one folder all in one folder."""
+    def _scene(self, work: Work, job: JobOptions, chunks: Mapping[Path, Sequence[Any]]) -> Any:
+        """A node's own weights serve where they are the same; others are fetched."""
+        if work.unpack is None:
+            return work.scene
+        places = self._places(self._parcel.files, chunks)
+        try:
+            return work.unpack(work.scene, places, job)
+        except WeightsError:
+            if not self._parcel.weights:
+                raise
+        places.update(self._places(self._parcel.weights, chunks))
+        return work.unpack(work.scene, places, job)
+
+    def _places(self, wanted: Sequence[FileMark], chunks: Mapping[Path, Sequence[Any]]) -> dict[Path, Path]:
+        """Where files of the run are on this node; those of one folder all in one folder."""
         places: dict[Path, Path] = {}
-        for parent in {mark.path.parent for mark in self._parcel.files}:
-            marks = [mark for mark in self._parcel.files if mark.path.parent == parent]
+        for parent in {mark.path.parent for mark in wanted}:
+            marks = [mark for mark in wanted if mark.path.parent == parent]
             if all(_same(mark) for mark in marks):
                 places.update((mark.path, mark.path) for mark in marks)
                 continue

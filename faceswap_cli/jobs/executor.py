@@ -63,6 +63,8 @@ class Work:
     """A module-level function, so that it can be sent to another process"""
     files: tuple[Path, ...] = ()
     """That ``render`` reads, absolute; for :class:`~faceswap_cli.jobs.cluster.Cluster`, like ``unpack``"""
+    weights: tuple[Path, ...] = ()
+    """Likewise, but sent only where ``unpack`` misses them (:class:`WeightsError`)"""
     unpack: Callable[[Any, Mapping[Path, Path], JobOptions], Any] | None = None
     """The scene on another machine, where the files may lie at other places"""
 

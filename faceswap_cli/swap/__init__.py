@@ -24,6 +24,9 @@ METHODS: dict[str, MethodBuilder] = {
 }
 """Every method by name; a new one is a file in ``methods/`` and a line here."""
 
+ON_CORES = frozenset({"mesh"})
+"""Methods without networks: they run on cores whatever the device."""
+
 BEST = "mesh"
 """What ``auto`` takes: the method that measures best on this project's own evaluation."""
 

@@ -1,7 +1,6 @@
-"""A scene that can be sent to another machine.
+"""A scene that can be sent to another machine: methods travel as the recipe to build them again.
 
-Light methods travel as they are.  The networks of the others do not: their weights travel as
-files, and the method is built again where they arrive.
+Networks do not travel, their weights do: a node's own files serve where they are the same.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from typing import Any
 from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.jobs.executor import Work
-from faceswap_cli.swap import build_method
+from faceswap_cli.swap import ON_CORES, build_method
 from faceswap_cli.swap.engine import Scene
+from faceswap_cli.swap.method import SwapMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +35,28 @@ def at_home(job: JobOptions) -> JobOptions:
     return replace(job, device="auto") if job.cluster else job
 
 
+def is_light(method: SwapMethod, job: JobOptions) -> bool:
+    """Whether a segment takes one core and no more where it is rendered, here or on the cluster."""
+    if job.cluster is None:
+        return method.light
+    return method.name in ON_CORES or (method.light and not job.device.startswith("cuda"))
+
+
 def packed(work: Work) -> Work:
     """``work`` on a :class:`Scene`, ready to travel with the files that it needs."""
     scene: Scene = work.scene
     job = work.options.job
     clip = replace(scene.clip, path=scene.clip.path.absolute())
-    if scene.method.light:
-        return replace(work, scene=replace(scene, clip=clip), files=(clip.path,), unpack=unpacked)
-    weights = _weights_files()
     parsing = None if job.parsing is None else job.parsing.absolute()
-    recipe: Any = Recipe(
-        work.options.method, work.options.paste, scene.method.inputs_digest, weights, parsing
-    )
-    files = (clip.path, *weights, *([parsing] if parsing else []))
-    return replace(work, scene=replace(scene, clip=clip, method=recipe), files=files, unpack=unpacked)
+    weights = () if scene.method.name in ON_CORES else _installed_files()
+    digest = scene.method.inputs_digest
+    recipe: Any = Recipe(work.options.method, work.options.paste, digest, weights, parsing)
+    files = (clip.path, *([parsing] if parsing else []))
+    scene = replace(scene, clip=clip, method=recipe)
+    return replace(work, scene=scene, files=files, weights=weights, unpack=unpacked)
 
 
-def _weights_files() -> tuple[Path, ...]:
+def _installed_files() -> tuple[Path, ...]:
     """All installed files and their cards: the digest of a method names all of them."""
     from faceswap_cli.weights.store import installed, weights_path
 
@@ -60,17 +65,18 @@ def _weights_files() -> tuple[Path, ...]:
 
 
 def unpacked(scene: Scene, places: Mapping[Path, Path], job: JobOptions) -> Scene:
-    """The scene where its files are at ``places``, with the method built for the device of ``job``."""
-    clip = replace(scene.clip, path=places[scene.clip.path])
+    """The scene where its files are at ``places``, with the method built for the device of ``job``.
+
+    :class:`WeightsError` when this machine's weights are not those of the recipe.
+    """
     recipe: Any = scene.method
-    if not isinstance(recipe, Recipe):
-        return replace(scene, clip=clip)
-    if recipe.weights:
+    sent = places.get(recipe.weights[0]) if recipe.weights else None
+    if sent is not None:
         # The store of weights reads its folder from there; this process serves one run.
-        os.environ["FACESWAP_WEIGHTS"] = str(places[recipe.weights[0]].parent)
+        os.environ["FACESWAP_WEIGHTS"] = str(sent.parent)
     if recipe.parsing is not None:
         job = replace(job, parsing=places[recipe.parsing])
     method = build_method(recipe.method, job, recipe.paste)
     if method.inputs_digest != recipe.inputs_digest:
         raise WeightsError("weights differ between the nodes; run 'faceswap weights verify' on each")
-    return replace(scene, clip=clip, method=method)
+    return replace(scene, clip=replace(scene.clip, path=places[scene.clip.path]), method=method)

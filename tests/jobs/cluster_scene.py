@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faceswap_cli.config import JobOptions, SwapOptions
-from faceswap_cli.errors import InputError
+from faceswap_cli.errors import InputError, WeightsError
 from faceswap_cli.records import Segment, SegmentResult
 
 SEGMENTS = tuple(Segment(k, k * 40, (k + 1) * 40, 0, 5, True) for k in range(6))
@@ -25,6 +25,14 @@ class Place:
 
 def move(scene: Place, places: Mapping[Path, Path], job: JobOptions) -> Place:
     return replace(scene, clip=None if scene.clip is None else places[scene.clip])
+
+
+def move_with_weights(scene: Place, places: Mapping[Path, Path], job: JobOptions) -> Place:
+    if not any(path.name == "net.bin" for path in places):
+        raise WeightsError("net.bin is missing")
+    (found,) = (place for path, place in places.items() if path.name == "net.bin")
+    assert found.read_bytes() == b"net"
+    return move(scene, places, job)
 
 
 def render(segment: Segment, scene: Place, path: Path, options: SwapOptions, tell: Tell) -> SegmentResult:

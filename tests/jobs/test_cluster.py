@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ from faceswap_cli.events import StopRequest
 from faceswap_cli.jobs import cluster, cluster_nodes, cluster_worker
 from faceswap_cli.jobs.cluster import Cluster, Share, share_of
 from faceswap_cli.jobs.executor import RenderSegment, Work
-from faceswap_cli.records import SegmentResult
+from faceswap_cli.records import Segment, SegmentResult
 from tests.jobs import cluster_scene as scenes
 from tests.jobs.cluster_scene import SEGMENTS, Place, move
 
@@ -30,7 +32,7 @@ ONE = Share(1, 0, 50)
 
 
 def work(folder: Path, render: RenderSegment, *files: Path) -> Work:
-    return Work(Place(files[0] if files else None), SwapOptions(), folder, render, files, move)
+    return Work(Place(files[0] if files else None), SwapOptions(), folder, render, files, unpack=move)
 
 
 def run(
@@ -110,8 +112,9 @@ def test_a_run_that_is_gone_is_swept_away(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 class Heavy:
-    """A method with networks: it cannot be pickled."""
+    """A method with networks: it cannot be pickled, and its digest is that of the weights it finds."""
 
+    name = "heavy"
     light = False
 
     def __init__(self, device: str, digest: str) -> None:
@@ -127,22 +130,33 @@ def test_a_method_with_networks_is_built_where_it_arrives(
 
     there = tmp_path / "there"
     weights = (tmp_path / "a.safetensors", tmp_path / "a.json")
-    monkeypatch.setattr(portable, "_weights_files", lambda: weights)
+    monkeypatch.setattr(portable, "_installed_files", lambda: weights)
     monkeypatch.setitem(
         METHODS, "heavy", lambda job, paste: Heavy(job.device, os.environ["FACESWAP_WEIGHTS"])
     )
-    monkeypatch.setenv("FACESWAP_WEIGHTS", "elsewhere")
     scene = build_scene(make_clip(), make_analysis(), Probe(), {0: None}, SwapOptions().smooth)
     scene = replace(scene, method=Heavy("cpu", str(there)))  # type: ignore[arg-type]
     sent = portable.packed(Work(scene, SwapOptions(method="heavy"), tmp_path, scenes.render))
-    assert sent.files == (scene.clip.path.absolute(), *weights)
+    assert (sent.files, sent.weights) == ((scene.clip.path.absolute(),), weights)
     arrived = pickle.loads(pickle.dumps(sent))
     places = {path: there / path.name for path in sent.files}
+    monkeypatch.setenv("FACESWAP_WEIGHTS", "elsewhere")
+    with pytest.raises(WeightsError, match="differ"):
+        arrived.unpack(arrived.scene, places, JobOptions())
+    places.update((path, there / path.name) for path in weights)
     found = arrived.unpack(arrived.scene, places, JobOptions(device="cuda"))
     assert found.method.device == "cuda"
     assert found.clip.path == there / scene.clip.path.name
-    with pytest.raises(WeightsError, match="differ"):
-        arrived.unpack(arrived.scene, {path: path for path in sent.files}, JobOptions())
+
+
+def test_who_needs_more_than_a_core() -> None:
+    from faceswap_cli.swap.portable import is_light
+
+    here, there = JobOptions(device="cuda"), JobOptions(device="cuda", cluster="auto")
+    networks = SimpleNamespace(name="fslsd", light=True)
+    cores: Any = SimpleNamespace(name="mesh", light=True)
+    assert [is_light(networks, job) for job in (here, there)] == [True, False]  # type: ignore[arg-type]
+    assert [is_light(cores, job) for job in (here, there)] == [True, True]
 
 
 # From here on with Ray.
@@ -213,6 +227,15 @@ def test_what_a_node_does_not_see_travels(nodes: str, unseen: Path, tmp_path: Pa
     kept = {Path(result.ledger[0]) for result in found}  # type: ignore[arg-type]
     assert all("faceswap-node" in str(path) for path in kept)
     assert not any(path.exists() for path in kept)
+
+
+def test_weights_are_sent_to_a_node_that_lacks_them(nodes: str, unseen: Path, tmp_path: Path) -> None:
+    clip, weights = unseen / "clip.bin", unseen / "net.bin"
+    clip.write_bytes(b"abc")
+    weights.write_bytes(b"net")
+    order = replace(work(tmp_path, scenes.render, clip), weights=(weights,), unpack=scenes.move_with_weights)
+    found = run(nodes, order)
+    assert [result.path.read_text() for result in found] == [f"{k} 1 cpu 3" for k in range(6)]
 
 
 def test_a_gpu_is_asked_of_ray(nodes: str, tmp_path: Path) -> None:
