@@ -41,7 +41,7 @@ from faceswap_cli.records import (
 from faceswap_cli.stream import prefetch
 from faceswap_cli.swap import build_method
 from faceswap_cli.swap.engine import Scene, StageClock, Swapped, build_scene, check_known, render_frames
-from faceswap_cli.swap.portable import at_home, packed
+from faceswap_cli.swap.portable import at_home, is_light, packed
 from faceswap_cli.video.assemble import assemble
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
@@ -227,7 +227,7 @@ def render_segments(
         listen(progress("render", before, job.frames))
     side = max(scene.sides.values(), default=0)
     executor = choose(
-        scene.clip, job.frames - before, side, options, light=scene.method.light
+        scene.clip, job.frames - before, side, options, light=is_light(scene.method, options.job)
     )
     work = Work(scene, options, journal.folder, render_segment)
     work = packed(work) if options.job.cluster else work
