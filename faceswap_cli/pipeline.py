@@ -42,6 +42,7 @@ from faceswap_cli.stream import prefetch
 from faceswap_cli.swap import build_method
 from faceswap_cli.swap.engine import Scene, StageClock, Swapped, build_scene, check_known, render_frames
 from faceswap_cli.swap.portable import at_home, is_light, packed
+from faceswap_cli.swap.prepared import prepared
 from faceswap_cli.video.assemble import assemble
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
@@ -198,7 +199,7 @@ def prepare(
     for note in notes:
         listen(Event("warning", {"message": note}))
     method = build_method(options.method, at_home(options.job), options.paste)
-    ready = {row: method.prepare(people.people[row]) for row in sorted(set(cast.values()))}
+    ready = {row: prepared(method, people.people[row], options) for row in sorted(set(cast.values()))}
     scene = build_scene(
         clip, analysis, method, {person: ready[row] for person, row in cast.items()}, options.smooth
     )

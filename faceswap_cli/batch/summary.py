@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from faceswap_cli.batch.runner import Outcome
+from faceswap_cli.errors import FaceswapError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,10 +37,13 @@ def entry(outcome: Outcome) -> dict[str, Any]:
         "status": outcome.status.replace(" ", "_"),
         "wall_s": outcome.seconds,
         **outcome.told,
-        "error": None
-        if error is None
-        else {"code": error.code, "exit": error.exit_code, "message": one_line(error)},
+        "error": None if error is None else error_entry(error),
     }
+
+
+def error_entry(error: FaceswapError) -> dict[str, Any]:
+    """Code, exit code and message for JSON and events."""
+    return {"code": error.code, "exit": error.exit_code, "message": one_line(error)}
 
 
 def one_line(error: Exception) -> str:

@@ -96,12 +96,9 @@ def _tell(session: Session, outcome: Outcome, total: int) -> None:
         named = reason if row.name in reason else f"{row.name}: {reason}"
         sys.stderr.write(f"faceswap: failed: {row.index}/{total} {named}\n")
         sys.stderr.flush()
-    told = summary.entry(outcome)
     if session.flags.events and outcome.status != NOT_STARTED:
-        about = (
-            {"code": error.code, "exit": error.exit_code, "message": summary.one_line(error)} if error else {}
-        )
-        session.listen(Event("error" if error else "result", {**told, **about}))
+        about = {"command": "batch", "exit": 0} if error is None else summary.error_entry(error)
+        session.listen(Event("result" if error is None else "error", {**summary.entry(outcome), **about}))
     if error is not None or outcome.status == NOT_STARTED:
         return
     if session.for_people and not session.flags.quiet and row.output is not None:

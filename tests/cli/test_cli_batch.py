@@ -147,6 +147,8 @@ def test_events_of_a_batch(run: Run, swaps: Swaps, files: Path) -> None:
     assert about == [("result", 1), ("error", 2), ("result", None), ("error", None)]
     assert [e for e in events if e.get("stage") == "batch"][-1]["done"] == 2
     assert (events[-2]["exit"], events[-1]["exit"]) == (8, 8)
+    first = next(e for e in events if e.get("row") == 1 and e["event"] == "result")
+    assert (first["command"], first["exit"], first["output"]) == ("batch", 0, "out/b_swapped.png")
 
 
 def test_the_same_command_goes_on_and_leaves_nothing(run: Run, swaps: Swaps, files: Path) -> None:
