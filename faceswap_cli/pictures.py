@@ -30,6 +30,7 @@ from faceswap_cli.records import (
 )
 from faceswap_cli.swap import build_method
 from faceswap_cli.swap.method import SwapMethod
+from faceswap_cli.swap.portable import at_home
 from faceswap_cli.swap.prepared import prepared
 from faceswap_cli.video.picture import Picture, read_picture, write_picture
 
@@ -51,7 +52,7 @@ def swap_image(
     chosen = _choose(found, picture.rgb, options)
     clock.lap("analyse")
     stop.check("rendering")
-    method = build_method(options.method, options.job, options.paste)
+    method = build_method(options.method, at_home(options.job), options.paste)
     ready = prepared(method, source, options)
     rendered = {row: _render(picture.rgb, found[row], row, method, ready, options.job.seed) for row in chosen}
     result = _pasted(picture, list(rendered.values()), options)

@@ -216,5 +216,5 @@ def _on_device(options: SwapOptions, known: dict[str, SwapOptions]) -> SwapOptio
     """``options`` with a device that works; each name is tried once."""
     asked = options.job.device
     if asked not in known:
-        known[asked] = with_device(options)
+        known[asked] = with_device(options, may_cluster=True)
     return replace(options, job=replace(options.job, device=known[asked].job.device))

@@ -32,7 +32,7 @@ class Recipe:
 
 def at_home(job: JobOptions) -> JobOptions:
     """``job`` for what is done on the asking machine, which need not have the cluster's device."""
-    return replace(job, device="auto") if job.cluster else job
+    return replace(job, device="auto") if job.cluster and job.device != "cpu" else job
 
 
 def is_light(method: SwapMethod, job: JobOptions) -> bool:
