@@ -128,3 +128,36 @@ def test_batch_with_the_real_program(short: Path, tmp_path: Path) -> None:
         assert ended.returncode == 8, ended.stderr
         assert ended.stderr.splitlines()[-1] == "1 done, 0 without a face, 1 failed"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.mp4"]
+
+
+@pytest.mark.skipif(SHELL is None, reason="needs a POSIX shell")
+def test_folder_with_the_real_program(short: Path, tmp_path: Path) -> None:
+    """A clip, a picture, a broken clip, and a picture without a face."""
+    from PIL import Image
+
+    inside, out = tmp_path / "my folder", tmp_path / "out"
+    inside.mkdir()
+    shutil.copy(short, inside / "good.mp4")
+    shutil.copy(EXAMPLES / "source.jpg", inside / "portrait.jpg")
+    (inside / "bad.mp4").write_bytes(b"not a clip")
+    Image.new("RGB", (64, 64), (90, 120, 150)).save(inside / "sky.png")
+    program = tmp_path / "faceswap"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m faceswap_cli "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    settings = {
+        "FACESWAP": str(program),
+        "PYTHON": sys.executable,
+        "FACESWAP_ACCEPT_TERMS": "1",
+        "XDG_DATA_HOME": str(tmp_path / "home"),
+        "HOME": str(tmp_path / "home"),
+    }
+    ended = run(EXAMPLES / "folder.sh", EXAMPLES / "source.jpg", inside, out, "--preset", "fast", **settings)
+    assert ended.returncode == 8, ended.stderr
+    assert "once more, for smaller faces" in ended.stderr
+    left = [line.split("\t") for line in ended.stdout.splitlines()]
+    assert [Path(name).name for name, _ in left] == ["bad.mp4", "sky.png"]
+    assert "--min-face 8" in left[1][1]
+    assert sorted(p.name for p in out.glob("*.*") if p.is_file()) == [
+        "good_swapped.mp4",
+        "portrait_swapped.jpg",
+    ]
