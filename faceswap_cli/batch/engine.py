@@ -21,8 +21,11 @@ KNOWN_PEOPLE = 8
 """Identified sources kept at a time: each holds its photographs."""
 
 
-def swap_row(row: Row, source: SourceIdentity, listen: Listener, stop: StopRequest) -> Report:
-    """Run one row; the output appears under its name when it is complete."""
+def swap_row(row: Row, source: SourceIdentity | None, listen: Listener, stop: StopRequest) -> Report:
+    """Run one row; the output appears under its name when it is complete.
+
+    ``source`` is None where a cast file names the sources.
+    """
     from faceswap_cli import pictures, pipeline
 
     path, output = row.target.path, row.output
@@ -30,7 +33,7 @@ def swap_row(row: Row, source: SourceIdentity, listen: Listener, stop: StopReque
     output.parent.mkdir(parents=True, exist_ok=True)
     check_disk(output.parent, _bytes(row), f"the result of {path.name}")
     swap = pictures.swap_image if row.target.clip is None else pipeline.swap_video
-    return swap(source, path, output, row.options, listen=listen, stop=stop)
+    return swap(source or (), path, output, row.options, listen=listen, stop=stop)
 
 
 def _bytes(row: Row) -> int:

@@ -31,11 +31,20 @@ def row_key(sources: Sequence[Path], target: Path, options: SwapOptions) -> str:
 
     same = option_key(options)
     same.pop("job.measure_identity", None)  # figures for the report
-    reference = options.track.reference
-    files = [*_files(sources), target, *([reference] if reference else [])]
+    files = [*_files(sources), target, *files_named(options)]
     stamps = [(str(path.absolute()), stamp(path)) for path in files]
     parts = [SCHEMA, faceswap_cli.__version__, stamps, same]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def files_named(options: SwapOptions) -> list[Path]:
+    """Files that the options name: the reference, the cast file and the photographs named in it."""
+    track = options.track
+    if track.cast is None:
+        return [] if track.reference is None else [track.reference]
+    from faceswap_cli.cast.file import read_cast
+
+    return [track.cast, *_files(read_cast(track.cast).sources)]
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

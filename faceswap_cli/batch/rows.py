@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from faceswap_cli.batch.records import Records, row_key
+from faceswap_cli.batch.records import Records, files_named, row_key
 from faceswap_cli.batch.targets import PICTURES, VIDEOS, Target
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import FaceswapError, InputError, OutputError, UsageError
@@ -27,7 +27,7 @@ class Request:
     """One swap that was asked for."""
 
     sources: tuple[Path, ...]
-    """Photographs, or folders of them, of one person"""
+    """Photographs, or folders of them, of one person; none where a cast file names them"""
     target: Path
     options: SwapOptions = field(repr=False)
     output: str | None = None
@@ -67,6 +67,11 @@ class Row:
     @property
     def name(self) -> str:
         return self.target.path.name
+
+    @property
+    def source(self) -> str:
+        """Who is put in, for people."""
+        return ", ".join(path.name for path in self.sources) or str(self.options.track.cast)
 
 
 def place_of(asked: str | None, manifest: Path | None = None, *, several: bool = False) -> Place:
@@ -115,6 +120,9 @@ def own_results(requests: Sequence[Request], rows: Sequence[Row]) -> set[Path]:
 
 def _row(index: int, request: Request, target: Target, place: Place) -> Row:
     output, problem = None, target.problem
+    if problem is None and target.clip is None and request.options.track.cast is not None:
+        problem = InputError(f"{target.path} is a picture; a cast file is for clips, give it a source")
+        target = replace(target, problem=problem)
     if problem is None:
         try:
             output = _output(index, request, target, place)
@@ -151,7 +159,8 @@ def _literal(base: Path) -> str:
 
 
 def _naming(index: int, request: Request, target: Target) -> Naming:
-    first = request.sources[0]
+    cast = request.options.track.cast
+    first = request.sources[0] if cast is None else cast
     source = first.name if first.is_dir() else first.stem
     path = target.path
     if target.clip is None:
@@ -188,8 +197,7 @@ def _refuse_doubles(rows: Iterable[Row]) -> None:
 
 
 def _origin(row: Row) -> str:
-    sources = ", ".join(str(path) for path in row.sources)
-    return f"{row.where or row.target.path} (source {sources})"
+    return f"{row.where or row.target.path} (source {row.source})"
 
 
 def settle(
@@ -202,7 +210,9 @@ def settle(
     inputs = {place for path in protected if (place := _inode(path)) is not None}
     settled = [_settled(row, records, inputs, skip_existing=skip_existing) for row in rows]
     todo = [row.output for row in settled if row.state == "todo" and row.output is not None]
-    there = [path for path in todo if path.exists() and not is_own_result(path)]
+    # What --restart throws away was made by this batch, and may be replaced.
+    own = {row.output for row in settled if row.output and records.done(row.output, row.key) is not None}
+    there = [path for path in todo if path.exists() and path not in own and not is_own_result(path)]
     if force:
         for path in there:
             disown(path)
@@ -222,7 +232,7 @@ def _settled(row: Row, records: Records, inputs: set[tuple[int, int]], *, skip_e
     if is_own_result(path):  # its job was killed while it cleared up, and will go on with that
         return row
     if records.done(path, row.key) is not None:
-        return replace(row, state="kept")
+        return row if row.options.job.restart else replace(row, state="kept")
     if not (path.exists() or path.is_symlink()):
         return row
     if _inode(path) in inputs:
@@ -236,8 +246,7 @@ def files_read(rows: Sequence[Row], more: Sequence[Path]) -> list[Path]:
     """Every file that the batch reads, folders opened up."""
     found = list(more)
     for row in rows:
-        reference = row.options.track.reference
-        found += [row.target.path, *([reference] if reference else [])]
+        found += [row.target.path, *files_named(row.options)]
     for path in dict.fromkeys(path for row in rows for path in row.sources):
         try:
             found += sorted(path.iterdir()) if path.is_dir() else [path]

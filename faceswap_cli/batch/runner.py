@@ -14,7 +14,7 @@ from faceswap_cli.errors import FaceswapError, Interrupted
 from faceswap_cli.events import Event, Listener, StopRequest
 
 if TYPE_CHECKING:
-    from faceswap_cli.records import Report
+    from faceswap_cli.records import Report, SourceIdentity
 
 NOT_STARTED = "not started"
 
@@ -59,7 +59,7 @@ def run_rows(
     share and that cannot be used raises its own error, since nothing can be done at all.
     """
     people = engine.People(engine.identify)
-    shared = len({row.sources for row in rows}) == 1
+    shared = len({row.sources for row in rows}) == 1 and rows[0].options.track.cast is None
     failures = 0
     for row in rows:
         if max_failures and failures >= max_failures:
@@ -119,7 +119,9 @@ class _NoSource(Exception):
         self.error = error
 
 
-def _person(row: Row, people: engine.People, listen: Listener, shared: bool) -> Any:
+def _person(row: Row, people: engine.People, listen: Listener, shared: bool) -> SourceIdentity | None:
+    if row.options.track.cast is not None:
+        return None
     try:
         return people.get(row.sources, row.options.detect, listen)
     except FaceswapError as error:

@@ -78,6 +78,6 @@ def table(outcomes: Sequence[Outcome], *, longest: int = LONGEST_TABLE) -> Table
         frames = f"{told['frames_with_swap']}/{told['frames']}" if "frames" in told else ""
         spent = f"{outcome.seconds:.1f}" if outcome.status in ("done", "failed") else ""
         last = one_line(outcome.error) if outcome.error else str(row.output)
-        cells = (str(row.index), row.name, row.sources[0].name, outcome.status, frames, spent, last)
+        cells = (str(row.index), row.name, row.source, outcome.status, frames, spent, last)
         grid.add_row(*(Text(cell) for cell in cells), style="red" if outcome.error else None)
     return grid

@@ -44,7 +44,7 @@ Arguments = Annotated[
     typer.Argument(
         metavar="[SRC] TARGETS...",
         help="First the source: a picture, or a folder of pictures of one person. All others are targets: "
-        "files, folders, patterns such as 'clips/**/*.mp4'. With --source all are targets.",
+        "files, folders, patterns such as 'clips/**/*.mp4'. With --source or --cast all are targets.",
         show_default=False,
     ),
 ]
@@ -150,13 +150,25 @@ def _requests(files: Sequence[str], flags: BatchFlags, settings: Settings) -> tu
             named = "--pairs" if flags.pairs else files[0]
             raise UsageError(f"--manifest names all targets; leave out {named}")
         return _of_manifest(flags.manifest, flags, settings), jobs.place_of(flags.output, flags.manifest)
+    options = settings.swap_options()
+    if options.track.cast is not None:
+        return _of_cast(files, flags, options), jobs.place_of(flags.output)
     people, others = _split(files, flags)
     sources, found = targets.expand_sources(people), targets.expand_targets(others)
     place = jobs.place_of(flags.output, several=len(sources) > 1 and not flags.pairs)
-    options = settings.swap_options()
     if flags.pairs:
         return jobs.pairs(sources, found, options), place
     return jobs.products(sources, list(dict.fromkeys(found)), options), place
+
+
+def _of_cast(files: Sequence[str], flags: BatchFlags, options: SwapOptions) -> list[Request]:
+    """With ``--cast`` the cast file names the sources, and all arguments are targets."""
+    if flags.source or flags.pairs:
+        raise UsageError("--cast names the sources; leave out --source and --pairs")
+    found = dict.fromkeys(targets.expand_targets(files))
+    if not found:
+        raise UsageError("targets are needed: faceswap batch --cast cast.toml TARGETS... -o FOLDER")
+    return [Request((), target, options) for target in found]
 
 
 def _split(files: Sequence[str], flags: BatchFlags) -> tuple[list[str], list[str]]:
@@ -182,10 +194,13 @@ def _of_manifest(path: Path, flags: BatchFlags, settings: Settings) -> list[Requ
     default = tuple(map(Path, flags.source or ()))
     found = []
     for entry in manifests.read_manifest(path):
-        sources = tuple(path.parent / name for name in entry.sources) or default
-        if not sources:
-            raise UsageError(f"{entry.where}: source is missing; add it, or give --source for all lines")
         options = manifests.row_options(settings, entry, path.parent)
+        own = tuple(path.parent / name for name in entry.sources)
+        sources = () if options.track.cast is not None else own or default
+        if own and not sources:
+            raise UsageError(f"{entry.where}: the cast file names the sources; leave out source or cast")
+        if not sources and options.track.cast is None:
+            raise UsageError(f"{entry.where}: source is missing; add it, or give --source for all lines")
         found.append(Request(sources, path.parent / entry.target, options, entry.output, entry.where))
     return found
 
@@ -194,8 +209,8 @@ def _plan(
     session: Session, requests: list[Request], place: Place, flags: BatchFlags
 ) -> tuple[list[Row], Records]:
     """Rows with outputs and states; raises before any work when a file could be lost."""
-    references = {request.options.track.reference for request in requests}
-    check_inputs(sorted(path for path in references if path is not None))
+    tracks = {request.options.track for request in requests}
+    check_inputs(sorted({path for t in tracks for path in (t.cast or t.reference,) if path is not None}))
     known: dict[str, SwapOptions] = {}
     requests = [replace(r, options=_on_device(r.options, known)) for r in requests]
     looks = targets.examine([request.target for request in requests])

@@ -106,7 +106,7 @@ def _tell(session: Session, outcome: Outcome, total: int) -> None:
     if outcome.status == "done":
         clip = f", {outcome.told['frames_with_swap']} of {outcome.told['frames']} frames"
         session.say(
-            f"faceswap: {row.index}/{total} {row.name} with {row.sources[0].name}"
+            f"faceswap: {row.index}/{total} {row.name} with {row.source}"
             f"{clip if row.target.kind == 'video' else ''}, {outcome.seconds:.1f} s"
         )
 
@@ -170,5 +170,6 @@ def _figures(row: Row, report: Report) -> dict[str, Any]:
 def _measured(row: Row) -> Mapping[str, float]:
     from faceswap_cli.metrics.evaluate import evaluate
 
-    assert row.output is not None
+    if row.output is None or not row.sources:  # several people of a cast have no one measure
+        return {}
     return evaluate(row.output, list(row.sources), row.target.path).figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 import faceswap_cli
@@ -36,15 +38,17 @@ class Swaps:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, str]] = []
+        self.identified = 0
         self.options: list[object] = []
         self.faults: dict[str, BaseException] = {}
 
     def identify(self, sources: tuple[Path, ...], detect: object) -> object:
+        self.identified += 1
         return type("Person", (), {"notes": (), "names": "+".join(path.name for path in sources)})()
 
     def swap(self, one: object, source: object, listen: Listener, stop: StopRequest) -> Report:
         target, output = one.target.path, one.output  # type: ignore[attr-defined]
-        self.calls.append((source.names, target.name, str(output)))  # type: ignore[attr-defined]
+        self.calls.append((getattr(source, "names", ""), target.name, str(output)))
         self.options.append(one.options)  # type: ignore[attr-defined]
         listen(Event("progress", {"stage": "render", "done": 1, "total": 1}))
         if target.name in self.faults:
@@ -276,6 +280,48 @@ def test_bad_lines_of_a_manifest(run: Run, swaps: Swaps, files: Path, line: str,
     assert swaps.calls == []
 
 
+def _cast(path: Path) -> Path:
+    """A cast file for one person, who gets the face of ``me.jpg``."""
+    faces = base64.b64encode(np.ones(128, np.float16).tobytes()).decode()
+    text = f'schema = 1\n[people.A]\nsource = "me.jpg"\n[recognise.A]\nfaces = ["{faces}"]\n'
+    path.write_text(text)
+    return path
+
+
+def test_a_cast_file_names_the_sources(run: Run, swaps: Swaps, files: Path, machine: Path) -> None:
+    cast = _cast(machine / "cast.toml")
+    command = ("batch", "--cast", cast, "in/a.mkv", "in/b.png", "-o", "out/{source}_{stem}{ext}")
+    ran = run(*command, "--json")
+    assert ran.code == 8
+    assert swaps.calls == [("", "a.mkv", "out/cast_a.mkv")]
+    assert swaps.identified == 0
+    assert "cast file is for clips" in ran.json["rows"][1]["error"]["message"]
+    assert run(*command, "--json").json["kept"] == 1
+    picture(machine / "me.jpg").touch()
+    run(*command).failed(5, "out/cast_a.mkv exists")  # another photograph: another job
+    run("batch", "--cast", cast, "-s", "you.jpg", "in", "-o", "x").failed(2, "--cast names the sources")
+    run("batch", "--cast", "gone.toml", "in", "-o", "x").failed(4, "gone.toml")
+
+
+def test_lines_with_a_cast_file_need_no_source(run: Run, swaps: Swaps, files: Path, machine: Path) -> None:
+    _cast(machine / "cast.toml")
+    (machine / "j.csv").write_text("source,target,cast\n,in/a.mkv,cast.toml\nyou.jpg,in/b.png,\n")
+    assert run("batch", "--manifest", "j.csv", "-o", "out").code == 0
+    assert [call[:2] for call in swaps.calls] == [("", "a.mkv"), ("you.jpg", "b.png")]
+    (machine / "j.csv").write_text("source,target,cast\nyou.jpg,in/a.mkv,cast.toml\n")
+    run("batch", "--manifest", "j.csv", "-o", "x").failed(2, "j.csv line 2", "cast")
+
+
+def test_restart_begins_anew(run: Run, swaps: Swaps, files: Path) -> None:
+    command = ("batch", "me.jpg", "in", "-o", "out")
+    assert run(*command).code == 8
+    assert len(swaps.calls) == 3
+    assert run(*command, "--restart").code == 8
+    assert len(swaps.calls) == 6
+    Path("out/b_swapped.png").write_text("edited by hand")
+    run(*command, "--restart").failed(5, "out/b_swapped.png exists")
+
+
 def test_terms_come_before_any_file_is_read(
     run: Run, swaps: Swaps, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,7 +376,7 @@ def _short(path: Path, frames: int) -> None:
 
 @needs_examples
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_ctrl_c_and_then_the_same_command(machine: Path) -> None:
+def test_ctrl_c_and_then_the_same_command(run: Run, machine: Path) -> None:
     for name in ("a", "b", "c"):
         shutil.copy(FACE, machine / f"{name}.jpg")
     _short(machine / "z.mp4", 15)
@@ -358,11 +404,8 @@ def test_ctrl_c_and_then_the_same_command(machine: Path) -> None:
     assert process.returncode == 130, err
     assert "to go on: faceswap batch" in err.splitlines()[-1]
     assert out == ""
-    ended = subprocess.run(
-        [*command, "--json"], capture_output=True, text=True, env=environment, timeout=300, check=False
-    )
-    told = json.loads(ended.stdout)
-    assert (ended.returncode, told["kept"], told["done"]) == (0, 1, 2)
+    ended = run(*command[3:], "--json")
+    assert (ended.code, ended.json["kept"], ended.json["done"]) == (0, 1, 2)
     assert sorted(path.name for path in Path("out").iterdir()) == [
         "a_swapped.jpg",
         "c_swapped.jpg",
