@@ -284,6 +284,16 @@ def warp_rgb(planes: Planes, tags: ColourTags, out_from_frame: NDArray[Any], sid
     return _rgb8(cv2.merge(parts), tags, planes.bit_depth)
 
 
+def warp_luma(planes: Planes, tags: ColourTags, out_from_frame: NDArray[Any], side: int) -> F32:
+    """The luma of the same crop: (side, side) float32, black 0 and white 255."""
+    import cv2
+
+    warped = _warp_plane(planes.y, np.asarray(out_from_frame, np.float64), side, cv2.INTER_CUBIC)
+    unit = np.float32(1 << (planes.bit_depth - 8))
+    luma = warped.astype(np.float32) / unit
+    return luma if tags.full_range else (luma - np.float32(16)) * np.float32(255 / 219)
+
+
 def downscaled_rgb(planes: Planes, tags: ColourTags, long_side: int) -> tuple[U8, float]:
     """The whole picture, at most ``long_side`` pixels long: (h, w, 3) uint8 and small / frame scale.
 

@@ -18,6 +18,7 @@ from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Listener, StopRequest, ignore
 from faceswap_cli.provenance.mark import Mark, read_mark
 from faceswap_cli.provenance.verify import Statement, read_statement
+from faceswap_cli.provenance.watermark import Detection
 from faceswap_cli.records import I64, U8, Analysis, Clip
 
 _TIMING_FRAMES = 250
@@ -59,6 +60,13 @@ class VideoReport:
     mark: Mark | None = None
     statement: Statement | None = None
     """The signed C2PA manifest, in the file or beside it"""
+    watermark: Detection | None = None
+    """The search for the invisible mark; None when people were left out"""
+
+    @property
+    def synthetic(self) -> bool:
+        """True when a mark says that a model made it; without any nothing is known: that is not genuine."""
+        return _synthetic(self.mark, self.statement, self.watermark)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +83,17 @@ class PictureReport:
     """x0, y0, x1, y1 of each face, the largest first"""
     mark: Mark | None = None
     statement: Statement | None = None
+    watermark: Detection | None = None
+
+    @property
+    def synthetic(self) -> bool:
+        """As of a :class:`VideoReport`."""
+        return _synthetic(self.mark, self.statement, self.watermark)
+
+
+def _synthetic(mark: Mark | None, statement: Statement | None, watermark: Detection | None) -> bool:
+    told = any(one is not None and one.synthetic for one in (mark, statement))
+    return told or (watermark is not None and watermark.found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +108,7 @@ class CastFiles:
 def inspect_picture(path: Path, options: SwapOptions) -> PictureReport:
     """Decode ``path`` and look for faces."""
     from faceswap_cli.faces.detect import find_faces
+    from faceswap_cli.provenance.search import search_picture
     from faceswap_cli.video.picture import read_picture
 
     picture = read_picture(path)
@@ -104,6 +124,7 @@ def inspect_picture(path: Path, options: SwapOptions) -> PictureReport:
         boxes=tuple(_box(face.box) for face in found),
         mark=read_mark(path),
         statement=read_statement(path),
+        watermark=search_picture(picture.rgb, found),
     )
 
 
@@ -124,14 +145,17 @@ def inspect_video(
     from faceswap_cli.video.probe import probe
 
     clip = probe(path)
-    analysis = None
+    analysis = watermark = None
     if people:
+        from faceswap_cli.provenance.search import search_clip
         from faceswap_cli.tracking.analyse import analyse_clip
 
         analysis = analyse_clip(clip, options.detect, options.track, options.smooth, listen, stop)
+        watermark = search_clip(clip, analysis, stop)
     pts = analysis.pts if analysis is not None else _first_pts(clip)
     timing = timing_of(pts, clip.time_base, clip.average_rate, exact=people)
-    return VideoReport(clip, timing, analysis, read_mark(path, clip.metadata), read_statement(path))
+    mark, statement = read_mark(path, clip.metadata), read_statement(path)
+    return VideoReport(clip, timing, analysis, mark, statement, watermark)
 
 
 def _first_pts(clip: Clip) -> I64:

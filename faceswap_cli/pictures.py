@@ -18,6 +18,8 @@ from faceswap_cli.geometry.paste import paste_into_rgb, pasted_area
 from faceswap_cli.pipeline import Stopwatch, identify
 from faceswap_cli.provenance.label import draw_label
 from faceswap_cli.provenance.mark import xmp_packet
+from faceswap_cli.provenance.signing import sealer
+from faceswap_cli.provenance.watermark import watermarked
 from faceswap_cli.records import (
     F32,
     U8,
@@ -47,6 +49,7 @@ def swap_image(
     clock = Stopwatch()
     picture = read_picture(target)
     listen(Event("start", {"target": str(target), "frames": 1, "seconds": 0.0}))
+    sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key)
     source = identify(sources, options, listen)
     found = _faces(picture.rgb, target, options)
     chosen = _choose(found, picture.rgb, options)
@@ -57,7 +60,7 @@ def swap_image(
     rendered = {row: _render(picture.rgb, found[row], row, method, ready, options.job.seed) for row in chosen}
     result = _pasted(picture, list(rendered.values()), options)
     clock.lap("render")
-    write_picture(output, result)
+    write_picture(output, result, seal=sign)
     clock.lap("assemble")
     listen(progress("render", 1, 1))
     rows = tuple(_row(face, k, rendered.get(k), source) for k, face in enumerate(found))
@@ -109,7 +112,8 @@ def _render(rgb: U8, face: Face, row: int, method: SwapMethod, prepared: Any, se
         crop_from_frame,
         align.apply(crop_from_frame, face.landmarks),
     )
-    return method.render(prepared, crop, method.encode(prepared, crop), seed)
+    drawn = method.render(prepared, crop, method.encode(prepared, crop), seed)
+    return watermarked(drawn, crop, method.crop_scale)
 
 
 def _pasted(picture: Picture, faces: Sequence[RenderedFace], options: SwapOptions) -> Picture:

@@ -67,9 +67,11 @@ def inspect(
             file, options, people=not quick, listen=session.listen, stop=session.stop
         )
         if sheet is not None and video.analysis is not None:
+            from faceswap_cli.provenance.mark import xmp_packet
             from faceswap_cli.video.picture import Picture, write_picture
 
-            write_picture(sheet, Picture(rgb=inspection.contact_sheet(video.clip, video.analysis)))
+            tiles = inspection.contact_sheet(video.clip, video.analysis)
+            write_picture(sheet, Picture(rgb=tiles, xmp=xmp_packet() if video.synthetic else None))
         data, lines = _video_data(video, sheet), _video_lines(video, sheet)
         if cast is not None and video.analysis is not None:
             written = inspection.write_cast_and_sheet(cast, video.clip, video.analysis)

@@ -8,28 +8,25 @@ if TYPE_CHECKING:
     from faceswap_cli.inspection import PictureReport, VideoReport
     from faceswap_cli.provenance.mark import Mark
     from faceswap_cli.provenance.verify import Statement
+    from faceswap_cli.provenance.watermark import Detection
 
 Line = tuple[str, str]
 
 
 def marks_data(found: PictureReport | VideoReport) -> dict[str, Any]:
-    """For ``--json``: None where there is no such mark."""
+    """For ``--json``: None where there is no such mark, or where it was not looked for (``invisible``)."""
     return {
         "mark": _mark_data(found.mark),
         "c2pa": _statement_data(found.statement),
-        "synthetic": _synthetic(found),
+        "invisible": _detection_data(found.watermark),
+        "synthetic": found.synthetic,
     }
 
 
 def marks_lines(found: PictureReport | VideoReport) -> list[Line]:
     """(name, text) of each line for people; the last one says what it comes to."""
     lines = [("metadata mark", _mark_text(found.mark)), ("C2PA", _statement_text(found.statement))]
-    return [*lines, ("provenance", _verdict(found))]
-
-
-def _synthetic(found: PictureReport | VideoReport) -> bool:
-    """True when one of the marks says so; without any nothing is known, which is not the same as genuine."""
-    return any(mark is not None and mark.synthetic for mark in (found.mark, found.statement))
+    return [*lines, ("invisible", _detection_text(found.watermark)), ("provenance", _verdict(found))]
 
 
 def _mark_data(mark: Mark | None) -> dict[str, Any] | None:
@@ -79,8 +76,31 @@ def _statement_text(statement: Statement | None) -> str:
     return f"valid, {signer}; {actions} by {statement.generator or 'unknown'} ({statement.where}){earlier}"
 
 
+def _detection_data(seen: Detection | None) -> dict[str, Any] | None:
+    if seen is None:
+        return None
+    return {
+        "found": seen.found,
+        "score": seen.score,
+        "false_alarm": seen.false_alarm,
+        "faces": seen.faces,
+        "person": seen.person if seen.found else None,
+    }
+
+
+def _detection_text(seen: Detection | None) -> str:
+    if seen is None:
+        return "not looked for"
+    if not seen.faces:
+        return "no face to look at"
+    if not seen.found:
+        return f"not found in {seen.faces} faces looked at (score {seen.score:.1f})"
+    chance = f"1 in {1 / seen.false_alarm:.0e}" if seen.false_alarm > 1e-30 else "nil"
+    return f"found in person {seen.person + 1} (score {seen.score:.1f}, by chance: {chance})"
+
+
 def _verdict(found: PictureReport | VideoReport) -> str:
-    if _synthetic(found):
+    if found.synthetic:
         return "made with AI, in whole or in part"
     if found.mark is None and found.statement is None:
         return "unmarked: nothing is known of how it was made (a mark can have been removed)"

@@ -8,7 +8,7 @@ becomes depends on the frames around it within the window, never on how the stre
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +21,7 @@ from faceswap_cli.errors import InputError
 from faceswap_cli.faces.landmarks import eye_apertures
 from faceswap_cli.geometry import align
 from faceswap_cli.geometry.paste import paste_into_planes, pasted_area
+from faceswap_cli.provenance.watermark import watermarked
 from faceswap_cli.records import (
     F32,
     F64,
@@ -213,20 +214,24 @@ def _render(window: tuple[_Encoded, ...], centre: int, scene: Scene, clock: Stag
         prepared = scene.prepared[people[crop.track_id]]
         faces.append(scene.method.render(prepared, crop, smooth, seed))
     start = clock.add("render faces", start)
-    planes = paste_into_planes(item.frame.planes, scene.clip.colour, faces)
+    marked = [
+        watermarked(face, crop, scene.method.crop_scale) for face, crop in zip(faces, item.crops, strict=True)
+    ]
+    start = clock.add("mark", start)
+    planes = paste_into_planes(item.frame.planes, scene.clip.colour, marked)
     clock.add("paste", start)
-    rows = _ledger(item, faces, scene)
+    rows = ledger_rows(item.frame.pts, faces, scene)
     return Swapped(replace(item.frame, planes=planes), item.frame, rows, len(faces))
 
 
-def _ledger(item: _Encoded, faces: list[RenderedFace], scene: Scene) -> tuple[LedgerRow, ...]:
-    """One row for every face of the frame, swapped or not."""
+def ledger_rows(pts: int, faces: Sequence[RenderedFace], scene: Scene) -> tuple[LedgerRow, ...]:
+    """One row for every face of the frame at ``pts``; ``faces`` are those that were drawn."""
     from faceswap_cli.identity.pose import pose
 
     drawn = {face.crop.track_id: face for face in faces}
     rows = []
     for track in scene.analysis.tracks:
-        row = track.at(item.frame.pts)
+        row = track.at(pts)
         if row is None:
             continue
         points = track.landmarks[row]
@@ -236,8 +241,8 @@ def _ledger(item: _Encoded, faces: list[RenderedFace], scene: Scene) -> tuple[Le
         box = (*points[:, :2].min(axis=0).tolist(), *points[:, :2].max(axis=0).tolist())
         rows.append(
             LedgerRow(
-                pts=item.frame.pts,
-                time_s=round(float(item.frame.pts * item.frame.time_base), 6),
+                pts=pts,
+                time_s=round(float(pts * scene.clip.time_base), 6),
                 track=track.track_id,
                 person=track.person,
                 swapped=swapped,
