@@ -95,6 +95,8 @@ class EncodeOptions:
     preset: str | None = None
     lossless: bool = False
     """Encode without loss (larger files); used by tests and by people who grade afterwards."""
+    copy_untouched: bool = True
+    """Take over packets in which nothing is swapped as they are, where the codec allows it."""
 
     def __post_init__(self) -> None:
         _check(self.crf is None or 0 <= self.crf <= 63, f"crf must be 0 to 63, not {self.crf}")
@@ -128,7 +130,9 @@ class JobOptions:
     """Keep the job folder after success: analysis, segments, ledger, recipe."""
     seed: int = 0
     profile: str = "auto"
-    """Of the method ``fslsd``: ``1024`` runs the official checkpoints."""
+    """Of the method ``fslsd``: ``256`` is the bundled network, ``1024`` runs the official checkpoints."""
+    shape_mix: float = 0.5
+    """Of ``fslsd`` 256: share of the source's own proportions given to eyes, nose and mouth, 0 to 1."""
     appear_from: str = "released"
     """First latent row taken from the target: ``released`` (11), ``paper`` (7) or a number."""
     landmark_maps: str = "released"
@@ -146,6 +150,7 @@ class JobOptions:
 
     def __post_init__(self) -> None:
         _check(self.segment_s > 0, f"segment_s must be above 0, not {self.segment_s}")
+        _check(0 <= self.shape_mix <= 1, f"shape_mix must be 0 to 1, not {self.shape_mix}")
         _check(self.batch >= 0, f"batch must be 0 or more, not {self.batch}")
         _check(self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
         _check(_names_cluster(self.cluster), f"cluster must be auto or HOST:PORT, not {self.cluster!r}")
@@ -164,13 +169,13 @@ class MarkOptions:
     """Burn a small visible "AI modified" into the picture."""
     compare: str | None = None
     """``side`` puts the target beside the result, ``wipe`` moves a line between them."""
-
-    def __post_init__(self) -> None:
-        _check(self.compare in (None, "side", "wipe"), f"compare must be side or wipe, not {self.compare!r}")
     c2pa_cert: Path | None = None
     """Certificates (PEM, the signer's first) for the C2PA manifest; None signs with the machine's own."""
     c2pa_key: Path | None = None
     """Private key (PEM) of ``c2pa_cert``."""
+
+    def __post_init__(self) -> None:
+        _check(self.compare in (None, "side", "wipe"), f"compare must be side or wipe, not {self.compare!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "cast": ("track.cast",),
     "smooth": ("smooth.strength",),
     "profile": ("job.profile",),
+    "shape_mix": ("job.shape_mix",),
     "appear_from": ("job.appear_from",),
     "precision": ("job.precision",),
     "parsing": ("job.parsing",),
@@ -56,9 +57,9 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "occlusion": ("paste.occlusion",),
     "label": ("mark.label",),
     "compare": ("mark.compare",),
-    "progress": ("show.progress",),
     "c2pa_cert": ("mark.c2pa_cert",),
     "c2pa_key": ("mark.c2pa_key",),
+    "progress": ("show.progress",),
     "log_file": ("show.log_file",),
 }
 """Flag, with underscores -> the keys that it sets."""

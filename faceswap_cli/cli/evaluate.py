@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,16 +14,28 @@ from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.errors import UsageError
 from faceswap_cli.output import check_inputs
 
+if TYPE_CHECKING:
+    from faceswap_cli.metrics.suite import Suite
+
+SUITE = "Suites"
+SUITE_FRAMES = 90
+"""Of each clip, unless --max-frames says otherwise."""
+
 
 @expanded
 def evaluate(
     ctx: typer.Context,
-    result: Annotated[Path, typer.Argument(help="The swapped picture or video.", show_default=False)],
-    source: Annotated[
-        list[Path], typer.Option("--source", "-s", help="Photo or folder of the source person; repeatable.")
-    ],
-    target: Annotated[Path, typer.Option("--target", "-t", help="What was swapped into.")],
     show: ShowFlags,
+    result: Annotated[
+        Path | None, typer.Argument(help="The swapped picture or video.", show_default=False)
+    ] = None,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option("--source", "-s", help="Photo or folder of the source person; repeatable."),
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--target", "-t", help="What was swapped into.", show_default=False)
+    ] = None,
     stride: Annotated[int, typer.Option("--stride", help="Look at every n-th frame.")] = 1,
     max_frames: Annotated[
         int | None, typer.Option("--max-frames", help="Stop after so many frames.", show_default=False)
@@ -38,11 +50,51 @@ def evaluate(
             help="Exit with 10 when not reached, e.g. identity=0.6,coverage=0.95,jitter=1.2.",
         ),
     ] = None,
+    suite: Annotated[
+        Path | None,
+        typer.Option(
+            "--suite",
+            metavar="DIR",
+            rich_help_panel=SUITE,
+            show_default=False,
+            help="Swap DIR/portraits into DIR/clips by several methods and compare them.",
+        ),
+    ] = None,
+    methods: Annotated[
+        str,
+        typer.Option(
+            "--methods", rich_help_panel=SUITE, help="Compared in a suite; 'target' is the clip itself."
+        ),
+    ] = "mesh,fslsd,target",
+    pairs: Annotated[
+        int | None,
+        typer.Option(
+            "--pairs",
+            rich_help_panel=SUITE,
+            help="So many clips of a suite, evenly spread.",
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", rich_help_panel=SUITE, help="Swaps of a suite side by side.")
+    ] = 1,
 ) -> None:
-    """Measure identity, pose, expression, gaze, steadiness and preservation."""
-    if stride < 1 or (max_frames is not None and max_frames < 1):
-        raise UsageError("--stride and --max-frames must be 1 or more")
+    """Measure identity, pose, expression, gaze, steadiness and preservation.
+
+    faceswap evaluate RESULT --source SRC --target TARGET, or faceswap evaluate --suite DIR.
+    """
+    if stride < 1 or jobs < 1 or min(max_frames or 1, pairs or 1) < 1:
+        raise UsageError("--stride, --max-frames, --pairs and --jobs must be 1 or more")
     gates = parse_gates(fail_under)
+    if suite is not None:
+        if result or source or target or gates:
+            raise UsageError(
+                "--suite makes its own results: leave RESULT, --source, --target, --fail-under out"
+            )
+        _suite(ctx, show, suite, _named(methods), pairs, max_frames or SUITE_FRAMES, jobs)
+        return
+    if result is None or not source or target is None:
+        raise UsageError("evaluate needs RESULT --source SRC --target TARGET, or --suite DIR")
     with Session(ctx.obj, show, read_settings(show)) as session:
         check_inputs([result, *source, target])
         from faceswap_cli.metrics.evaluate import evaluate as measure
@@ -54,6 +106,62 @@ def evaluate(
             _print_table(found.table())
         check_gates(gates, figures_for(gates, found.figures, dict))
         session.result(data)
+
+
+def _named(methods: str) -> list[str]:
+    from faceswap_cli.metrics.suite import UNTOUCHED
+    from faceswap_cli.swap import METHODS
+
+    known = [*METHODS, UNTOUCHED]
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--methods: unknown method {name!r}; try some of {', '.join(known)}")
+    if not names:
+        raise UsageError(f"--methods is empty; try some of {', '.join(known)}")
+    return list(dict.fromkeys(names))
+
+
+def _suite(
+    ctx: typer.Context,
+    show: ShowFlags,
+    folder: Path,
+    methods: list[str],
+    pairs: int | None,
+    frames: int,
+    jobs: int,
+) -> None:
+    from faceswap_cli.metrics.suite import pairs_of, run_suite
+
+    settings = read_settings(show)
+    with Session(ctx.obj, show, settings) as session:
+        chosen = pairs_of(folder, pairs)
+        options = settings.swap_options()
+        found = run_suite(chosen, methods, options, frames=frames, jobs=jobs, listen=session.listen)
+        for run in found.runs:
+            if run.problem:
+                session.warn(f"{run.method}: {run.pair}: {run.problem}")
+        if session.for_people:
+            _print_suite(found)
+        runs = [{"method": r.method, "pair": r.pair, "figures": dict(r.figures)} for r in found.runs]
+        compared = {"pairs": len(found.compared()), "summary": found.summary(), "runs": runs}
+        session.result({"command": "evaluate", "exit": 0, "suite": folder, "frames": frames, **compared})
+
+
+def _print_suite(found: Suite) -> None:
+    """One row a method: means over the pairs that all of them finished, medians in brackets."""
+    from rich.table import Table
+
+    from faceswap_cli.metrics.suite import SHOWN
+
+    table = Table("method", *SHOWN, box=None, pad_edge=False)
+    for method, figures in found.summary().items():
+        cells = [
+            f"{figures[name]['mean']:.3g} ({figures[name]['median']:.3g})" if name in figures else "-"
+            for name in SHOWN
+        ]
+        table.add_row(method, *cells)
+    console().print(table, markup=False)
 
 
 def _print_table(rows: list[tuple[str, str, str]]) -> None:

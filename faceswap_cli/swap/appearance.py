@@ -39,7 +39,12 @@ def _lightness_table() -> F32:
 
 def lab_from_rgb(rgb: U8) -> F32:
     """(..., 3) uint8 sRGB -> float32 L*a*b*."""
-    return np.asarray(cv2.cvtColor(rgb.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB))
+    return lab_from_float(rgb.astype(np.float32) / np.float32(255))
+
+
+def lab_from_float(rgb: F32) -> F32:
+    """(..., 3) sRGB in [0, 1] -> float32 L*a*b*."""
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2LAB))
 
 
 def lightness(rgb: U8) -> F32:

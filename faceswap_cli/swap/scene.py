@@ -31,7 +31,7 @@ from faceswap_cli.faces.landmarks import (
 from faceswap_cli.nets.fslsd256 import Scene, resized, skin_weight
 from faceswap_cli.nets.fslsd256_encoders import HINT_SIDE, PARTS_SIDE, SIDE, SKETCH
 from faceswap_cli.nets.meshfield import displacement, light_map, visibility
-from faceswap_cli.swap.shape import Posed, remove_pose, retarget, shape_inputs
+from faceswap_cli.swap.shape import Posed, proportions, remove_pose, retarget, shape_inputs
 
 SKETCH_SIDE = SIDE // 2
 _SHIFT = 5
@@ -128,10 +128,15 @@ def draw(points: Tensor) -> Drawn:
     return Drawn(*(layer.to(points.device).float() / 255 for layer in layers))
 
 
-def pair(source: Tensor, target: Tensor, basis: Tensor, mix: Tensor) -> Pairing:
-    """Meshes (N, 478, 3) of source and target; ``mix`` (478, 1) or (N, 478, 1), see ``swap.shape``."""
+def pair(source: Tensor, target: Tensor, basis: Tensor, mix: Tensor, offset: Tensor | None = None) -> Pairing:
+    """Meshes (N, 478, 3) of source and target; ``mix`` (478, 1) or (N, 478, 1), see ``swap.shape``.
+
+    ``offset``: the proportions' difference where it is known already (smoothed over time).
+    """
     own, theirs = remove_pose(source), remove_pose(target)
-    wanted = retarget(own, theirs, target, basis, mix)
+    if offset is None:
+        offset = proportions(own, theirs, basis)
+    wanted = retarget(theirs, target, offset, mix)
     visible = visibility(source, wanted, torch.from_numpy(topology().triangles).to(source.device))
     return Pairing(
         wanted=wanted,
@@ -185,19 +190,29 @@ def cut_parts(rgb: Tensor, points: Tensor) -> Tensor:
     return torch.cat(cuts, dim=1)
 
 
-def erase(rgb: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
-    """The crop without its face, and the 8 x 8 light map of the face."""
-    light = light_map(rgb, skin_weight(drawn.sketch, SIDE) * drawn.mask)
+def face_light(rgb: Tensor, drawn: Drawn) -> Tensor:
+    """(N, 3, 8, 8) light map of the face in the crop."""
+    return light_map(rgb, skin_weight(drawn.sketch, SIDE) * drawn.mask)
+
+
+def erase(rgb: Tensor, drawn: Drawn, light: Tensor) -> Tensor:
+    """The crop with its face replaced by the light map."""
     fill = F.interpolate(light, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-    return rgb + drawn.hidden * (fill - rgb), light
+    return rgb + drawn.hidden * (fill - rgb)
 
 
-def build_scene(rgb: Tensor, target: Tensor, pairing: Pairing, drawn: Drawn) -> Scene:
-    """Everything the network may know.  ``target`` (N, 478, 3) unit landmarks of ``rgb``."""
-    erased, light = erase(rgb, drawn)
+def build_scene(
+    rgb: Tensor, target: Tensor, pairing: Pairing, drawn: Drawn, light: Tensor | None = None
+) -> Scene:
+    """Everything the network may know.  ``target`` (N, 478, 3) unit landmarks of ``rgb``.
+
+    ``light``: the light map where it is known already (smoothed over time).
+    """
+    if light is None:
+        light = face_light(rgb, drawn)
     mouth = resized(drawn.sketch[:, SKETCH.index("mouth"), None], HINT_SIDE)
     return Scene(
-        erased=erased,
+        erased=erase(rgb, drawn, light),
         mask=drawn.mask,
         light=light,
         hint=resized(rgb, HINT_SIDE) * mouth,
@@ -209,13 +224,4 @@ def build_scene(rgb: Tensor, target: Tensor, pairing: Pairing, drawn: Drawn) -> 
     )
 
 
-def make_scene(rgb: Tensor, source: Tensor, target: Tensor, basis: Tensor, mix: Tensor) -> Scene:
-    """One call for inference: crop, meshes of source and target -> scene."""
-    pairing = pair(source, target, basis, mix)
-    drawn = draw(pairing.wanted)
-    visible = gated(pairing.visible, drawn, source, pairing.wanted)
-    scene = Pairing(pairing.wanted, pairing.shape, pairing.flow, visible)
-    return build_scene(rgb, target, scene, drawn)
-
-
-__all__ = ["Drawn", "Pairing", "Posed", "build_scene", "draw", "gated", "make_scene", "pair"]
+__all__ = ["Drawn", "Pairing", "Posed", "build_scene", "draw", "face_light", "gated", "pair"]

@@ -96,16 +96,25 @@ def mix_weights(inner: float = INNER_MIX) -> Tensor:
     return (inner * reach.clamp(0, 1))[:, None]
 
 
-def retarget(source: Posed, target: Posed, points: Tensor, basis: Tensor, mix: Tensor) -> Tensor:
-    """Target meshes ``points`` (N, 478, 3) with some of the source's proportions.
+def proportions(source: Posed, target: Posed, basis: Tensor) -> Tensor:
+    """Canonical offsets (N, 478, 3) from the target's proportions to the source's.
 
-    ``mix`` (478, 1) or (N, 478, 1).  Pose and expression stay the target's: only what the
-    expression basis cannot explain is taken over; an iris moves with its eye.
+    Only what the expression basis cannot explain: nearly constant over a clip, so it may be smoothed
+    over time.  An iris moves with its eye.
     """
-    offset = without_expression(source.canonical - target.canonical, basis) * mix
+    offset = without_expression(source.canonical - target.canonical, basis)
     for ring, iris in ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS)):
         offset[:, list(iris)] = offset[:, list(ring)].mean(1, keepdim=True)
-    return points + target.direct(offset)
+    return offset
+
+
+def retarget(target: Posed, points: Tensor, offset: Tensor, mix: Tensor) -> Tensor:
+    """Target meshes ``points`` (N, 478, 3) with some of the source's proportions.
+
+    ``offset`` from :func:`proportions`; ``mix`` (478, 1) or (N, 478, 1).  Pose and expression stay the
+    target's.
+    """
+    return points + target.direct(offset * mix)
 
 
 def shape_inputs(source: Posed, target: Posed, basis: Tensor, points: tuple[Tensor, Tensor]) -> Tensor:
@@ -136,6 +145,7 @@ __all__ = [
     "expression",
     "fit_expression_basis",
     "mix_weights",
+    "proportions",
     "remove_pose",
     "retarget",
     "shape_inputs",

@@ -17,7 +17,7 @@ import numpy as np
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align, masks, warp
-from faceswap_cli.records import F32, SourcePhoto
+from faceswap_cli.records import F32, U8, SourcePhoto
 from faceswap_cli.swap import appearance
 
 TEXTURE_SIDE = 640
@@ -39,6 +39,16 @@ class Texture:
     """(478, 3) unit coordinates of its mesh"""
     light: F32
     """(478, 3) low-frequency Lab at the mesh points"""
+    surroundings: F32
+    """(S, S, 3) the best photograph in the same geometry: hair and background around the face"""
+
+    def picture(self, side: int) -> U8:
+        """The face in its surroundings, (side, side, 3) RGB."""
+        n = self.lab.shape[0]
+        hull = masks.union(self.points, (parts.OVAL,), n)
+        inside = masks.blur(masks.grow(hull, -0.02 * n), 0.01 * n)[..., None]
+        whole = self.surroundings + (self.lab - self.surroundings) * inside
+        return appearance.rgb_from_lab(cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +79,7 @@ def build_texture(photos: Sequence[SourcePhoto]) -> Texture:
     carried = [_carry(view, reference) for view in views]
     lab = _fuse(carried, reference)
     skin = appearance.skin_weight(lab, reference)
-    return Texture(lab, reference, appearance.light_at(lab, skin, reference))
+    return Texture(lab, reference, appearance.light_at(lab, skin, reference), carried[0].lab)
 
 
 def _view(photo: SourcePhoto) -> _View:

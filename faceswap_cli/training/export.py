@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import PRESETS
-from faceswap_cli.weights.load import differences, load_strict
+from faceswap_cli.weights.load import differences
 
 
 def export_weights(net: Fslsd256, path: Path, images: int) -> None:
@@ -25,21 +25,6 @@ def export_weights(net: Fslsd256, path: Path, images: int) -> None:
     part = path.with_name(f".{path.name}.part")
     save_file(state, part, metadata={"preset": names[0], "images": str(images)})
     os.replace(part, path)
-
-
-def load_swap_net(path: Path) -> Fslsd256:
-    """The network in ``path``, ready for use."""
-    try:
-        with safe_open(path, "pt") as handle:
-            preset = (handle.metadata() or {}).get("preset", "")
-        stored = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}); run the training again or reinstall") from error
-    if preset not in PRESETS:
-        raise WeightsError(f"{path} is of an unknown preset {preset!r}; it was made by another version")
-    return load_strict(
-        lambda: Fslsd256(PRESETS[preset]), {k: v.float() for k, v in stored.items()}, path.name
-    )
 
 
 def read_weights(path: Path, net: Fslsd256) -> dict[str, Tensor]:

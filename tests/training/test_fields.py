@@ -11,7 +11,7 @@ from faceswap_cli.geometry import warp as flat
 from faceswap_cli.nets import meshfield
 from faceswap_cli.nets.fslsd256_encoders import POINTS, SHAPE_INPUTS, SKETCH
 from faceswap_cli.swap import scene as scenes
-from faceswap_cli.swap.shape import expression, mix_weights, remove_pose, retarget
+from faceswap_cli.swap.shape import expression, mix_weights, proportions, remove_pose, retarget
 from faceswap_cli.training.batches import Sampler, expression_basis
 from faceswap_cli.training.pool import Pool
 
@@ -86,12 +86,13 @@ def test_retargeting_keeps_outline_and_pose() -> None:
     low = face()
     low[:, list(LIPS), 1] += 0.02
     own, target = remove_pose(low), remove_pose(face(0.2))
-    wanted = retarget(own, target, face(0.2), nothing, mix_weights(0.5))
+    wanted = retarget(target, face(0.2), proportions(own, target, nothing), mix_weights(0.5))
     moved = wanted - face(0.2)
     assert float(moved[:, list(OVAL)].abs().max()) < 1e-5
     assert 0.002 < float(moved[:, list(LIPS), 1].mean()) < 0.012
     assert float(moved[:, list(LEFT_EYE)].abs().max()) < 1e-3
-    assert torch.allclose(retarget(own, target, face(0.2), nothing, mix_weights(0.0)), face(0.2), atol=1e-6)
+    still = retarget(target, face(0.2), proportions(own, target, nothing), mix_weights(0.0))
+    assert torch.allclose(still, face(0.2), atol=1e-6)
 
 
 def test_retargeting_keeps_the_expression() -> None:
@@ -103,7 +104,7 @@ def test_retargeting_keeps_the_expression() -> None:
     target = remove_pose(face())
     posed = target.canonical + 0.05 * offset
     own = remove_pose(target.place(posed))
-    wanted = retarget(own, target, face(), basis, mix_weights(0.5))
+    wanted = retarget(target, face(), proportions(own, target, basis), mix_weights(0.5))
     assert float((wanted - face()).abs().max()) < 1e-3
     assert float(expression(posed, basis)[0, 0] - expression(target.canonical, basis)[0, 0]) == pytest.approx(
         0.05 * float(offset.norm()), rel=1e-3

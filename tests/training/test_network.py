@@ -13,9 +13,10 @@ from faceswap_cli.nets.critic import Critic
 from faceswap_cli.nets.fslsd256 import Fslsd256, blank_scene, composite, multiply_adds
 from faceswap_cli.nets.fslsd256_encoders import PRESETS
 from faceswap_cli.nets.third_player import ThirdPlayer
+from faceswap_cli.swap.fslsd256_weights import load_swap_net
 from faceswap_cli.training import losses
 from faceswap_cli.training.batches import Sampler, expression_basis
-from faceswap_cli.training.export import export_weights, load_swap_net, read_weights
+from faceswap_cli.training.export import export_weights, read_weights
 from faceswap_cli.training.observers import Observers, load_mesh
 from faceswap_cli.training.pool import Pool
 from faceswap_cli.training.terms import forward

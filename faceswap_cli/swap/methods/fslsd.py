@@ -30,6 +30,7 @@ from faceswap_cli.records import F32, F64, U8, FaceCrop, RenderedFace, SourceIde
 from faceswap_cli.swap import appearance, mixing, official
 from faceswap_cli.swap.fslsd_networks import PRECISIONS, MixOptions, OfficialNetworks, load_networks
 from faceswap_cli.swap.method import CodeSmoothing, SwapMethod
+from faceswap_cli.swap.methods.fslsd256 import build_fslsd256
 from faceswap_cli.swap.occlusion import occluder_map
 from faceswap_cli.weights.store import installed
 
@@ -192,7 +193,10 @@ def build_fslsd1024(job: JobOptions, paste: PasteOptions) -> Fslsd1024:
     return Fslsd1024(networks, how, paste, labels, " ".join(card.sha256 for card in installed()))
 
 
-PROFILES: dict[str, Callable[[JobOptions, PasteOptions], SwapMethod]] = {"1024": build_fslsd1024}
+PROFILES: dict[str, Callable[[JobOptions, PasteOptions], SwapMethod]] = {
+    "256": build_fslsd256,
+    "1024": build_fslsd1024,
+}
 """Every profile by name, the preferred one first."""
 
 

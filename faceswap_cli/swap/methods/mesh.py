@@ -25,7 +25,7 @@ from faceswap_cli.swap.occlusion import occluder_map
 
 _LIGHT = MESH_POINTS * 3
 _BANDS = len(appearance.BANDS)
-_CODE = _LIGHT + _BANDS + 3
+CODE = _LIGHT + _BANDS + 3
 """Light at the mesh points, log energy of the detail bands, log grain, log spread of a* and b*."""
 _LIGHT_BETA, _DETAIL_BETA = 12.0, 25.0
 _MIN_SIDE, _MAX_SIDE = 64, 768
@@ -42,7 +42,7 @@ _SHUT = (0.55, 0.68)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Prepared:
+class Prepared:
     texture: texture.Texture
     pyramid: tuple[F32, ...]
     """Lab textures, each half as large as the one before"""
@@ -62,7 +62,7 @@ class MeshMethod:
 
     def __init__(self, job: JobOptions, paste: PasteOptions) -> None:
         self._paste = paste
-        beta = np.full(_CODE, _LIGHT_BETA, np.float32)
+        beta = np.full(CODE, _LIGHT_BETA, np.float32)
         beta[_LIGHT:] = _DETAIL_BETA
         self.smoothing = CodeSmoothing(beta)
 
@@ -70,16 +70,16 @@ class MeshMethod:
         """As large as the face in the frame, in steps of 32, at most 768."""
         return int(min(max(math.ceil(face_px / 32) * 32, _MIN_SIDE), _MAX_SIDE))
 
-    def prepare(self, source: SourceIdentity) -> _Prepared:
+    def prepare(self, source: SourceIdentity) -> Prepared:
         """Fuse the photographs into one texture."""
         fused = texture.build_texture(source.photos)
         pyramid = [fused.lab]
         while pyramid[-1].shape[0] > 96:
             half = pyramid[-1].shape[0] // 2
             pyramid.append(cv2.resize(pyramid[-1], (half, half), interpolation=cv2.INTER_AREA))
-        return _Prepared(fused, tuple(pyramid), parts.eye_apertures(fused.points), _chroma(fused))
+        return Prepared(fused, tuple(pyramid), parts.eye_apertures(fused.points), _chroma(fused))
 
-    def encode(self, prepared: _Prepared, crop: FaceCrop) -> F32:
+    def encode(self, prepared: Prepared, crop: FaceCrop) -> F32:
         """(D,) light at the mesh points, then logarithms of detail, grain and colour of the target crop."""
         side = crop.rgb.shape[0]
         points = crop.landmarks / np.float32(side)
@@ -88,12 +88,12 @@ class MeshMethod:
         light = appearance.light_at(small, appearance.skin_weight(small, points), points)
         window = Window.around(points[list(parts.OVAL)], side)
         luma = appearance.lightness(window.of(crop.rgb))
-        detail = appearance.measure_detail(appearance.split_bands(luma), _inner_face(points, window))
-        chroma = appearance.measure_chroma(small, _inner_face(points, Window.full(n)))
+        detail = appearance.measure_detail(appearance.split_bands(luma), inner_face(points, window))
+        chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
         tail = np.log([*detail.bands, max(detail.grain, 1e-2), *chroma])
         return np.concatenate([light.ravel(), tail]).astype(np.float32)
 
-    def render(self, prepared: _Prepared, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
+    def render(self, prepared: Prepared, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
         """Draw the source in the target's geometry, light and sharpness.
 
         Only the bounds of the face are drawn: the result is a smaller crop.
@@ -101,11 +101,10 @@ class MeshMethod:
         side = crop.rgb.shape[0]
         points = crop.landmarks / np.float32(side)
         window = Window.around(points[list(parts.OVAL)], side)
-        part = _cut_down(crop, window)
+        part = cut_down(crop, window)
         target = appearance.lab_from_rgb(part.rgb)
-        drawn, light = _draw(prepared, points, code, window)
-        wanted = np.exp(code[_LIGHT : _LIGHT + _BANDS + 1])
-        _match_detail(drawn, wanted, _inner_face(points, window), seed)
+        drawn, light = draw(prepared, points, code, window)
+        match_detail(drawn, code, inner_face(points, window), seed)
         usual = np.array(crop.open_eyes, np.float32)
         eyes = _eyes_from_target(parts.eye_apertures(points), usual, prepared.eyes)
         _keep_target_parts(drawn, target, points, eyes, window)
@@ -126,10 +125,10 @@ class MeshMethod:
 def _chroma(fused: texture.Texture) -> F32:
     n = appearance.LIGHT_SIDE
     small = cv2.resize(fused.lab, (n, n), interpolation=cv2.INTER_AREA)
-    return appearance.measure_chroma(small, _inner_face(fused.points, Window.full(n)))
+    return appearance.measure_chroma(small, inner_face(fused.points, Window.full(n)))
 
 
-def _cut_down(crop: FaceCrop, window: Window) -> FaceCrop:
+def cut_down(crop: FaceCrop, window: Window) -> FaceCrop:
     """The part of a crop inside ``window``, as a crop of its own."""
     shift = np.array([[1, 0, -window.x], [0, 1, -window.y], [0, 0, 1.0]])
     return replace(
@@ -140,7 +139,7 @@ def _cut_down(crop: FaceCrop, window: Window) -> FaceCrop:
     )
 
 
-def _draw(prepared: _Prepared, points: F32, code: F32, window: Window) -> tuple[F32, F32]:
+def draw(prepared: Prepared, points: F32, code: F32, window: Window) -> tuple[F32, F32]:
     """Warped and relit source, and the target's light field; (h, w, 3) Lab each."""
     source, light_to = prepared.texture, code[:_LIGHT].reshape(MESH_POINTS, 3)
     colourful = np.clip(np.exp(code[-2:]) / prepared.chroma, *_COLOURFUL).astype(np.float32)
@@ -161,13 +160,13 @@ def _draw(prepared: _Prepared, points: F32, code: F32, window: Window) -> tuple[
     return appearance.relight(drawn, light_from, light_to, colourful), light_to
 
 
-def _pyramid_level(prepared: _Prepared, side: int) -> int:
+def _pyramid_level(prepared: Prepared, side: int) -> int:
     """Coarsest texture that is still about as fine as the crop."""
     ratio = prepared.pyramid[0].shape[0] / side
     return int(min(max(math.floor(math.log2(max(ratio, 1.0)) + 0.2), 0), len(prepared.pyramid) - 1))
 
 
-def _inner_face(points: F32, window: Window) -> F32:
+def inner_face(points: F32, window: Window) -> F32:
     """Face without its rim and without the mouth's interior, where detail is compared."""
     oval = points[list(parts.OVAL), :2]
     centre = oval.mean(axis=0)
@@ -176,8 +175,9 @@ def _inner_face(points: F32, window: Window) -> F32:
     return np.asarray((inner > 127) & (mouth < 127), np.float32)
 
 
-def _match_detail(lab: F32, wanted: F32, inside: F32, seed: int) -> None:
-    """Scale the detail bands of L* to the wanted energies, then add missing grain; in place."""
+def match_detail(lab: F32, code: F32, inside: F32, seed: int) -> None:
+    """Bring detail bands and grain of L* to the target's, as its ``code`` tells them; in place."""
+    wanted = np.exp(code[_LIGHT : _LIGHT + _BANDS + 1])
     layers = appearance.split_bands(lab[..., 0])
     have = appearance.measure_detail(layers, inside)
     gains = np.clip(wanted[:_BANDS] / have.bands, _GAIN_LOW, _GAIN_HIGH)

@@ -1,0 +1,58 @@
+"""The trained network of profile 256, read once per process."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+
+from faceswap_cli.errors import WeightsError
+from faceswap_cli.nets.blocks import channels_last
+from faceswap_cli.nets.fslsd256 import Fslsd256
+from faceswap_cli.nets.fslsd256_encoders import PRESETS, Preset
+from faceswap_cli.weights.load import load_strict
+
+FILE = "fslsd-256.safetensors"
+
+
+def preset_of(path: Path) -> Preset:
+    """Sizes of the network in ``path``, without reading its weights."""
+    try:
+        with safe_open(path, "pt") as handle:
+            name = (handle.metadata() or {}).get("preset", "")
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); run the training again or reinstall") from error
+    if name not in PRESETS:
+        raise WeightsError(f"{path} is of an unknown preset {name!r}; it was made by another version")
+    return PRESETS[name]
+
+
+def load_swap_net(path: Path) -> Fslsd256:
+    """The network in ``path``, ready for use, in float32."""
+    preset = preset_of(path)
+    try:
+        stored = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); run the training again or reinstall") from error
+    whole = {name: value.float() for name, value in stored.items()}
+    return load_strict(lambda: Fslsd256(preset), whole, path.name)
+
+
+@lru_cache(maxsize=2)
+def ready_net(path: Path, device: str) -> Fslsd256:
+    """One copy per process and device, for inference only."""
+    net = load_swap_net(path).to(device).eval().requires_grad_(False)
+    if device == "cpu":
+        # Frames are rendered side by side; threads inside one product would only wait for each other.
+        torch.set_num_threads(1)
+    return channels_last(net)
+
+
+@lru_cache(maxsize=4)
+def digest(path: Path) -> str:
+    """SHA-256 of the file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
