@@ -52,6 +52,22 @@ Tell = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Freight:
+    """How a scene travels to a machine that has its own files; all functions are module-level."""
+
+    files: tuple[Path, ...]
+    """That ``render`` reads, absolute"""
+    weights: tuple[Path, ...]
+    """Likewise, but sent only where ``unpack`` misses them (:class:`~faceswap_cli.errors.WeightsError`)"""
+    unpack: Callable[[Any, Mapping[Path, Path], JobOptions], Any]
+    """The scene over there, where the files may lie at other places"""
+    part: Callable[[Segment], Any]
+    """What only one segment needs; goes with it"""
+    join: Callable[[Any, Any], Any]
+    """The scene with such a part"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Work:
     """What every worker needs; sent once."""
 
@@ -61,12 +77,8 @@ class Work:
     folder: Path
     render: RenderSegment
     """A module-level function, so that it can be sent to another process"""
-    files: tuple[Path, ...] = ()
-    """That ``render`` reads, absolute; for :class:`~faceswap_cli.jobs.cluster.Cluster`, like ``unpack``"""
-    weights: tuple[Path, ...] = ()
-    """Likewise, but sent only where ``unpack`` misses them (:class:`WeightsError`)"""
-    unpack: Callable[[Any, Mapping[Path, Path], JobOptions], Any] | None = None
-    """The scene on another machine, where the files may lie at other places"""
+    freight: Freight | None = None
+    """What else goes to other machines, and how; for :class:`~faceswap_cli.jobs.cluster.Cluster`"""
 
     def path(self, segment: Segment) -> Path:
         return self.folder / f"segment_{segment.index:06d}.mp4"
@@ -102,6 +114,10 @@ class Processes:
 
     def __init__(self, count: int) -> None:
         self._count = count
+
+    @property
+    def count(self) -> int:
+        return self._count
 
     def run(
         self, work: Work, segments: Sequence[Segment], tell: Tell, stop: StopRequest
@@ -163,14 +179,16 @@ class Processes:
         stop.check("rendering")
 
 
-def choose(clip: Clip, frames: int, side: int, options: SwapOptions, *, light: bool) -> Executor:
+def choose(
+    clip: Clip, frames: int, side: int, options: SwapOptions, *, light: bool, method_mb: int = 0
+) -> Executor:
     """The cluster where one is named, else worker processes for a ``light`` method, when the job is long
     enough to repay their start.
 
     Their number is bounded by memory as well as by cores; the result does not depend on it.
-    ``side`` is that of the largest crop in pixels.
+    ``side`` is that of the largest crop in pixels, ``method_mb`` what the method's networks take in a worker.
     """
-    memory_mb = worker_memory_mb(clip, side)
+    memory_mb = worker_memory_mb(clip, side) + method_mb
     if options.job.cluster is not None:
         from faceswap_cli.jobs.cluster import Cluster, share_of
 

@@ -34,6 +34,8 @@ class SwapMethod(Protocol):
     """Share of the FFHQ square that its crops show (``geometry.align``)"""
     light: bool
     """Small enough to be sent to several worker processes; else it runs in one process"""
+    memory_mb: int
+    """What its networks and their library take in each worker process"""
     inputs_digest: str
     """Of weights and maps that are not part of the program: with others, a job is another job"""
 

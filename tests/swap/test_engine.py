@@ -37,6 +37,7 @@ class Probe:
     name = "probe"
     crop_scale = 0.9
     light = True
+    memory_mb = 0
     inputs_digest = ""
     smoothing = CodeSmoothing(6.0)
 

@@ -57,6 +57,7 @@ class Fslsd1024:
     name = "fslsd"
     crop_scale = align.FFHQ_SCALE
     light = False
+    memory_mb = 0
 
     def __init__(
         self,

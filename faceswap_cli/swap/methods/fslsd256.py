@@ -87,6 +87,7 @@ class Fslsd256Method:
 
     name = "fslsd"
     crop_scale = align.SWAP_SCALE
+    memory_mb = 320
 
     def __init__(self, job: JobOptions, paste: PasteOptions, weights: Path) -> None:
         self._weights, self._paste = weights, paste

@@ -58,6 +58,7 @@ class MeshMethod:
     name = "mesh"
     crop_scale = align.SWAP_SCALE
     light = True
+    memory_mb = 0
     inputs_digest = ""
 
     def __init__(self, job: JobOptions, paste: PasteOptions) -> None:
