@@ -1,6 +1,7 @@
 """Progress as plain values: library code emits, the command line shows.
 
-``kind`` is one of start, plan, progress, warning, shot, result, error.
+``kind`` is one of start, plan, progress, warning, shot, result, error; :data:`EVENTS` says what
+each of them holds when it is written as a line for programs (``--events``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,88 @@ if TYPE_CHECKING:
     from faceswap_cli.records import Analysis, Clip
 
 SCHEMA = 1
+"""Of the lines for programs.  New fields may come within a schema; one that goes or changes its
+meaning makes a new schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One entry of an event."""
+
+    name: str
+    kind: str
+    """A JSON type: string, integer, number, array, object or any; with a ``?`` it may be null"""
+    meaning: str
+    always: bool = True
+
+
+HEAD = (
+    Field("schema", "integer", f"{SCHEMA}; another number means that fields have gone or changed"),
+    Field("event", "string", "the kind of event"),
+    Field("ts", "string", "when it was written: RFC 3339, UTC, milliseconds"),
+    Field("row", "integer", "of `batch`: which row of the batch it belongs to", always=False),
+)
+"""What every event begins with."""
+
+EVENTS: dict[str, tuple[str, tuple[Field, ...]]] = {
+    "start": (
+        "the target was opened and can be read",
+        (
+            Field("target", "string", "the file, as it was given"),
+            Field("frames", "integer", "of the whole file; an estimate where the container does not count"),
+            Field("seconds", "number", "length of the whole file; 0 for a picture"),
+        ),
+    ),
+    "shot": (
+        "a run of frames between two cuts, in order, when the first pass is done",
+        (
+            Field("index", "integer", "counts from 0"),
+            Field("first_pts", "integer", "time of its first frame in ticks of the file"),
+            Field("end_pts", "integer", "it ends before this time"),
+            Field("start_s", "number", "the same in seconds"),
+            Field("end_s", "number", "the same in seconds"),
+            Field("frames", "integer", "how many it has"),
+            Field("people", "array", "numbers of the people seen in it"),
+        ),
+    ),
+    "plan": (
+        "what is about to be done",
+        (
+            Field("segments", "integer", "pieces of work"),
+            Field("frames", "integer", "frames that will be written"),
+            Field("cast", "array", "numbers of the people that will be swapped"),
+        ),
+    ),
+    "progress": (
+        "how far a stage has come; at most ten a second, the end of a stage always",
+        (
+            Field("stage", "string", "analyse, render, assemble or evaluate; others for other commands"),
+            Field("done", "integer", "frames (MiB for `weights`)"),
+            Field("total", "integer", "of so many; it may grow where it was an estimate"),
+        ),
+    ),
+    "warning": (
+        "something to know that does not stop the work",
+        (Field("message", "string", "one line for people"),),
+    ),
+    "result": (
+        "the end of a command that succeeded, or of one row of a batch: what `--json` would print",
+        (
+            Field("command", "string", "which command"),
+            Field("exit", "integer", "the exit code"),
+            Field("output", "string?", "the file written; null when it went to stdout", always=False),
+        ),
+    ),
+    "error": (
+        "the end of a command that failed, or of one row of a batch",
+        (
+            Field("code", "string", "the kind of failure, a word that does not change"),
+            Field("exit", "integer", "the exit code"),
+            Field("message", "string", "one line for people: what, which file, what to try"),
+        ),
+    ),
+}
+"""Kind of event -> (when it is written, what it holds besides the head)."""
 
 
 @dataclass(frozen=True, slots=True)

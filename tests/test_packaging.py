@@ -64,9 +64,16 @@ def test_licences_are_in_the_wheel(wheel: dict[str, int]) -> None:
     assert cards <= licences
 
 
+def test_the_manual_and_the_report_are_in_the_wheel(wheel: dict[str, int]) -> None:
+    assert f"faceswap_cli-{faceswap_cli.__version__}.data/data/share/man/man1/faceswap.1" in wheel
+    pages = {"page.html", "page.css", "page.js"}
+    assert pages <= {name.rpartition("/")[2] for name in wheel if name.startswith("faceswap_cli/report/page/")}
+
+
 def test_nothing_else_is_in_the_wheel(wheel: dict[str, int]) -> None:
     tops = {name.split("/")[0] for name in wheel}
-    assert tops == {"faceswap_cli", f"faceswap_cli-{faceswap_cli.__version__}.dist-info"}
+    own = f"faceswap_cli-{faceswap_cli.__version__}"
+    assert tops == {"faceswap_cli", f"{own}.dist-info", f"{own}.data"}
     assert not [
         name for name in wheel if "__pycache__" in name or "/build/" in name or name.endswith(".tflite")
     ]

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from faceswap_cli import __version__
-from faceswap_cli.cli import batch, bench, doctor, evaluate, image, inspect, settings, train, video
+from faceswap_cli.cli import batch, bench, completion, doctor, evaluate, image, inspect, settings, train, video
 from faceswap_cli.cli.printing import event_line, write_json
 from faceswap_cli.cli.session import Invocation
 from faceswap_cli.cli.weights import weights_app
@@ -65,6 +65,7 @@ for _command in (
     doctor.doctor,
     settings.config,
     settings.terms,
+    completion.completion,
 ):
     app.command()(_command)
 app.add_typer(weights_app)
@@ -93,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(invocation: Invocation) -> int:
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder would print its settings on stderr
+    completion.prepare()
     command = typer.main.get_command(app)
     args = list(invocation.argv) or ["--help"]
     result = command.main(args, prog_name="faceswap", standalone_mode=False, obj=invocation)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from faceswap_cli.cli.values import values_of
 from faceswap_cli.config_files import FLAGS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -36,7 +37,10 @@ Files = Annotated[
 
 
 def _option(*names: str, text: str, panel: str | None = None, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False)
+    complete = values_of(names[0])
+    return typer.Option(
+        *names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False, autocompletion=complete
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -181,10 +181,12 @@ def _write_report(session: Session, order: Order, report: Report, device: str) -
     from faceswap_cli.report import Job, write_report
     from faceswap_cli.swap import method_name
 
+    cast = cast_photos(order.options.track.cast)
     job = Job(
         command=order.command,
         report=report,
-        sources=order.given.sources,
+        sources=order.given.sources or cast,
+        one_source=not cast,
         target=order.given.target,
         options=order.options,
         method=method_name(order.options.method),

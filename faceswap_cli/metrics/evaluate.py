@@ -10,10 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from faceswap_cli.config import DetectOptions, RangeOptions
 from faceswap_cli.errors import InputError, NoFaceFound, UsageError
 from faceswap_cli.events import Listener, ignore, progress
-from faceswap_cli.identity.embed import embed
+from faceswap_cli.identity.embed import EMBEDDING, embed
 from faceswap_cli.identity.photos import load_photos
 from faceswap_cli.metrics.figures import METRICS
 from faceswap_cli.metrics.observations import FrameRow, Observations, collect
@@ -23,6 +25,9 @@ from faceswap_cli.records import F32
 from faceswap_cli.video.packets import audio_digests, frame_times
 from faceswap_cli.video.picture import is_picture
 from faceswap_cli.video.ranges import pts_range
+
+_UNKNOWN = np.full(EMBEDDING, np.nan, dtype=np.float32)
+"""Stands for a source that nobody named: every distance to it is NaN."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,20 +89,21 @@ def evaluate(
 ) -> Evaluation:
     """Measure ``result``, the swap of ``sources`` (photos of one person) into ``target``.
 
+    Without ``sources`` (several people were put in, say) distances to the source are left out.
     Two clips or two pictures of the same size.  ``stride`` looks at every n-th frame only (the
     figures over time then compare frames that far apart), ``max_frames`` stops after so many.
     """
     options = options or EvaluateOptions()
     if stride < 1 or (max_frames is not None and max_frames < 1):
         raise UsageError(f"stride and the number of frames must be 1 or more, not {stride} and {max_frames}")
-    source = load_photos(sources, options.detect)
+    source = load_photos(sources, options.detect).embedding if sources else _UNKNOWN
     if is_picture(result) and is_picture(target):
         stills = [picture_pair(result, target, options.detect)]
         pairs: Generator[SeenPair, None, None] = (still for still in stills)
-        rows, checks = list(observe_all(pairs, embed, source.embedding, 1)), dict[str, bool]()
+        rows, checks = list(observe_all(pairs, embed, source, 1)), dict[str, bool]()
     else:
         every = slice(0, max_frames, stride)
-        rows, checks = _read_clips(result, target, options, every, source.embedding, listen)
+        rows, checks = _read_clips(result, target, options, every, source, listen)
     return _evaluation(result, target, rows, checks)
 
 

@@ -44,7 +44,9 @@ def identity(seen: Observations) -> float:
 
 
 def verified(seen: Observations) -> float:
-    return float((seen.to_source[seen.found] < SAME_PERSON).mean()) if seen.found.any() else float("nan")
+    distances = seen.to_source[seen.found]
+    distances = distances[~np.isnan(distances)]
+    return float((distances < SAME_PERSON).mean()) if len(distances) else float("nan")
 
 
 def swap_ratio(seen: Observations) -> float:

@@ -114,7 +114,7 @@ def _plural(count: int, one: str, many: str) -> str:
 
 def people(job: Job, start_s: float) -> list[PersonFacts]:
     """Those who were chosen first, then everybody else in the ledger."""
-    others = sorted({row.person for row in job.report.ledger} - set(job.chosen))
+    others = sorted(set(job.people) - set(job.chosen))
     return [_person(job, person, start_s) for person in (*job.chosen, *others)]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from faceswap_cli.config import SwapOptions
@@ -18,30 +20,35 @@ class Job:
     """``video`` or ``image``"""
     report: Report
     sources: tuple[Path, ...]
+    """Photographs, or folders of them"""
     target: Path
     options: SwapOptions
     method: str
     device: str
+    one_source: bool = True
+    """False when ``sources`` show several people (a cast): no distance to *the* source then."""
     evaluation: Evaluation | None = field(repr=False, default=None)
     """Result against target; None where it could not be measured."""
     notes: tuple[str, ...] = ()
     """What the reader should know besides the notes of ``report``."""
 
-    @property
+    @cached_property
     def chosen(self) -> tuple[int, ...]:
         """People of whom at least one face was swapped, the most often swapped first."""
-        counts: dict[int, int] = {}
-        for row in self.report.ledger:
-            if row.swapped:
-                counts[row.person] = counts.get(row.person, 0) + 1
+        counts = Counter(row.person for row in self.swapped)
         return tuple(sorted(counts, key=lambda person: (-counts[person], person)))
 
-    def rows(self, person: int) -> list[LedgerRow]:
-        """What happened to one person, in the order of time."""
-        return sorted(
-            (row for row in self.report.ledger if row.person == person), key=lambda row: (row.pts, row.track)
-        )
-
-    @property
+    @cached_property
     def swapped(self) -> list[LedgerRow]:
         return [row for row in self.report.ledger if row.swapped]
+
+    @cached_property
+    def people(self) -> dict[int, list[LedgerRow]]:
+        """What happened to each person, in the order of time."""
+        found: dict[int, list[LedgerRow]] = {}
+        for row in sorted(self.report.ledger, key=lambda row: (row.pts, row.track)):
+            found.setdefault(row.person, []).append(row)
+        return found
+
+    def rows(self, person: int) -> list[LedgerRow]:
+        return self.people.get(person, [])

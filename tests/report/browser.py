@@ -126,8 +126,17 @@ class Browser:
         return x, y, width, height
 
     def mouse(self, kind: str, x: float, y: float, *, held: bool = False) -> None:
-        buttons = {"button": "left", "clickCount": 1} if kind != "mouseMoved" else {}
-        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, buttons=int(held), **buttons)
+        button = "left" if held or kind == "mouseReleased" else "none"
+        clicks = int(kind != "mouseMoved")
+        self.call(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=x,
+            y=y,
+            button=button,
+            buttons=int(held),
+            clickCount=clicks,
+        )
 
     def click(self, selector: str) -> None:
         x, y, width, height = self.box(selector)
