@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +12,13 @@ if TYPE_CHECKING:
     from faceswap_cli.provenance.watermark import Detection
 
 Line = tuple[str, str]
+_SIDECAR = ".c2pa"
+
+
+def without_sidecar(notes: Iterable[str]) -> list[str]:
+    """Notes on a result that went to stdout: what would lie beside a file has no place there."""
+    lost = "stdout carries no C2PA manifest, the other marks are in; write to a file to have it as well"
+    return [lost if note.endswith(_SIDECAR) else note for note in notes]
 
 
 def marks_data(found: PictureReport | VideoReport) -> dict[str, Any]:

@@ -22,8 +22,14 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 def search_clip(clip: Clip, analysis: Analysis, stop: StopRequest = NEVER) -> Detection:
     """Every person of ``analysis``, on frames spread over the time that he is seen."""
+    return search(looks_of(clip, analysis, stop))
+
+
+def looks_of(clip: Clip, analysis: Analysis, stop: StopRequest = NEVER) -> Iterator[Aligned]:
+    """The faces that are looked at, cut and aligned, in the order of the frames."""
     wanted = _spread(analysis)
-    return search(_from_frames(clip, wanted, stop) if wanted else ())
+    if wanted:
+        yield from _from_frames(clip, wanted, stop)
 
 
 def search_picture(rgb: U8, faces: Sequence[Face]) -> Detection:

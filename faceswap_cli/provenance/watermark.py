@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -146,23 +146,34 @@ class Aligned:
 
 def search(faces: Iterable[Aligned]) -> Detection:
     """The best score over all people of ``faces``."""
+    count = 0
+
+    def counted() -> Iterator[Aligned]:
+        nonlocal count
+        for face in faces:
+            count += 1
+            yield face
+
+    scores = {person: score(whitened) for person, whitened in whitened_sums(counted()).items()}
+    if not scores:
+        return Detection(False, 0.0, 1.0, 0)
+    person = max(scores, key=lambda key: scores[key])
+    chance = min(1.0, false_alarm(scores[person]) * len(scores))
+    return Detection(chance < FALSE_ALARM, round(scores[person], 2), chance, count, person)
+
+
+def whitened_sums(faces: Iterable[Aligned]) -> dict[int, F64]:
+    """person -> (GRID, GRID) what all his faces have in common, ready for :func:`score`."""
     sums: dict[int, F64] = {}
     chunks: dict[int, _Chunk] = {}
-    count = 0
     for face in faces:
-        count += 1
         chunk = chunks.setdefault(face.group, _Chunk(face.person))
         chunk.add(face)
         if chunk.count == _CHUNK:
             _gather(sums, chunks.pop(face.group))
     for chunk in chunks.values():
         _gather(sums, chunk)
-    scores = {person: score(whitened) for person, whitened in sums.items()}
-    if not scores:
-        return Detection(False, 0.0, 1.0, 0)
-    person = max(scores, key=lambda key: scores[key])
-    chance = min(1.0, false_alarm(scores[person]) * len(scores))
-    return Detection(chance < FALSE_ALARM, round(scores[person], 2), chance, count, person)
+    return sums
 
 
 class _Chunk:
