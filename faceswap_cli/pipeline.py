@@ -14,16 +14,18 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from faceswap_cli.cast.roles import Sources, assign, load_sources
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress, tell_shots
-from faceswap_cli.jobs.executor import Work, choose
+from faceswap_cli.jobs.executor import Executor, Work, choose
 from faceswap_cli.jobs.journal import Journal, open_journal
 from faceswap_cli.jobs.keys import Key, analysis_key, job_key
-from faceswap_cli.jobs.plan import plan, with_halo
+from faceswap_cli.jobs.plan import frames_within, plan, with_halo
+from faceswap_cli.jobs.untouched import untouched_notes
 from faceswap_cli.memory import give_back
 from faceswap_cli.provenance.mark import container_metadata
 from faceswap_cli.provenance.signing import Seal, sealer
@@ -40,10 +42,19 @@ from faceswap_cli.records import (
 )
 from faceswap_cli.stream import prefetch
 from faceswap_cli.swap import build_method
-from faceswap_cli.swap.engine import Scene, StageClock, Swapped, build_scene, check_known, render_frames
+from faceswap_cli.swap.engine import (
+    Scene,
+    StageClock,
+    Swapped,
+    build_scene,
+    check_known,
+    ledger_rows,
+    render_frames,
+)
 from faceswap_cli.swap.portable import at_home, is_light, packed
 from faceswap_cli.swap.prepared import prepared
 from faceswap_cli.video.assemble import assemble
+from faceswap_cli.video.copying import copy_segment, cuts_for
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
 from faceswap_cli.video.reader import read_frames
@@ -95,7 +106,7 @@ def swap_video(
             seal=signed(sign, journal, told),
         )
         clock.lap("assemble")
-    return report(output, analysis, results, clock, [*notes, *told])
+    return report(output, analysis, results, clock, [*untouched_notes(job), *notes, *told])
 
 
 def signed(sign: Seal, journal: Journal, told: list[str]) -> Callable[[Path], None]:
@@ -211,7 +222,8 @@ def prepare(
         source_embeddings=embeddings if options.job.measure_identity else {},
         source_names={person: source.name for person, source in sources.items()},
     )
-    return scene, plan(clip, analysis, cast, options.job, options.smooth)
+    cuts = partial(cuts_for, clip, options)
+    return scene, plan(clip, analysis, cast, options.job, options.smooth, cuts)
 
 
 def render_segments(
@@ -226,10 +238,7 @@ def render_segments(
     before = sum(result.frames for result in done.values())
     if done:
         listen(progress("render", before, job.frames))
-    side = max(scene.sides.values(), default=0)
-    executor = choose(
-        scene.clip, job.frames - before, side, options, light=is_light(scene.method, options.job)
-    )
+    executor = executor_for(scene, job.frames - before, options)
     work = Work(scene, options, journal.folder, render_segment)
     work = packed(work) if options.job.cluster else work
 
@@ -243,6 +252,13 @@ def render_segments(
     yield from (done[segment.index] for segment in job.segments)
 
 
+def executor_for(scene: Scene, frames: int, options: SwapOptions) -> Executor:
+    """Where ``frames`` frames of ``scene`` are rendered."""
+    side = max(scene.sides.values(), default=0)
+    light = is_light(scene.method, options.job)
+    return choose(scene.clip, frames, side, options, light=light, method_mb=scene.method.memory_mb)
+
+
 def render_segment(
     segment: Segment,
     scene: Scene,
@@ -251,6 +267,8 @@ def render_segment(
     tell: Callable[[int], None] = lambda frames: None,
 ) -> SegmentResult:
     """Render and encode one segment: a pure function of its arguments (``tell`` only reports)."""
+    if segment.copied:
+        return copied(segment, scene, path, tell)
     clock = StageClock()
     ledger: list[LedgerRow] = []
     faces = 0
@@ -270,6 +288,15 @@ def render_segment(
         count = write_segment(path, shown, ready, options.encode)
     clock.seconds["segment wall"] = time.perf_counter() - started
     return SegmentResult(segment, path, count, faces, tuple(ledger), clock.seconds)
+
+
+def copied(segment: Segment, scene: Scene, path: Path, tell: Callable[[int], None]) -> SegmentResult:
+    """An untouched segment, packet by packet as it was."""
+    pts = frames_within(segment, scene.analysis)
+    count = copy_segment(path, scene.clip, pts)
+    tell(count)
+    rows = (row for one in pts.tolist() for row in ledger_rows(one, (), scene))
+    return SegmentResult(segment, path, count, 0, tuple(rows))
 
 
 def swapped_frames(
@@ -365,4 +392,5 @@ def report(
         ledger=rows,
         notes=tuple(notes),
         shots=analysis.shots,
+        segments=tuple(done.segment for done in results),
     )

@@ -129,6 +129,8 @@ class Clip:
     """HDR mastering display in the notation of x265 (``G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)``)."""
     light_level: str = ""
     """HDR content light level as ``max_cll,max_fall``."""
+    codec_header: bytes = field(default=b"", repr=False)
+    """Parameter sets as the container stores them (``avcC``, ``hvcC`` and the like)."""
     notes: tuple[str, ...] = ()
     """What cannot be kept of this clip, in plain words."""
 
@@ -278,6 +280,8 @@ class Segment:
     frames: int
     touched: bool
     """False when nothing is swapped in it."""
+    copied: bool = False
+    """Untouched and on keyframes: its packets are taken over as they are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -287,6 +291,8 @@ class Plan:
     segments: tuple[Segment, ...]
     cast: dict[int, int]
     """person -> index of the source that replaces it"""
+    not_copied: str = ""
+    """Why untouched frames are encoded again, where no packet can be taken over."""
 
     @property
     def frames(self) -> int:
@@ -372,5 +378,7 @@ class Report:
     seconds: dict[str, float]
     ledger: tuple[LedgerRow, ...] = field(repr=False, default=())
     notes: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] = field(repr=False, default=())
+    """Which parts were swapped, encoded again, or copied."""
     shots: tuple[Shot, ...] = field(repr=False, default=())
     """Of the part of the clip that was worked on; empty for a picture."""

@@ -170,11 +170,9 @@ def _entered(folder: Path, output: Path) -> Iterator[IO[str]]:
         try:
             folder.mkdir(exist_ok=True)
             handle = (folder / LOCK).open("a+", encoding="utf-8")
-        except FileNotFoundError:
-            if not output.parent.is_dir():
-                raise OutputError(f"folder {output.parent} does not exist; make it first") from None
-            continue
         except OSError as error:
+            if isinstance(error, (FileNotFoundError, FileExistsError)) and _just_removed(folder):
+                continue
             raise OutputError(
                 f"cannot write beside {output} ({error.strerror}); choose another -o"
             ) from error
@@ -185,6 +183,11 @@ def _entered(folder: Path, output: Path) -> Iterator[IO[str]]:
                 yield handle
                 return
     raise OutputError(f"the job folder {folder} comes and goes; is another run working on {output}?")
+
+
+def _just_removed(folder: Path) -> bool:
+    """Whether ``folder`` is not there but could be: another run has ended a moment ago."""
+    return folder.parent.is_dir() and not (folder.exists() and not folder.is_dir())
 
 
 def _sweep(folder: Path, *, all_of_it: bool = False) -> None:

@@ -23,9 +23,15 @@ def folder_of(output: Path) -> Path:
 
 
 def is_own_result(output: Path) -> bool:
-    """True when a run that was killed before it could clear up had made ``output`` whole."""
+    """True when a run that was killed before it could clear up had made ``output`` whole.
+
+    An empty job folder is all that is left when it was killed in its very last step: it goes.
+    """
+    folder = folder_of(output)
+    with suppress(OSError):
+        folder.rmdir()
     try:
-        with (folder_of(output) / LOCK).open(encoding="utf-8") as lock:
+        with (folder / LOCK).open(encoding="utf-8") as lock:
             return is_sealed(output, seal_of(lock))
     except OSError:
         return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +21,7 @@ import numpy as np
 
 from faceswap_cli.errors import InputError, OutputError
 from faceswap_cli.records import Clip
+from faceswap_cli.video.avc import merged_headers
 from faceswap_cli.video.carry import Carried, Window, carried_packets, carry_streams, copy_chapters
 from faceswap_cli.video.containers import container_format, muxer_options, part_path
 from faceswap_cli.video.probe import clock_of, open_input
@@ -74,6 +75,10 @@ class _Video:
     pts: np.ndarray[Any, np.dtype[np.int64]]
     delay: int
     end: int
+    header: bytes
+    """Parameter sets of all segments"""
+    template: Path
+    """A segment that was encoded anew, if there is one"""
 
     def dts(self, position: int) -> int:
         """Decoding time of the packet at ``position`` in decoding order."""
@@ -88,19 +93,15 @@ class _Video:
 
 
 def _survey(clip: Clip, segments: Sequence[Path]) -> _Video:
-    """Read the times of all segments; they must agree in their codec headers."""
+    """Read the times of all segments; a decoder must be able to read them as one stream."""
     found: list[int] = []
-    headers: bytes | None = None
+    headers: dict[bytes, Path] = {}
     for path in segments:
         with open_input(path) as container:
             stream = container.streams.video[0]
-            own = stream.codec_context.extradata or b""
-            if headers is not None and own != headers:
-                raise OutputError(
-                    f"{path.name} was encoded with other settings; remove the job folder, start again"
-                )
-            headers = own
+            headers.setdefault(stream.codec_context.extradata or b"", path)
             found += [_in_clock(packet, clip.time_base) for packet in _filled(container, stream)]
+    header = _one_header(headers)
     if not found:
         raise InputError(f"{clip.path}: there are no frames to write")
     pts = np.sort(np.asarray(found, dtype=np.int64))
@@ -112,7 +113,21 @@ def _survey(clip: Clip, segments: Sequence[Path]) -> _Video:
     last = int(pts[-1] - pts[-2]) if len(pts) > 1 else 1
     end = clip.start_pts + round(clip.duration_s / clip.time_base)
     plausible = 0 < end - int(pts[-1]) <= 4 * last
-    return _Video(pts, int(max(behind.max(), 0)), end if plausible else int(pts[-1]) + last)
+    end = end if plausible else int(pts[-1]) + last
+    anew = [path for own, path in headers.items() if own != clip.codec_header]
+    template = (anew or list(segments))[0]
+    return _Video(pts, int(max(behind.max(), 0)), end, header, template)
+
+
+def _one_header(headers: Mapping[bytes, Path]) -> bytes:
+    """The header that serves all segments: encoded ones have one, copied ones may have another."""
+    found = list(headers)
+    if len(found) == 2 and (both := merged_headers(*found)) is not None:
+        return both
+    if len(found) > 1:
+        path = headers[found[1]]
+        raise OutputError(f"{path.name} was encoded with other settings; start again with --restart")
+    return found[0] if found else b""
 
 
 def _filled(container: av.container.InputContainer, stream: Any) -> Iterator[av.Packet[Any]]:
@@ -144,13 +159,15 @@ def _assemble(
 ) -> list[str]:
     video = _survey(clip, segments)
     muxer = container_format(output)
-    with open_input(clip.path) as source, open_input(segments[0]) as first:
+    with open_input(clip.path) as source, open_input(video.template) as first:
         window = _window(clip, source, span)
         clocks = [clock_of(s) for s in source.streams]
         options = muxer_options(muxer, clip, clocks)
         with av.open(os.path.abspath(part), "w", format=muxer, options=options) as target:
             carried = carry_streams(source, target, clip, first.streams.video[0])
             _dress(clip, source, target, carried, metadata)
+            if video.header != (first.streams.video[0].codec_context.extradata or b""):
+                carried.video.codec_context.extradata = video.header
             _set_tag(carried.video, first.streams.video[0], muxer)
             copy_chapters(source, target, window)
             try:

@@ -10,6 +10,7 @@ import av
 from faceswap_cli.config import EncodeOptions
 from faceswap_cli.errors import DeviceError, UsageError
 from faceswap_cli.records import Clip
+from faceswap_cli.video.avc import free_number
 from faceswap_cli.video.formats import format_depth, format_step
 
 ENCODERS = {
@@ -134,7 +135,10 @@ def _crf(encode: EncodeOptions, default: float) -> str:
 def _x264(clip: Clip, encode: EncodeOptions) -> dict[str, str]:
     # Without mbtree: with it the same frames gave different bytes from one encoding to the next (its
     # vector code, at widths that are no multiple of 256).  It costs about a tenth of the size.
-    options = {"preset": encode.preset or "medium", "x264-params": "mbtree=0"}
+    params = "mbtree=0"
+    if number := free_number(clip.codec_header):
+        params += f":sps-id={number}"  # so that packets of the input can stand beside ours
+    options = {"preset": encode.preset or "medium", "x264-params": params}
     return {**options, **({"qp": "0"} if encode.lossless else {"crf": _crf(encode, 19)})}
 
 

@@ -122,6 +122,7 @@ def _describe(
         profile=stream.profile or "",
         mastering_display=mastering,
         light_level=light,
+        codec_header=bytes(context.extradata or b""),
         notes=_notes(stored, work),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -29,23 +29,37 @@ def write_segment(
     is complete.
     """
     encoding = encoding_for(clip, encode)
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with whole_segment(path) as part:
         count = _write(part, clip, frames, encoding, threads)
         if count == 0:
             raise InputError(
                 f"{clip.path}: no frame could be read for {path.name}; the file may have changed"
             )
-        with _explained(path, encoding.encoder):
-            os.replace(part, path)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     return count
 
 
 @contextmanager
-def _explained(path: Path, encoder: str) -> Iterator[None]:
+def whole_segment(path: Path) -> Iterator[Path]:
+    """A part file that becomes ``path`` when the block ends well."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        with explained(path, "copy"):
+            os.replace(part, path)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def segment_container(part: Path, clip: Clip, form: str) -> av.container.OutputContainer:
+    """An open segment file; both of its clocks tick like the clip's: even a late start is stored exactly."""
+    clock = str(clip.time_base.denominator)
+    options = {"movie_timescale": clock, "video_track_timescale": clock}
+    return av.open(os.path.abspath(part), "w", format=form, options=options)
+
+
+@contextmanager
+def explained(path: Path, encoder: str) -> Iterator[None]:
     """Turn errors of the library and the disk into ours."""
     try:
         yield
@@ -61,19 +75,19 @@ def _write(part: Path, clip: Clip, frames: Iterable[Frame], encoding: Encoding, 
     # Both clocks of the file tick like the clip's, so that even a late start is stored exactly.
     options = {"movie_timescale": clock, "video_track_timescale": clock}
     count = 0
-    with _explained(part, encoding.encoder):
+    with explained(part, encoding.encoder):
         container = av.open(os.path.abspath(part), "w", format=encoding.container, options=options)
     try:
         stream = _add_stream(container, clip, encoding, threads)
-        decoding = _DecodingClock()
+        decoding = DecodingClock()
         for frame in frames:
             picture = picture_from_planes(frame.planes, clip, encoding.pixel_format)
             picture.pts, picture.time_base = frame.pts, clip.time_base
             decoding.pts.append(frame.pts)
-            with _explained(part, encoding.encoder):
+            with explained(part, encoding.encoder):
                 container.mux(decoding.stamped(stream.encode(picture)))
             count += 1
-        with _explained(part, encoding.encoder):
+        with explained(part, encoding.encoder):
             if count:
                 container.mux(decoding.stamped(stream.encode(None)))
             container.close()
@@ -83,7 +97,7 @@ def _write(part: Path, clip: Clip, frames: Iterable[Frame], encoding: Encoding, 
     return count
 
 
-class _DecodingClock:
+class DecodingClock:
     """Decoding times by our own count: those of x265 are not set when a segment has one or two frames.
 
     Packet i is decoded when frame i - 16 is shown: no codec holds a frame back for longer, so
@@ -92,8 +106,8 @@ class _DecodingClock:
 
     depth = 16
 
-    def __init__(self) -> None:
-        self.pts: list[int] = []
+    def __init__(self, pts: Sequence[int] = ()) -> None:
+        self.pts = list(pts)
         self.packets = 0
 
     def stamped(self, packets: list[av.Packet[Any]]) -> list[av.Packet[Any]]:
