@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from faceswap_cli.cli import inputs, ledger
 from faceswap_cli.cli.gates import Gate, check_gates, figures_for, parse_gates
+from faceswap_cli.cli.marks import without_sidecar
 from faceswap_cli.cli.options import OutputFlags
 from faceswap_cli.cli.printing import plain_path
 from faceswap_cli.cli.session import Session
@@ -82,15 +83,18 @@ def _measuring(options: SwapOptions, identity: bool) -> SwapOptions:
     return dataclasses.replace(options, job=dataclasses.replace(options.job, measure_identity=wanted))
 
 
-def place_output(session: Session, order: Order, naming: Naming) -> Path | None:
-    """The file the library writes; None when ``--skip-existing`` leaves nothing to do."""
+def place_output(session: Session, order: Order, naming: Naming, *, only_look: bool = False) -> Path | None:
+    """The file the library writes; None when ``--skip-existing`` leaves nothing to do.
+
+    With ``only_look`` nothing at all is changed on disk.
+    """
     used = _all_inputs(order)
     if order.to_stdout:
         path = inputs.temporary_folder(session.owned) / f"result{naming.ext}"
     else:
         path = output_path(order.flags.output, naming)
         flags = order.flags
-        if flags.force:
+        if flags.force and not only_look:
             disown(path)
         # A run that was killed just after it had named its result may clear up behind itself.
         own = is_own_result(path)
@@ -168,7 +172,7 @@ def finish(
         inputs.send(report.output)
     values = figures_for(order.gates, ready, measure)
     data["figures"] = {**ready, **values}
-    for note in report.notes:
+    for note in without_sidecar(report.notes) if order.to_stdout else report.notes:
         session.warn(note)
     session.say(_sentence(report))
     check_gates(order.gates, values)
