@@ -127,18 +127,27 @@ class _Run:
         self._slots, self._looked = 0, -_LOOK_S
         self._check_share()
         (work.folder / TOKEN_NAME).write_text(self._token, encoding="utf-8")
-        files, weights = (
-            tuple(cluster_worker.mark_file(path) for path in paths) for paths in (work.files, work.weights)
-        )
-        folder = replace(work, folder=work.folder.absolute())
-        device = "cuda" if share.gpus else "cpu"
-        parcel = Parcel(folder, files, weights, self._token, share.cpus, device)
-        self._parcel = ray.put(cluster_worker.pack(parcel))
+        self._parcel = ray.put(cluster_worker.pack(self._packed()))
         self._chunks: dict[Path, list[Any]] = {}
         self._tally = on_this_node(ray, ray.remote(cluster_worker.Tally)).remote()
         how = {"max_retries": MAX_RETRIES, "runtime_env": {"env_vars": _environment(share.cpus)}}
         self._render = ray.remote(**share.options(), **how)(entrance())
         self._running: dict[Any, Segment] = {}
+
+    def _packed(self) -> Parcel:
+        freight = self._work.freight
+        sent = replace(self._work, folder=self._work.folder.absolute())
+        files, weights = (freight.files, freight.weights) if freight else ((), ())
+        if freight is not None:
+            sent = replace(sent, freight=replace(freight, part=_sent_already))
+        return Parcel(
+            sent,
+            tuple(cluster_worker.mark_file(path) for path in files),
+            tuple(cluster_worker.mark_file(path) for path in weights),
+            self._token,
+            self._share.cpus,
+            "cuda" if self._share.gpus else "cpu",
+        )
 
     def _check_share(self) -> None:
         if not any(self._share.fits(node["Resources"]) for node in alive(self._ray)):
@@ -170,7 +179,8 @@ class _Run:
         return 2 * self._slots + 2
 
     def _submit(self, segment: Segment, *, by_bytes: bool = False) -> None:
-        order = pickle.dumps((segment, by_bytes))
+        part = self._work.freight.part(segment) if self._work.freight else None
+        order = pickle.dumps((segment, part, by_bytes), protocol=5)
         ref = self._render.remote(
             cluster_worker.kit(), self._token, self._parcel, order, self._tally, self._chunks
         )
@@ -258,6 +268,10 @@ class _Run:
                 for node in alive(self._ray)
             ]
             self._ray.wait(refs, num_returns=len(refs), timeout=CONNECT_S)
+
+
+def _sent_already(segment: Segment) -> None:
+    """Stands for ``part`` on the nodes: the whole scene stays here."""
 
 
 def _environment(cpus: int) -> dict[str, str]:

@@ -59,6 +59,7 @@ class Parcel:
     """What every node needs; put into the object store once."""
 
     work: Work
+    """Its freight without the parts, which go with their segments"""
     files: tuple[FileMark, ...]
     weights: tuple[FileMark, ...]
     token: str
@@ -139,9 +140,9 @@ def serve(
         return "unfit", f"node {node_name()} has {told}"
     if packed is None:
         return "fit", node_name()
-    segment, by_bytes = pickle.loads(order)
+    segment, part, by_bytes = pickle.loads(order)
     try:
-        return _Station.of(token, packed).render(segment, by_bytes, tally, chunks or {})
+        return _Station.of(token, packed).render(segment, part, by_bytes, tally, chunks or {})
     except _Wanted as wanted:
         return "wants", wanted.paths
     except FaceswapError as error:
@@ -187,14 +188,20 @@ class _Station:
         self._held, self._folder = _hold(parcel.token)
 
     def render(
-        self, segment: Segment, by_bytes: bool, tally: Any, chunks: Mapping[Path, Sequence[Any]]
+        self,
+        segment: Segment,
+        part: Any,
+        by_bytes: bool,
+        tally: Any,
+        chunks: Mapping[Path, Sequence[Any]],
     ) -> Answer:
         tally.note.remote(segment.index, 0)
         work = self._unpacked(chunks)
+        scene = work.scene if work.freight is None else work.freight.join(work.scene, part)
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / work.path(segment).name
             told = _slowly(lambda frames: tally.note.remote(segment.index, frames))
-            result = work.render(segment, work.scene, path, work.options, told)
+            result = work.render(segment, scene, path, work.options, told)
             tally.note.remote(segment.index, result.frames)
             if not by_bytes and _is_shared(work.folder, self.token):
                 size = _hand_over(path, work.path(segment), self.token)
@@ -212,16 +219,17 @@ class _Station:
 
     def _scene(self, work: Work, job: JobOptions, chunks: Mapping[Path, Sequence[Any]]) -> Any:
         """A node's own weights serve where they are the same; others are fetched."""
-        if work.unpack is None:
+        if work.freight is None:
             return work.scene
+        unpack = work.freight.unpack
         places = self._places(self._parcel.files, chunks)
         try:
-            return work.unpack(work.scene, places, job)
+            return unpack(work.scene, places, job)
         except WeightsError:
             if not self._parcel.weights:
                 raise
         places.update(self._places(self._parcel.weights, chunks))
-        return work.unpack(work.scene, places, job)
+        return unpack(work.scene, places, job)
 
     def _places(self, wanted: Sequence[FileMark], chunks: Mapping[Path, Sequence[Any]]) -> dict[Path, Path]:
         """Where files of the run are on this node; those of one folder all in one folder."""

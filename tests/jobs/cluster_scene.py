@@ -21,10 +21,20 @@ class Place:
     """A scene that only knows where its file is."""
 
     clip: Path | None
+    part: int = -1
 
 
 def move(scene: Place, places: Mapping[Path, Path], job: JobOptions) -> Place:
     return replace(scene, clip=None if scene.clip is None else places[scene.clip])
+
+
+def number(segment: Segment) -> int:
+    """What goes with a segment."""
+    return 10 * segment.index
+
+
+def join(scene: Place, part: int) -> Place:
+    return replace(scene, part=part)
 
 
 def move_with_weights(scene: Place, places: Mapping[Path, Path], job: JobOptions) -> Place:
@@ -40,6 +50,7 @@ def render(segment: Segment, scene: Place, path: Path, options: SwapOptions, tel
     time.sleep(0.3)
     tell(5)
     size = None if scene.clip is None else len(scene.clip.read_bytes())
+    assert scene.part == 10 * segment.index
     path.write_text(f"{segment.index} {options.job.workers} {options.job.device} {size}")
     return SegmentResult(segment, path, 5, 1, (str(scene.clip),), {"pid": float(os.getpid())})  # type: ignore[arg-type]
 

@@ -22,17 +22,18 @@ from faceswap_cli.errors import DeviceError, InputError, Interrupted, UsageError
 from faceswap_cli.events import StopRequest
 from faceswap_cli.jobs import cluster, cluster_nodes, cluster_worker
 from faceswap_cli.jobs.cluster import Cluster, Share, share_of
-from faceswap_cli.jobs.executor import RenderSegment, Work
+from faceswap_cli.jobs.executor import Freight, RenderSegment, Work
 from faceswap_cli.records import Segment, SegmentResult
 from tests.jobs import cluster_scene as scenes
-from tests.jobs.cluster_scene import SEGMENTS, Place, move
+from tests.jobs.cluster_scene import SEGMENTS, Place
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE = Share(1, 0, 50)
 
 
 def work(folder: Path, render: RenderSegment, *files: Path) -> Work:
-    return Work(Place(files[0] if files else None), SwapOptions(), folder, render, files, unpack=move)
+    freight = Freight(files, (), scenes.move, scenes.number, scenes.join)
+    return Work(Place(files[0] if files else None), SwapOptions(), folder, render, freight)
 
 
 def run(
@@ -137,16 +138,38 @@ def test_a_method_with_networks_is_built_where_it_arrives(
     scene = build_scene(make_clip(), make_analysis(), Probe(), {0: None}, SwapOptions().smooth)
     scene = replace(scene, method=Heavy("cpu", str(there)))  # type: ignore[arg-type]
     sent = portable.packed(Work(scene, SwapOptions(method="heavy"), tmp_path, scenes.render))
-    assert (sent.files, sent.weights) == ((scene.clip.path.absolute(),), weights)
-    arrived = pickle.loads(pickle.dumps(sent))
-    places = {path: there / path.name for path in sent.files}
+    freight = sent.freight
+    assert freight is not None
+    assert (freight.files, freight.weights) == ((scene.clip.path.absolute(),), weights)
+    arrived = pickle.loads(pickle.dumps(sent.scene))
+    places = {path: there / path.name for path in freight.files}
     monkeypatch.setenv("FACESWAP_WEIGHTS", "elsewhere")
     with pytest.raises(WeightsError, match="differ"):
-        arrived.unpack(arrived.scene, places, JobOptions())
+        freight.unpack(arrived, places, JobOptions())
     places.update((path, there / path.name) for path in weights)
-    found = arrived.unpack(arrived.scene, places, JobOptions(device="cuda"))
+    found = freight.unpack(arrived, places, JobOptions(device="cuda"))
     assert found.method.device == "cuda"
     assert found.clip.path == there / scene.clip.path.name
+
+
+def test_landmarks_go_with_their_segments() -> None:
+    from faceswap_cli.jobs.plan import with_halo
+    from faceswap_cli.swap.portable import tracks_of
+    from tests.swap.test_engine import make_analysis
+
+    analysis = make_analysis()
+    first, end = analysis.shots[0].first_pts, analysis.shots[0].end_pts
+    middle = (first + end) // 2
+    segment = Segment(0, middle, middle + 1, 2, 1, True)
+    low, high = with_halo(segment, analysis)
+    (cut,) = tracks_of(analysis, segment)
+    whole = analysis.tracks[0]
+    assert cut.pts.tolist() == [pts for pts in whole.pts.tolist() if low <= pts < high]
+    assert 0 < len(cut.pts) < len(whole.pts)
+    for pts in cut.pts.tolist():
+        one, other = cut.at(pts), whole.at(pts)
+        assert (cut.landmarks[one] == whole.landmarks[other]).all()
+        assert (cut.crop_from_display[one] == whole.crop_from_display[other]).all()
 
 
 def test_who_needs_more_than_a_core() -> None:
@@ -233,7 +256,9 @@ def test_weights_are_sent_to_a_node_that_lacks_them(nodes: str, unseen: Path, tm
     clip, weights = unseen / "clip.bin", unseen / "net.bin"
     clip.write_bytes(b"abc")
     weights.write_bytes(b"net")
-    order = replace(work(tmp_path, scenes.render, clip), weights=(weights,), unpack=scenes.move_with_weights)
+    order = work(tmp_path, scenes.render, clip)
+    freight = Freight((clip,), (weights,), scenes.move_with_weights, scenes.number, scenes.join)
+    order = replace(order, freight=freight)
     found = run(nodes, order)
     assert [result.path.read_text() for result in found] == [f"{k} 1 cpu 3" for k in range(6)]
 
