@@ -11,6 +11,8 @@ from faceswap_cli.provenance.formats import EMBEDDED, OTHER, find_sidecar, setti
 from faceswap_cli.provenance.keys import LEAF_NAME, own_root
 
 _LARGEST_SIDECAR = 64 << 20
+_LONGEST = 200
+"""Of a name that is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,40 +103,49 @@ def _report(path: Path, statement: bytes | None) -> dict[str, Any]:
 
 
 def _statement(found: dict[str, Any], where: str) -> Statement:
-    manifests = found.get("manifests", {})
-    active = manifests.get(found.get("active_manifest", ""), {})
-    actions = [
-        action
-        for assertion in active.get("assertions", ())
-        if str(assertion.get("label", "")).startswith("c2pa.actions")
-        for action in assertion.get("data", {}).get("actions", ())
-    ]
-    results = found.get("validation_results", {}).get("activeManifest", {})
-    codes = [str(entry.get("code", "")) for entry in results.get("failure", ())]
+    manifests = found.get("manifests") or {}
+    active = manifests.get(found.get("active_manifest")) or {}
+    actions = _actions(active)
+    results = (found.get("validation_results") or {}).get("activeManifest") or {}
+    codes = [_plain(entry.get("code")) for entry in results.get("failure") or ()]
     problems = tuple(dict.fromkeys(code for code in codes if code != "signingCredential.untrusted"))
-    sound = str(found.get("validation_state", "")).lower() in ("valid", "trusted")
+    state = str(found.get("validation_state"))
     signature = active.get("signature_info") or {}
-    name = str(signature.get("common_name") or signature.get("issuer") or "")
+    name = _plain(signature.get("common_name") or signature.get("issuer"))
+    kinds = [_plain(action["digitalSourceType"]) for action in actions if "digitalSourceType" in action]
     return Statement(
-        state="valid" if sound and not problems else "tampered",
+        state="valid" if state in ("Valid", "Trusted") and not problems else "tampered",
         where=where,
-        signer=_signer(found.get("validation_state"), name),
+        signer="this machine" if state == "Trusted" else "self-made" if name == LEAF_NAME else "named",
         signed_by=name,
         generator=_generator(active),
-        source_types=tuple(str(a["digitalSourceType"]) for a in actions if "digitalSourceType" in a),
-        actions=tuple(str(action.get("action", "")) for action in actions),
+        source_types=tuple(kinds),
+        actions=tuple(_plain(action.get("action")) for action in actions),
         earlier=max(len(manifests) - 1, 0),
         problems=problems,
     )
 
 
-def _signer(state: Any, name: str) -> str:
-    if state == "Trusted":
-        return "this machine"
-    return "self-made" if name == LEAF_NAME else "named"
+def _actions(active: dict[str, Any]) -> list[dict[str, Any]]:
+    """All actions of a manifest.  Assertions hold whatever their maker liked: only what fits is taken."""
+    found: list[dict[str, Any]] = []
+    for assertion in active.get("assertions") or ():
+        data = assertion.get("data")
+        if str(assertion.get("label")).startswith("c2pa.actions") and isinstance(data, dict):
+            actions = data.get("actions")
+            found += (
+                [entry for entry in actions if isinstance(entry, dict)] if isinstance(actions, list) else []
+            )
+    return found
 
 
 def _generator(active: dict[str, Any]) -> str:
-    info = active.get("claim_generator_info") or [{}]
-    name, version = str(info[0].get("name", "")), str(info[0].get("version", ""))
-    return " ".join(part for part in (name, version) if part) or str(active.get("claim_generator", ""))
+    info = (active.get("claim_generator_info") or [{}])[0]
+    named = " ".join(_plain(info.get(part)) for part in ("name", "version") if info.get(part))
+    return named or _plain(active.get("claim_generator"))
+
+
+def _plain(text: Any) -> str:
+    """Text of somebody's file for a terminal: nothing that moves the cursor, and not too long."""
+    shown = "" if text is None else str(text)[:_LONGEST]
+    return "".join(char if char.isprintable() else "?" for char in shown)

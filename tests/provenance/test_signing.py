@@ -19,7 +19,7 @@ from PIL import Image
 from faceswap_cli import __version__
 from faceswap_cli.errors import OutputError, UsageError
 from faceswap_cli.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from faceswap_cli.provenance import formats, keys, signing
+from faceswap_cli.provenance import formats, keys, signing, verify
 from faceswap_cli.provenance.formats import EMBEDDED, find_sidecar, sidecar_path
 from faceswap_cli.provenance.mark import SOURCE_TYPE
 from faceswap_cli.provenance.signing import sealer
@@ -367,10 +367,35 @@ def test_a_failing_signature_is_an_error_and_leaves_no_files(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jpg", "target.jpg"]
 
 
+def test_what_a_stranger_wrote_is_shown_but_does_no_harm() -> None:
+    odd = {
+        "active_manifest": "a",
+        "manifests": {
+            "a": {
+                "assertions": [
+                    {"label": "c2pa.actions", "data": ["no", "actions"]},
+                    {"label": "c2pa.actions.v2", "data": {"actions": "none"}},
+                    {"label": "c2pa.actions.v2__1", "data": {"actions": [7, {"action": "x\x1b[2Jy"}]}},
+                    {"label": None},
+                ],
+                "signature_info": {"common_name": "me\r\n" * 500},
+                "claim_generator_info": None,
+            }
+        },
+        "validation_results": None,
+        "validation_state": "Valid",
+    }
+    found = verify._statement(odd, "embedded")
+    assert found.actions == ("x?[2Jy",)
+    assert found.signed_by.startswith("me??me")
+    assert len(found.signed_by) == 200
+    assert verify._statement({}, "embedded").state == "tampered"
+
+
 def test_nothing_is_fetched() -> None:
-    verify = formats.settings()["verify"]
-    assert verify["remote_manifest_fetch"] is False
-    assert verify["ocsp_fetch"] is False
+    asked = formats.settings()["verify"]
+    assert asked["remote_manifest_fetch"] is False
+    assert asked["ocsp_fetch"] is False
 
 
 @pytest.mark.slow
