@@ -24,7 +24,8 @@ LAYERS = (
     {"weights", "nets"},
     {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},
     {"swap", "provenance"},
-    {"pipeline", "pictures", "preview", "training", "metrics", "report", "inspection", "doctor", "bench", "batch"},
+    {"pipeline", "pictures", "preview", "forecast", "training", "metrics", "report", "inspection", "doctor"}
+    | {"bench", "batch"},
     {"cli"},
 )
 """Lowest first; a module imports its own layer and those below."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from faceswap_cli.cli import swap
+from faceswap_cli.cli import dry_run, swap
 from faceswap_cli.cli.options import (
     AcceptTerms,
     ClipFlags,
@@ -44,11 +44,16 @@ def video(
         raise UsageError("--preview writes no clip to report on; leave out --report")
     if clip.cast is not None and (look.face is not None or look.ref is not None):
         raise UsageError("--cast says who is swapped; leave out --face and --ref")
-    with Session(ctx.obj, show, settings, soft_stop=clip.preview is None) as session:
+    if clip.dry_run and clip.preview is not None:
+        raise UsageError("--dry-run and --preview exclude each other")
+    with Session(ctx.obj, show, settings, soft_stop=clip.preview is None and not clip.dry_run) as session:
         order = swap.take_order(session, "video", files, out, accept_terms=accept_terms)
         if order.options.track.cast is not None and any(gate.name == "jitter" for gate in order.gates):
             raise UsageError("--fail-under jitter is measured for one source; with --cast leave it out")
-        _run(session, order, clip.preview)
+        if clip.dry_run:
+            dry_run.tell(session, order, _naming(order, probe_target(order.given.target), None))
+        else:
+            _run(session, order, clip.preview)
 
 
 def _run(session: Session, order: swap.Order, preview: int | None) -> None:

@@ -38,7 +38,7 @@ from tests.cast.people_on_stage import (
 from tests.clips import make_clip
 
 FRAMES = 28
-OPTIONS = SwapOptions(job=JobOptions(workers=1), encode=EncodeOptions(crf=14))
+OPTIONS = SwapOptions(method="mesh", job=JobOptions(workers=1), encode=EncodeOptions(crf=14))
 NEAR = 0.06
 """Of the picture's width: faces closer than this to where somebody stands are that person's."""
 
@@ -84,7 +84,9 @@ def play(folder: Path, places: Places, looks: dict[str, F32]) -> Played:
         head, table, rest = text.partition(f"[people.{entry.role.name}]")
         text = head + table + rest.replace('source = ""', f'source = "{photo}"', 1)
     written.path.write_text(text)
-    options = SwapOptions(job=OPTIONS.job, encode=OPTIONS.encode, track=TrackOptions(cast=written.path))
+    options = SwapOptions(
+        method="mesh", job=OPTIONS.job, encode=OPTIONS.encode, track=TrackOptions(cast=written.path)
+    )
     return Played(clip, written.path, swap_video([], clip, folder / "out.mp4", options), places)
 
 
@@ -176,7 +178,7 @@ def test_a_cast_serves_another_clip_of_the_same_people(
     text = crossed.cast.read_text().replace('source = "hopper.png"', "keep = true")
     cast = crossed.cast.with_name("other.toml")
     cast.write_text(text)
-    options = SwapOptions(job=OPTIONS.job, track=TrackOptions(cast=cast))
+    options = SwapOptions(method="mesh", job=OPTIONS.job, track=TrackOptions(cast=cast))
     report = swap_video([], clip, tmp_path / "out.mp4", options)
     swapped = [row for row in report.ledger if row.swapped]
     assert len(swapped) == 10
@@ -212,7 +214,7 @@ def test_a_clip_of_others_is_refused(crossed: Played, tmp_path: Path) -> None:
 
 def test_all_with_several_photos_is_one_source_for_all(tmp_path: Path) -> None:
     clip = make_stage(tmp_path / "two.mp4", side_by_side, 8)
-    options = SwapOptions(job=OPTIONS.job, track=TrackOptions(face="all"))
+    options = SwapOptions(method="mesh", job=OPTIONS.job, track=TrackOptions(face="all"))
     heard: list[Event] = []
     report = swap_video([COLLINS, COLLINS], clip, tmp_path / "out.mp4", options, heard.append)
     swapped = [row for row in report.ledger if row.swapped]
