@@ -116,7 +116,7 @@ def _read_clips(
     workers = options.workers or os.cpu_count() or 1
     part = pts_range(theirs, options.range)
     pairs = clip_pairs(ours, theirs, options.detect, check, every, workers, part)
-    total = math.ceil(min(theirs.frames, every.stop or theirs.frames) / every.step)
+    total = math.ceil(min(ours.frames, theirs.frames, every.stop or theirs.frames) / every.step)
     rows: list[FrameRow] = []
     for row in observe_all(pairs, embed, source, workers):
         rows.append(row)

@@ -15,7 +15,7 @@ MOMENTS = 8
 APART_S = 0.4
 """Two moments closer than this show the same thing: they become one with both reasons."""
 
-_NOTABLE_COVER = 0.02
+_NOTABLE_COVER = 0.05
 _NOTABLE_JITTER = 1.0
 
 
