@@ -124,6 +124,9 @@ class JobOptions:
     """Render processes or threads; 0 takes one per core, as far as memory allows."""
     cluster: str | None = None
     """Render on an existing Ray cluster: ``auto`` or ``HOST:PORT``; None renders on this machine."""
+    max_ram_mb: int = 0
+    """Memory of a whole job in MB, which bounds the number of workers; 0: 2 GB, or half of the machine's for
+    methods with networks."""
     restart: bool = False
     """Throw away what an interrupted run of this output has done."""
     keep: bool = False
@@ -150,6 +153,7 @@ class JobOptions:
 
     def __post_init__(self) -> None:
         _check(self.segment_s > 0, f"segment_s must be above 0, not {self.segment_s}")
+        _check(self.max_ram_mb == 0 or self.max_ram_mb >= 700, "max_ram must be 700 MB or more")
         _check(0 <= self.shape_mix <= 1, f"shape_mix must be 0 to 1, not {self.shape_mix}")
         _check(self.batch >= 0, f"batch must be 0 or more, not {self.batch}")
         _check(self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
@@ -173,9 +177,24 @@ class MarkOptions:
     """Certificates (PEM, the signer's first) for the C2PA manifest; None signs with the machine's own."""
     c2pa_key: Path | None = None
     """Private key (PEM) of ``c2pa_cert``."""
+    consent: Path | None = None
+    """A file that records who agreed; it is checked, and its digest goes into the C2PA manifest."""
 
     def __post_init__(self) -> None:
         _check(self.compare in (None, "side", "wipe"), f"compare must be side or wipe, not {self.compare!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyOptions:
+    """A content classifier of the user's own, shown sources and target before anything is rendered."""
+
+    model: Path | None = None
+    """ONNX file with its rules (``.toml``) beside it; None takes the imported one, if there is one."""
+    every_s: float = 1.0
+    """Of a clip one frame in so many seconds is looked at, and at least one of every shot."""
+
+    def __post_init__(self) -> None:
+        _check(0.04 <= self.every_s <= 60, f"every_s must be 0.04 to 60 seconds, not {self.every_s}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,3 +211,4 @@ class SwapOptions:
     range: RangeOptions = field(default_factory=RangeOptions)
     job: JobOptions = field(default_factory=JobOptions)
     mark: MarkOptions = field(default_factory=MarkOptions)
+    policy: PolicyOptions = field(default_factory=PolicyOptions)

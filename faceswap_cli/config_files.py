@@ -48,6 +48,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "restart": ("job.restart",),
     "keep": ("job.keep",),
     "threads": ("job.workers", "detect.workers"),
+    "max_ram": ("job.max_ram_mb",),
     "cluster": ("job.cluster",),
     "batch": ("job.batch",),
     "seed": ("job.seed",),
@@ -59,12 +60,13 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "compare": ("mark.compare",),
     "c2pa_cert": ("mark.c2pa_cert",),
     "c2pa_key": ("mark.c2pa_key",),
+    "consent": ("mark.consent",),
     "progress": ("show.progress",),
     "log_file": ("show.log_file",),
 }
 """Flag, with underscores -> the keys that it sets."""
 
-NOT_SETTINGS = frozenset({"ACCEPT_TERMS", "REQUIRE_GPU", "SHARED", "WEIGHTS"})
+NOT_SETTINGS = frozenset({"ACCEPT_TERMS", "PEOPLE", "REQUIRE_GPU", "SHARED", "WEIGHTS"})
 """Variables with our prefix that are read elsewhere."""
 
 PROGRESS = ("auto", "plain", "none")

@@ -1,10 +1,30 @@
-"""Giving memory back to the system between the stages of a long job."""
+"""How much memory there is, and giving it back to the system between the stages of a long job."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
+from pathlib import Path
+
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where a container's limit is written, by version of control groups."""
+_UNKNOWN_MB = 8192
+
+
+def installed_mb() -> int:
+    """Memory of this machine, or of the container that the program runs in; 8 GB where neither is told."""
+    try:
+        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return _UNKNOWN_MB
+    for path in _LIMITS:
+        try:
+            found = min(found, int(Path(path).read_text(encoding="ascii")))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return found >> 20
 
 
 def give_back() -> None:

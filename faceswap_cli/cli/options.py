@@ -90,12 +90,25 @@ class LookFlags:
         Path | None,
         _option("--ref", text="A photo of the person to swap; wins over --face.", metavar="PHOTO"),
     ] = None
-    method: Annotated[
-        str | None, _option("--method", text="auto, mesh, or another one that is installed.")
-    ] = None
+    method: Annotated[str | None, _option("--method", text="auto, fslsd, or mesh (no network, fastest).")] = (
+        None
+    )
     profile: Annotated[
         str | None,
-        _option("--profile", text="Of fslsd: 1024 runs the official checkpoints.", metavar="SIDE"),
+        _option(
+            "--profile",
+            text="Of fslsd: 256 is the bundled network, 1024 runs the official checkpoints.",
+            metavar="SIDE",
+        ),
+    ] = None
+    shape_mix: Annotated[
+        float | None,
+        _option(
+            "--shape-mix",
+            text="Of fslsd 256: how much of the source's proportions eyes, nose and mouth take, 0 to 1.",
+            panel=TUNING,
+            metavar="SHARE",
+        ),
     ] = None
     appear_from: Annotated[
         str | None,
@@ -128,6 +141,12 @@ class LookFlags:
         Path | None,
         _option("--c2pa-key", text="The private key of --c2pa-cert.", panel=REPORTING, metavar="PEM"),
     ] = None
+    consent: Annotated[
+        Path | None,
+        _option(
+            "--consent", text="Who agreed; its digest goes into the mark.", panel=REPORTING, metavar="FILE"
+        ),
+    ] = None
     feather: Annotated[
         float | None, _option("--feather", text="Soft edge, as a share of the face's width.", panel=TUNING)
     ] = None
@@ -146,6 +165,12 @@ class LookFlags:
     threads: Annotated[
         int | None,
         _option("--jobs", "--threads", text="Worker processes; 0 takes one per core.", panel=RUNNING),
+    ] = None
+    max_ram: Annotated[
+        int | None,
+        _option(
+            "--max-ram", text="Memory of the whole job; bounds the workers.", panel=RUNNING, metavar="MB"
+        ),
     ] = None
     batch: Annotated[
         int | None,

@@ -28,12 +28,13 @@ from faceswap_cli.errors import DeviceError, OutputError
 from faceswap_cli.events import StopRequest
 from faceswap_cli.jobs.journal import WORKERS
 from faceswap_cli.jobs.locks import try_lock
+from faceswap_cli.memory import installed_mb
 from faceswap_cli.records import Clip, Segment, SegmentResult
 
 FEW_FRAMES = 90
 """Shorter jobs run in this process: starting others takes longer than the work."""
-WORKERS_MEMORY_MB = 1400
-"""All workers together; with the parent (500 MB), a job stays below 2 GB."""
+WORKERS_MEMORY_MB, PARENT_MEMORY_MB = 1400, 500
+"""All workers together, and the process that they serve: a job stays below 2 GB."""
 _POLL_S = 0.2
 _ALIGN = 64
 WORKER_ENVIRONMENT = {
@@ -193,9 +194,16 @@ def choose(
         from faceswap_cli.jobs.cluster import Cluster, share_of
 
         return Cluster(options.job.cluster, share_of(options.job, memory_mb, light=light))
-    fitting = max(WORKERS_MEMORY_MB // memory_mb, 1)
+    fitting = max(_budget_mb(options, method_mb) // memory_mb, 1)
     count = options.job.workers or min(os.cpu_count() or 1, fitting)
     return Processes(count) if light and count > 1 and frames >= FEW_FRAMES else Here()
+
+
+def _budget_mb(options: SwapOptions, method_mb: int) -> int:
+    """For all workers together: what the user allows, else 2 GB in all, else (networks) half the machine."""
+    if options.job.max_ram_mb:
+        return options.job.max_ram_mb - PARENT_MEMORY_MB
+    return max(WORKERS_MEMORY_MB, installed_mb() // 2) if method_mb else WORKERS_MEMORY_MB
 
 
 def worker_memory_mb(clip: Clip, side: int) -> int:

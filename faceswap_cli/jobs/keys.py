@@ -25,8 +25,16 @@ SCHEMA = "2"
 _SAMPLE = 1 << 20
 _MODELS = ("face_landmarker.task", "face_landmarker_short.task", "identity.safetensors")
 _HOW_IT_RUNS = frozenset(
-    {"job.workers", "detect.workers", "job.keep", "job.restart", "job.cluster", "job.device"}
-    | {"mark.c2pa_cert", "mark.c2pa_key"}
+    {
+        "job.workers",
+        "job.max_ram_mb",
+        "detect.workers",
+        "job.keep",
+        "job.restart",
+        "job.cluster",
+        "job.device",
+    }
+    | {"mark.c2pa_cert", "mark.c2pa_key", "mark.consent", "policy.model", "policy.every_s"}
 )
 _ONLY_CHOOSE = frozenset({"track.face", "track.reference", "track.cast"})
 """They name who is swapped among the people found; the analysis is the same for all."""

@@ -246,7 +246,7 @@ class Fslsd256(nn.Module):
         correction, gate = self.decoder(features, scene, folded)
         visible = resized(scene.visible, SIDE)
         light = F.interpolate(scene.light, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-        share = visible * torch.sigmoid(gate + 2.0)
+        share = visible * torch.sigmoid(gate + 3.0)
         face = light + share * (base - light) + correction
         return Swapped(face, side, direction, w, w_target, base)
 

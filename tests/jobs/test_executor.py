@@ -219,3 +219,21 @@ def test_choice_by_length_method_and_memory() -> None:
     assert executor.worker_memory_mb(hd, 768) > executor.worker_memory_mb(hd, 384)
     assert executor.worker_memory_mb(replace(hd, width=3840, height=2160, bit_depth=10), 768) > 1400
     assert executor.worker_memory_mb(clip, 64) < 110
+
+
+def test_allowed_memory_bounds_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 GB in all, unless the user says otherwise; networks may take half of the machine."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(executor, "installed_mb", lambda: 16000)
+    hd = replace(make_clip(), width=1920, height=1080)
+
+    def count(method_mb: int, max_ram_mb: int = 0) -> int:
+        options = replace(SwapOptions(), job=replace(SwapOptions().job, max_ram_mb=max_ram_mb))
+        chosen = executor.choose(hd, 1000, 512, options, light=True, method_mb=method_mb)
+        return chosen.count if isinstance(chosen, executor.Processes) else 1
+
+    each = executor.worker_memory_mb(hd, 512)
+    assert count(0) == executor.WORKERS_MEMORY_MB // each
+    assert count(320) == 8000 // (each + 320)
+    assert count(320, 1000) == 1
+    assert count(0, 6000) == 5500 // each
