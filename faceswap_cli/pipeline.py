@@ -24,7 +24,8 @@ from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, pro
 from faceswap_cli.jobs.executor import Executor, Work, choose
 from faceswap_cli.jobs.journal import Journal, open_journal
 from faceswap_cli.jobs.keys import Key, analysis_key, job_key
-from faceswap_cli.jobs.plan import frames_within, plan, with_halo
+from faceswap_cli.jobs.plan import plan, with_halo
+from faceswap_cli.jobs.recipe import write_recipe, write_rows
 from faceswap_cli.jobs.untouched import untouched_notes
 from faceswap_cli.memory import give_back
 from faceswap_cli.provenance.mark import container_metadata
@@ -42,19 +43,12 @@ from faceswap_cli.records import (
 )
 from faceswap_cli.stream import prefetch
 from faceswap_cli.swap import build_method
-from faceswap_cli.swap.engine import (
-    Scene,
-    StageClock,
-    Swapped,
-    build_scene,
-    check_known,
-    ledger_rows,
-    render_frames,
-)
+from faceswap_cli.swap.engine import Scene, StageClock, Swapped, build_scene, check_known, render_frames
 from faceswap_cli.swap.portable import at_home, is_light, packed
 from faceswap_cli.swap.prepared import prepared
+from faceswap_cli.swap.untouched import copied_segment
 from faceswap_cli.video.assemble import assemble
-from faceswap_cli.video.copying import copy_segment, cuts_for
+from faceswap_cli.video.copying import cuts_for
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
 from faceswap_cli.video.reader import read_frames
@@ -105,6 +99,9 @@ def swap_video(
             metadata=container_metadata(clip.metadata),
             seal=signed(sign, journal, told),
         )
+        if options.job.keep:
+            write_recipe(journal.folder, people.people, target, options, job)
+            write_rows(journal.folder, results)
         clock.lap("assemble")
     return report(output, analysis, results, clock, [*untouched_notes(job), *notes, *told])
 
@@ -268,7 +265,7 @@ def render_segment(
 ) -> SegmentResult:
     """Render and encode one segment: a pure function of its arguments (``tell`` only reports)."""
     if segment.copied:
-        return copied(segment, scene, path, tell)
+        return copied_segment(segment, scene, path, tell)
     clock = StageClock()
     ledger: list[LedgerRow] = []
     faces = 0
@@ -288,15 +285,6 @@ def render_segment(
         count = write_segment(path, shown, ready, options.encode)
     clock.seconds["segment wall"] = time.perf_counter() - started
     return SegmentResult(segment, path, count, faces, tuple(ledger), clock.seconds)
-
-
-def copied(segment: Segment, scene: Scene, path: Path, tell: Callable[[int], None]) -> SegmentResult:
-    """An untouched segment, packet by packet as it was."""
-    pts = frames_within(segment, scene.analysis)
-    count = copy_segment(path, scene.clip, pts)
-    tell(count)
-    rows = (row for one in pts.tolist() for row in ledger_rows(one, (), scene))
-    return SegmentResult(segment, path, count, 0, tuple(rows))
 
 
 def swapped_frames(

@@ -23,7 +23,7 @@ from faceswap_cli.jobs.seal import disown, is_own_result
 from faceswap_cli.output import Naming, check_inputs, check_output, output_path, same_file
 
 if TYPE_CHECKING:
-    from faceswap_cli.records import Report
+    from faceswap_cli.records import Report, Segment
 
 _log = logging.getLogger(__name__)
 
@@ -218,6 +218,19 @@ def _result(order: Order, report: Report, device: str, figures: Mapping[str, flo
         "tracks": ledger.summary(report.ledger),
         "seconds": report.seconds,
         "notes": report.notes,
+        "segments": [_segment(segment) for segment in report.segments],
+    }
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    """Times in ticks of the target's clock, and whether it was swapped, copied or encoded again."""
+    from faceswap_cli.jobs.untouched import treatment
+
+    return {
+        "first_pts": segment.first_pts,
+        "end_pts": segment.end_pts,
+        "frames": segment.frames,
+        "how": treatment(segment),
     }
 
 

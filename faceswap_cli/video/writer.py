@@ -71,12 +71,9 @@ def explained(path: Path, encoder: str) -> Iterator[None]:
 
 
 def _write(part: Path, clip: Clip, frames: Iterable[Frame], encoding: Encoding, threads: int) -> int:
-    clock = str(clip.time_base.denominator)
-    # Both clocks of the file tick like the clip's, so that even a late start is stored exactly.
-    options = {"movie_timescale": clock, "video_track_timescale": clock}
     count = 0
     with explained(part, encoding.encoder):
-        container = av.open(os.path.abspath(part), "w", format=encoding.container, options=options)
+        container = segment_container(part, clip, encoding.container)
     try:
         stream = _add_stream(container, clip, encoding, threads)
         decoding = DecodingClock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,9 @@ from faceswap_cli.config import EncodeOptions, JobOptions, RangeOptions, SmoothO
 from faceswap_cli.errors import Interrupted
 from faceswap_cli.events import Event, StopRequest
 from faceswap_cli.jobs import executor
+from faceswap_cli.jobs.files import read_json
 from faceswap_cli.jobs.plan import plan
+from faceswap_cli.jobs.seal import folder_of
 from faceswap_cli.jobs.untouched import treatment
 from faceswap_cli.pipeline import swap_video
 from faceswap_cli.records import Plan, Report
@@ -93,6 +96,27 @@ def test_a_part_of_the_clip_is_copied_in_step(clip: Path, tmp_path: Path) -> Non
     assert treated[15:] == ["copied"] * 6
     for a, b in zip(after[15:], before[15:], strict=True):
         np.testing.assert_array_equal(a.planes.y, b.planes.y)
+
+
+def test_a_kept_folder_tells_how_and_serves_other_options(clip: Path, tmp_path: Path) -> None:
+    keep = replace(OPTIONS, job=replace(OPTIONS.job, keep=True))
+    output, told = tmp_path / "out.mp4", []
+    report = swap(clip, output, keep)
+    folder = folder_of(output)
+    assert sorted(path.name for path in folder.iterdir() if not path.name.startswith("segment_")) == [
+        *("analysis.json", "analysis.npz", "job.json", "ledger.jsonl", "lock", "recipe.json"),
+    ]
+    recipe = read_json(folder / "recipe.json")
+    assert recipe["target"] == str(clip.resolve())
+    assert recipe["options"]["encode"]["crf"] == 30
+    assert [segment["how"] for segment in recipe["segments"]] == [treatment(s) for s in report.segments]
+    rows = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    assert [row["pts"] for row in rows] == [row.pts for row in report.ledger]
+    coarser = replace(keep, encode=replace(keep.encode, crf=40))
+    swap(clip, output, coarser, listen=told.append)
+    (warning,) = [e.data["message"] for e in told if e.kind == "warning" and "anew" in e.data["message"]]
+    assert "encode.crf" in warning
+    assert sum(e.kind == "progress" and e.data["stage"] == "analyse" for e in told) == 1
 
 
 def stopped_then_finished(target: Path, output: Path, options: SwapOptions) -> list[str]:

@@ -1,0 +1,55 @@
+"""What ``--keep`` leaves beside the segments and the analysis: how the result was made, and the ledger.
+
+The folder is the user's own and names files in full; nothing of it enters the result.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import faceswap_cli
+from faceswap_cli.config import SwapOptions
+from faceswap_cli.jobs.files import whole_file
+from faceswap_cli.jobs.untouched import treatment
+from faceswap_cli.records import LedgerRow, Plan, SegmentResult, SourceIdentity
+
+SCHEMA = 1
+
+
+def write_recipe(
+    folder: Path, sources: Sequence[SourceIdentity], target: Path, options: SwapOptions, job: Plan
+) -> None:
+    """``recipe.json``: program, files, options, and what was done with every segment."""
+    recipe = {
+        "schema": SCHEMA,
+        "program": faceswap_cli.__version__,
+        "target": str(target.resolve()),
+        "sources": [
+            {
+                "name": source.name,
+                "photos": [str(photo.path.resolve()) for photo in source.photos],
+                "digest": source.digest,
+            }
+            for source in sources
+        ],
+        "cast": {str(person): row for person, row in job.cast.items()},
+        "options": asdict(options),
+        "segments": [{**asdict(segment), "how": treatment(segment)} for segment in job.segments],
+    }
+    with whole_file(folder / "recipe.json") as handle:
+        handle.write(json.dumps(recipe, indent=1, default=str).encode())
+
+
+def write_rows(folder: Path, results: Iterable[SegmentResult]) -> None:
+    """``ledger.jsonl``: one line for every face in every frame, in the order of the frames."""
+    with whole_file(folder / "ledger.jsonl") as handle:
+        for result in results:
+            for row in result.ledger:
+                handle.write(_line(row))
+
+
+def _line(row: LedgerRow) -> bytes:
+    return json.dumps(asdict(row)).encode() + b"\n"
