@@ -48,43 +48,45 @@ def render(page: Page) -> str:
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    job = page.job
-    span = max(page.length_s, 1e-6)
     moments = [pair.moment.time_s - page.start_s for pair in page.pairs]
-    return (
-        _templates()
-        .get_template("page.html")
-        .render(
-            page=page,
-            job=job,
-            still=job.command == "image",
-            # File names need not be valid text; what cannot be shown is shown as a question mark.
-            target=_name(job.target),
-            sources=[_name(path) for path in job.sources],
-            output=_name(job.report.output),
-            headlines=facts.headlines(job),
-            people=facts.people(job, page.start_s),
-            figures=facts.figures(job),
-            settings=facts.settings(job.options),
-            weights=facts.weights(job),
-            stages=facts.stages(job),
-            notes=[*job.notes, *job.report.notes],
-            clock=facts.clock,
-            moments=moments,
-            cuts=[round(cut / span * WIDTH, 1) for cut in page.cuts],
-            size=(WIDTH, HEIGHT),
-            data={**page.readout, "moments": [round(t, 3) for t in moments]},
-            style=Markup(style),
-            script=Markup(script),
-            policy=policy,
-            mark=(CONTAINER_KEY, SOURCE_TYPE),
-            made=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-            version=__version__,
-        )
-    )
+    values = {
+        "page": page,
+        "style": Markup(style),
+        "script": Markup(script),
+        "policy": policy,
+        "mark": (CONTAINER_KEY, SOURCE_TYPE),
+        "made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "version": __version__,
+        "clock": facts.clock,
+        "moments": moments,
+        "cuts": [round(cut / max(page.length_s, 1e-6) * WIDTH, 1) for cut in page.cuts],
+        "size": (WIDTH, HEIGHT),
+        "data": {**page.readout, "moments": [round(t, 3) for t in moments]},
+    }
+    return _templates().get_template("page.html").render(**values, **_said(page))
+
+
+def _said(page: Page) -> dict[str, Any]:
+    """What is told of the job in words and tables."""
+    job = page.job
+    return {
+        "job": job,
+        "still": job.command == "image",
+        "target": _name(job.target),
+        "sources": [_name(path) for path in job.sources],
+        "output": _name(job.report.output),
+        "headlines": facts.headlines(job),
+        "people": facts.people(job, page.start_s),
+        "figures": facts.figures(job),
+        "settings": facts.settings(job.options),
+        "weights": facts.weights(job),
+        "stages": facts.stages(job),
+        "notes": [*job.notes, *job.report.notes],
+    }
 
 
 def _name(path: Path) -> str:
+    """File names need not be valid text; what cannot be shown is shown as a question mark."""
     return path.name.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from faceswap_cli.metrics.figures import SAME_PERSON
 from faceswap_cli.records import F64, LedgerRow
 from faceswap_cli.report.job import Job
 from faceswap_cli.report.sightings import Sighting
@@ -83,6 +84,41 @@ def thinned(person: int, samples: Iterable[tuple[float, float]], length_s: float
     )
 
 
+_CHARTS: dict[str, tuple[str, str, float | None, float | None, bool]] = {
+    "identity": (
+        "Identity distance",
+        "How far the face is from the source person. Below 0.6, the dashed line, two photographs count "
+        "as the same person; lower is nearer.",
+        0.8,
+        SAME_PERSON,
+        False,
+    ),
+    "jitter": (
+        "Jitter",
+        "How restless the face is, compared with the footage over one second. At 1, the dashed line, it "
+        "is as steady as the footage; lower is steadier.",
+        1.5,
+        1.0,
+        False,
+    ),
+    "coverage": (
+        "Coverage",
+        "Share of the frames with this person in which the face was swapped.",
+        None,
+        None,
+        True,
+    ),
+    "occlusion": (
+        "Occlusion",
+        "Share of the face that something in front of it hides and that was kept as it was.",
+        0.2,
+        None,
+        True,
+    ),
+}
+"""Name -> (title, meaning, least top of the axis or None where it is always 1, dashed line, per cent?)."""
+
+
 def charts(job: Job, seen: Sequence[Sighting], start_s: float, length_s: float) -> list[Chart]:
     """Identity distance, jitter, coverage and covered share; only those that were measured."""
     people = job.chosen[:PEOPLE]
@@ -94,50 +130,21 @@ def charts(job: Job, seen: Sequence[Sighting], start_s: float, length_s: float) 
             lines.append(thinned(person, [(t, v) for t, v in found if v is not None], length_s))
         return tuple(lines)
 
-    moving = tuple(
-        thinned(person, [(s.seconds - start_s, s.jitter) for s in seen if s.person == person], length_s)
-        for person in people
-    )
-    identity = of_rows(lambda row: row.identity_distance if row.swapped else None)
-    covered = of_rows(lambda row: row.occluded if row.swapped else None)
-    coverage = of_rows(lambda row: float(row.swapped))
-    every = [
-        Chart(
-            "identity",
-            "Identity distance",
-            "How far the face is from the source person. Below 0.6, the dashed line, two photographs count "
-            "as the same person; lower is nearer.",
-            identity,
-            _top(identity, 0.8),
-            limit=0.6,
-        ),
-        Chart(
-            "jitter",
-            "Jitter",
-            "How restless the face is, compared with the footage over one second. At 1, the dashed line, it "
-            "is as steady as the footage; lower is steadier.",
-            moving,
-            _top(moving, 1.5),
-            limit=1.0,
-        ),
-        Chart(
-            "coverage",
-            "Coverage",
-            "Share of the frames with this person in which the face was swapped.",
-            coverage,
-            1.0,
-            percent=True,
-        ),
-        Chart(
-            "occlusion",
-            "Occlusion",
-            "Share of the face that something in front of it hides and that was kept as it was.",
-            covered,
-            _top(covered, 0.2),
-            percent=True,
-        ),
-    ]
-    return [chart for chart in every if any(len(line.seconds) for line in chart.lines)]
+    def moving(person: int) -> Line:
+        own = [(s.seconds - start_s, s.jitter) for s in seen if s.person == person]
+        return thinned(person, own, length_s)
+
+    lines = {
+        "identity": of_rows(lambda row: row.identity_distance if row.swapped else None),
+        "jitter": tuple(moving(person) for person in people),
+        "coverage": of_rows(lambda row: float(row.swapped)),
+        "occlusion": of_rows(lambda row: row.occluded if row.swapped else None),
+    }
+    found = []
+    for name, (title, meaning, least, limit, percent) in _CHARTS.items():
+        top = 1.0 if least is None else _top(lines[name], least)
+        found.append(Chart(name, title, meaning, lines[name], top, percent, limit))
+    return [chart for chart in found if any(len(line.seconds) for line in chart.lines)]
 
 
 def _top(lines: Sequence[Line], least: float) -> float:

@@ -30,7 +30,7 @@ def write_report(path: Path, job: Job, listen: Listener = ignore) -> None:
     html = build(job)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8") as handle:
+        with part.open("w", encoding="utf-8", errors="replace") as handle:
             handle.write(html)
             handle.flush()
             os.fsync(handle.fileno())

@@ -210,6 +210,12 @@ def test_it_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert left == ["clip.mp4", "out.mp4", "r.html", "taken"]
 
 
+def test_words_that_are_no_text_do_not_stop_the_page(tmp_path: Path) -> None:
+    job = made_job(tmp_path, notes=("sound of clip\udcff.mp4 is missing",))
+    write_report(tmp_path / "r.html", job)
+    assert "clip?.mp4 is missing" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
 def test_what_cannot_be_compared_still_makes_a_page(tmp_path: Path) -> None:
     """The clips show no faces, so the evaluation has nothing to say."""
     job = made_job(tmp_path, measured=False, one_source=False)
