@@ -30,6 +30,11 @@ from tests.jobs.cluster_scene import SEGMENTS, Place
 ROOT = Path(__file__).resolve().parents[2]
 ONE = Share(1, 0, 50)
 
+# Ray leaves files open when it starts its nodes.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
 
 def work(folder: Path, render: RenderSegment, *files: Path) -> Work:
     freight = Freight(files, (), scenes.move, scenes.number, scenes.join)

@@ -26,7 +26,11 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 SMALL = {"object_store_memory": 80_000_000}
 
-pytestmark = pytest.mark.slow
+# Ray leaves files open when it starts its nodes.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def digest(path: Path) -> str:
