@@ -78,7 +78,8 @@ def holds(muxer: str, encoder: str) -> bool:
     try:
         codec = av.Codec(encoder, "w")
         with av.open(io.BytesIO(), "w", format=muxer) as container:
-            stream = container.add_stream(encoder, rate=25)
+            quiet = {"x265-params": "log-level=none"} if encoder == "libx265" else {}
+            stream = container.add_stream(encoder, rate=25, options=quiet)
             assert isinstance(stream, av.VideoStream)
             stream.width, stream.height = 64, 64
             formats = [form.name for form in codec.video_formats or ()]
