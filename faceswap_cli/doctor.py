@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import shutil
 import tempfile
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from faceswap_cli.config import DetectOptions, EncodeOptions
+from faceswap_cli.config import DetectOptions, EncodeOptions, PolicyOptions
 from faceswap_cli.devices import resolve_device
 from faceswap_cli.errors import FaceswapError
+from faceswap_cli.weights.bundled import packed, verify_bundled
 
 if TYPE_CHECKING:
     from faceswap_cli.records import Clip, Frame
@@ -34,7 +34,6 @@ ENCODERS = {
     "ffv1": WARN,
 }
 """Encoders that the writer chooses, and how bad it is when one does not work."""
-WEIGHTS = ("face_landmarker.task", "identity.safetensors")
 _ROOM_BYTES = 2 << 30
 
 
@@ -52,11 +51,11 @@ class Check:
     """Exit code of a failure: that of the error which a real job would meet."""
 
 
-def run_checks(folder: Path, terms_accepted: bool) -> Iterator[Check]:
+def run_checks(folder: Path, terms_accepted: bool, policy: PolicyOptions | None = None) -> Iterator[Check]:
     """All checks, one after another; ``folder`` is where results would go."""
     yield _python()
     yield from _packages()
-    yield from (_guarded(f"weights {name}", partial(_weights, name)) for name in WEIGHTS)
+    yield from (_guarded(f"weights {name}", partial(_weights, name)) for name in packed())
     yield _guarded("face detection", _detection)
     yield _guarded("identity network", _identity)
     yield from (_guarded(f"device {name}", partial(_device, name)) for name in _devices())
@@ -65,6 +64,7 @@ def run_checks(folder: Path, terms_accepted: bool) -> Iterator[Check]:
             path = Path(scratch) / f"{codec}.mkv"
             yield _guarded(f"encoder {codec}", partial(_encoder, codec, path), severity)
     yield from (_disk(name, place) for name, place in (("results", folder), ("temporary", _temporary())))
+    yield _guarded("content classifier", partial(_classifier, policy or PolicyOptions()))
     if terms_accepted:
         yield Check("terms", OK, "accepted")
     else:
@@ -97,11 +97,20 @@ def _packages() -> Iterator[Check]:
 
 
 def _weights(name: str) -> Check:
-    from faceswap_cli.weights.registry import bundled
+    """The file has the digest that the package names."""
+    found = verify_bundled(name)
+    return Check(f"weights {name}", OK, f"{found.size / 1e6:.1f} MB, sha256 {found.sha256[:16]} as packed")
 
-    path = bundled(name)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Check(f"weights {name}", OK, f"{path.stat().st_size / 1e6:.1f} MB, sha256 {digest[:16]}")
+
+def _classifier(options: PolicyOptions) -> Check:
+    """It is loaded, checked and run once, where there is one."""
+    from faceswap_cli.policy.store import in_force
+
+    model = in_force(options)
+    if model is None:
+        return Check("content classifier", OK, "none installed: contents are not looked at (docs/consent.md)")
+    limits = ", ".join(f"{label} from {limit:g}" for label, limit in model.rules.refuse.items())
+    return Check("content classifier", OK, f"runs, sha256 {model.sha256[:16]}, refuses {limits}")
 
 
 def _detection() -> Check:

@@ -17,6 +17,9 @@ A message is one line: what happened, to which file, and what to try.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class FaceswapError(Exception):
     """Base of all errors that end a command with one line instead of a traceback."""
@@ -79,6 +82,11 @@ class PolicyError(FaceswapError):
 
     exit_code = 9
     code = "policy"
+
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.details = dict(details or {})
+        """What was found, for programs: JSON-ready values"""
 
 
 class QualityGateError(FaceswapError):

@@ -72,7 +72,7 @@ EVENTS: dict[str, tuple[str, tuple[Field, ...]]] = {
     "progress": (
         "how far a stage has come; at most ten a second, the end of a stage always",
         (
-            Field("stage", "string", "analyse, render, assemble or evaluate; others for other commands"),
+            Field("stage", "string", "analyse, check, render, assemble, evaluate; others for other commands"),
             Field("done", "integer", "frames (MiB for `weights`)"),
             Field("total", "integer", "of so many; it may grow where it was an estimate"),
         ),
@@ -95,6 +95,7 @@ EVENTS: dict[str, tuple[str, tuple[Field, ...]]] = {
             Field("code", "string", "the kind of failure, a word that does not change"),
             Field("exit", "integer", "the exit code"),
             Field("message", "string", "one line for people: what, which file, what to try"),
+            Field("policy", "object", "what the content classifier found, how sure, when", always=False),
         ),
     ),
 }

@@ -33,6 +33,7 @@ from faceswap_cli.jobs.estimate import (
 from faceswap_cli.jobs.executor import Processes, Work
 from faceswap_cli.metrics.memory import MemoryWatch
 from faceswap_cli.pipeline import Stopwatch, analyse, executor_for, gather_sources, prepare, render_segment
+from faceswap_cli.policy.gate import check_clip, check_sources
 from faceswap_cli.records import Analysis, Plan, Segment, SegmentResult
 from faceswap_cli.swap.engine import Scene
 from faceswap_cli.video.probe import probe
@@ -58,12 +59,14 @@ def forecast(
     clip = probe(target)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
     people = gather_sources(sources, options, listen)
+    check_sources(people.people, options.policy)
     first, end = pts_range(clip, options.range)
     clock.lap("prepare")
     with MemoryWatch(every_s=0.2) as memory:
         analysis = analyse(clip, options, listen, stop, first, end)
         clock.lap("analyse")
         tell_shots(clip, analysis, listen)
+        check_clip(clip, analysis, options.policy, listen, stop)
         scene, job = prepare(clip, analysis, people, options, listen)
         clock.lap("prepare")
         listen(Event("plan", {"segments": len(job.segments), "frames": job.frames, "cast": sorted(job.cast)}))

@@ -16,6 +16,8 @@ from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align
 from faceswap_cli.geometry.paste import paste_into_rgb, pasted_area
 from faceswap_cli.pipeline import Stopwatch, identify
+from faceswap_cli.policy.consent import consent_digest
+from faceswap_cli.policy.gate import check_picture, check_sources
 from faceswap_cli.provenance.label import draw_label
 from faceswap_cli.provenance.mark import xmp_packet
 from faceswap_cli.provenance.signing import sealer
@@ -49,9 +51,12 @@ def swap_image(
     clock = Stopwatch()
     picture = read_picture(target)
     listen(Event("start", {"target": str(target), "frames": 1, "seconds": 0.0}))
-    sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key)
+    agreed = consent_digest(options.mark.consent)
+    sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
     source = identify(sources, options, listen)
+    check_sources([source], options.policy)
     found = _faces(picture.rgb, target, options)
+    check_picture(picture.rgb, found, target.name, options.policy)
     chosen = _choose(found, picture.rgb, options)
     clock.lap("analyse")
     stop.check("rendering")
@@ -65,7 +70,7 @@ def swap_image(
     listen(progress("render", 1, 1))
     rows = tuple(_row(face, k, rendered.get(k), source) for k, face in enumerate(found))
     count = sum(row.swapped for row in rows)
-    return Report(output, 1, int(count > 0), count, len(found), 0, clock.seconds, rows)
+    return Report(output, 1, int(count > 0), count, len(found), 0, clock.seconds, rows, consent=agreed)
 
 
 def _faces(rgb: U8, target: Path, options: SwapOptions) -> tuple[Face, ...]:

@@ -28,6 +28,8 @@ from faceswap_cli.jobs.plan import plan, with_halo
 from faceswap_cli.jobs.recipe import write_recipe, write_rows
 from faceswap_cli.jobs.untouched import untouched_notes
 from faceswap_cli.memory import give_back
+from faceswap_cli.policy.consent import consent_digest
+from faceswap_cli.policy.gate import check_clip, check_sources
 from faceswap_cli.provenance.mark import container_metadata
 from faceswap_cli.provenance.signing import Seal, sealer
 from faceswap_cli.records import (
@@ -75,13 +77,16 @@ def swap_video(
     clock = Stopwatch()
     clip = probe(target)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
-    sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key)
+    agreed = consent_digest(options.mark.consent)
+    sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
     people = gather_sources(sources, options, listen)
+    check_sources(people.people, options.policy)
     first, end = pts_range(clip, options.range)
     with open_journal(output, options.job) as journal:
         analysis = known_analysis(clip, options, journal, listen, stop, (first, end))
         clock.lap("analyse")
         tell_shots(clip, analysis, listen)
+        check_clip(clip, analysis, options.policy, listen, stop)
         scene, job = prepare(clip, analysis, people, options, listen)
         listen(Event("plan", {"segments": len(job.segments), "frames": job.frames, "cast": sorted(job.cast)}))
         begin(journal, job_key(clip, people.digest, job.cast, scene.method.inputs_digest, options), listen)
@@ -103,7 +108,8 @@ def swap_video(
             write_recipe(journal.folder, people.people, target, options, job)
             write_rows(journal.folder, results)
         clock.lap("assemble")
-    return report(output, analysis, results, clock, [*untouched_notes(job), *notes, *told])
+    done = report(output, analysis, results, clock, [*untouched_notes(job), *notes, *told])
+    return replace(done, consent=agreed)
 
 
 def signed(sign: Seal, journal: Journal, told: list[str]) -> Callable[[Path], None]:

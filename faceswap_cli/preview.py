@@ -14,6 +14,8 @@ from faceswap_cli.config import SwapOptions
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
 from faceswap_cli.identity.pose import pose
 from faceswap_cli.pipeline import Stopwatch, analyse, gather_sources, prepare, swapped_frames
+from faceswap_cli.policy.consent import consent_digest
+from faceswap_cli.policy.gate import check_clip, check_sources
 from faceswap_cli.provenance.mark import xmp_packet
 from faceswap_cli.provenance.signing import sealer
 from faceswap_cli.records import U8, Analysis, Clip, Frame, LedgerRow, Report, Segment
@@ -40,10 +42,13 @@ def preview(
     clock = Stopwatch()
     clip = probe(target)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
-    sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key)
+    agreed = consent_digest(options.mark.consent)
+    sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
     people = gather_sources(sources, options, listen)
+    check_sources(people.people, options.policy)
     first, end = pts_range(clip, options.range)
     analysis = analyse(clip, options, listen, stop, first, end)
+    check_clip(clip, analysis, options.policy, listen, stop)
     clock.lap("analyse")
     scene, _ = prepare(clip, analysis, people, options, listen)
     tiles: list[U8] = []
@@ -67,6 +72,7 @@ def preview(
         damaged_packets=analysis.damaged_packets,
         seconds=clock.seconds,
         ledger=tuple(rows),
+        consent=agreed,
     )
 
 

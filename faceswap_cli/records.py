@@ -15,10 +15,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from faceswap_cli.identity.enrolled import Enrolled
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -326,6 +329,8 @@ class SourceIdentity:
     """SHA-256 over the photographs"""
     notes: tuple[str, ...] = ()
     """Warnings for the user: photographs left out, doubtful ones"""
+    enrolled: Enrolled | None = field(repr=False, default=None)
+    """What an enrolment file knows of the person; then ``photos`` may be empty"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,3 +387,5 @@ class Report:
     """Which parts were swapped, encoded again, or copied."""
     shots: tuple[Shot, ...] = field(repr=False, default=())
     """Of the part of the clip that was worked on; empty for a picture."""
+    consent: str = ""
+    """SHA-256 of the consent file that the mark names; empty without one."""

@@ -23,9 +23,9 @@ LAYERS = (
     {"colour", "devices", "config_files", "output"},
     {"weights", "nets"},
     {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},
-    {"swap", "provenance"},
+    {"swap", "provenance", "policy"},
     {"pipeline", "pictures", "preview", "forecast", "training", "metrics", "report", "inspection", "doctor"}
-    | {"bench", "batch"},
+    | {"bench", "batch", "enrol"},
     {"cli"},
 )
 """Lowest first; a module imports its own layer and those below."""

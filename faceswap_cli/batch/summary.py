@@ -43,7 +43,8 @@ def entry(outcome: Outcome) -> dict[str, Any]:
 
 def error_entry(error: FaceswapError) -> dict[str, Any]:
     """Code, exit code and message for JSON and events."""
-    return {"code": error.code, "exit": error.exit_code, "message": one_line(error)}
+    more = getattr(error, "details", {})
+    return {"code": error.code, "exit": error.exit_code, "message": one_line(error), **more}
 
 
 def one_line(error: Exception) -> str:

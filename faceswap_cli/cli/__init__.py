@@ -17,7 +17,18 @@ from typing import Annotated, Any
 import typer
 
 from faceswap_cli import __version__
-from faceswap_cli.cli import batch, bench, completion, doctor, evaluate, image, inspect, settings, train, video
+from faceswap_cli.cli import (
+    batch,
+    bench,
+    completion,
+    doctor,
+    evaluate,
+    image,
+    inspect,
+    settings,
+    train,
+    video,
+)
 from faceswap_cli.cli.printing import event_line, write_json
 from faceswap_cli.cli.session import Invocation
 from faceswap_cli.cli.weights import weights_app
@@ -120,7 +131,8 @@ def _report(error: Exception, invocation: Invocation) -> int:
 
 def _tell_program(error: FaceswapError, message: str, invocation: Invocation) -> None:
     machine = invocation.machine or _asked_for(invocation.argv)
-    told = {"code": error.code, "exit": error.exit_code, "message": message}
+    more = getattr(error, "details", {})
+    told = {"code": error.code, "exit": error.exit_code, "message": message, **more}
     if machine == "json":
         write_json({"schema": SCHEMA, **invocation.partial, "exit": error.exit_code, "error": told})
     elif machine == "events":

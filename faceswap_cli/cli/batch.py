@@ -18,7 +18,7 @@ from faceswap_cli.cli import batch_run
 from faceswap_cli.cli.gates import Gate, parse_gates
 from faceswap_cli.cli.options import REPORTING, AcceptTerms, ClipFlags, LookFlags, ShowFlags, expanded
 from faceswap_cli.cli.session import Session, read_settings
-from faceswap_cli.cli.swap import with_device
+from faceswap_cli.cli.swap import check_consent, with_device
 from faceswap_cli.cli.terms import require_terms
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.config_files import FLAGS, Settings
@@ -121,6 +121,8 @@ def batch(
         for device in {request.options.job.device for request in requests}:
             check_device_name(device)
         require_terms(accept_terms)
+        for options in {request.options.mark.consent: request.options for request in requests}.values():
+            check_consent(options)
         rows, records = _plan(session, requests, place, batch)
         if batch.dry_run:
             batch_run.show_plan(session, rows)

@@ -137,7 +137,7 @@ def handling_of(gates: tuple[Gate, ...], ledgers: Mapping[int, Path]) -> Handlin
 
     def describe(row: Row, report: Report) -> dict[str, Any]:
         if row.index in ledgers:
-            ledger.write_ledger(ledgers[row.index], report.ledger)
+            ledger.write_ledger(ledgers[row.index], report.ledger, report.consent)
         found: dict[str, Any] = json_ready(_figures(row, report))
         return found
 
@@ -162,6 +162,7 @@ def _figures(row: Row, report: Report) -> dict[str, Any]:
         "damaged_packets": report.damaged_packets,
         "figures": {"identity": ledger.identity(report.ledger), "coverage": ledger.coverage(report.ledger)},
         "tracks": ledger.summary(report.ledger),
+        "consent_sha256": report.consent or None,
         "seconds": report.seconds,
         "notes": report.notes,
     }

@@ -17,13 +17,14 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 @expanded
 def doctor(ctx: typer.Context, show: ShowFlags) -> None:
     """Try every part this program needs: devices, encoders, weights, disk."""
-    with Session(ctx.obj, show, read_settings(show)) as session:
+    settings = read_settings(show)
+    with Session(ctx.obj, show, settings) as session:
         from rich.text import Text
 
         from faceswap_cli.doctor import FAIL, run_checks
 
         out, found = console(), []
-        for check in run_checks(Path.cwd(), accepted()):
+        for check in run_checks(Path.cwd(), accepted(), settings.swap_options().policy):
             found.append(check)
             if session.for_people:
                 line = Text(f"{check.status:<5}", style=STYLES[check.status])

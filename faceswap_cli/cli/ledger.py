@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from faceswap_cli.records import LedgerRow
 
 
-def write_ledger(path: Path, rows: Sequence[LedgerRow]) -> None:
-    """One JSON object a line, in the order of the frames; appears whole or not at all."""
+def write_ledger(path: Path, rows: Sequence[LedgerRow], consent: str = "") -> None:
+    """One JSON object a line, in the order of the frames; appears whole or not at all.
+
+    ``consent`` is the digest of the consent file; each line names it, so that a part of a ledger does.
+    """
+    more = {"consent_sha256": consent} if consent else {}
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("w", encoding="utf-8") as file:
             for row in rows:
-                file.write(json.dumps(json_ready(row), allow_nan=False) + "\n")
+                file.write(json.dumps({**json_ready(row), **more}, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

@@ -34,6 +34,8 @@ def marks_data(found: PictureReport | VideoReport) -> dict[str, Any]:
 def marks_lines(found: PictureReport | VideoReport) -> list[Line]:
     """(name, text) of each line for people; the last one says what it comes to."""
     lines = [("metadata mark", _mark_text(found.mark)), ("C2PA", _statement_text(found.statement))]
+    if found.statement is not None and found.statement.consent:
+        lines.append(("consent", f"file with SHA-256 {found.statement.consent} names who agreed"))
     return [*lines, ("invisible", _detection_text(found.watermark)), ("provenance", _verdict(found))]
 
 
@@ -63,6 +65,7 @@ def _statement_data(statement: Statement | None) -> dict[str, Any] | None:
         "actions": statement.actions,
         "earlier_manifests": statement.earlier,
         "problems": statement.problems,
+        "consent_sha256": statement.consent or None,
         "synthetic": statement.synthetic,
     }
 

@@ -61,11 +61,20 @@ def take_order(
             raise UsageError("--json and --events need stdout for themselves; name an output file with -o")
         inputs.refuse_terminal()
     require_terms(accept_terms)
+    check_consent(options)
     named = [Path(name) for name in files if name != "-"]
     check_inputs([*named, *filter(None, (options.track.reference, cast))])
     check_inputs(cast_photos(cast))
     given = inputs.take_inputs(files, session.owned, cast)
     return Order(command, given, flags, options, gates, to_stdout)
+
+
+def check_consent(options: SwapOptions) -> None:
+    """The file of ``--consent`` names somebody for both sides, and holds today."""
+    if options.mark.consent is not None:
+        from faceswap_cli.policy.consent import read_consent
+
+        read_consent(options.mark.consent)
 
 
 def cast_photos(cast: Path | None) -> tuple[Path, ...]:
@@ -111,7 +120,8 @@ def _all_inputs(order: Order) -> list[Path]:
     track = order.options.track
     cast = track.cast if order.command == "video" else None
     found: list[Path] = []
-    for path in (*order.given.paths, *filter(None, (track.reference, cast)), *cast_photos(cast)):
+    named = filter(None, (track.reference, cast, order.options.mark.consent))
+    for path in (*order.given.paths, *named, *cast_photos(cast)):
         found += path.iterdir() if path.is_dir() else [path]
     return found
 
@@ -162,7 +172,7 @@ def finish(
 ) -> None:
     """Ledger, gates, result; the last two in this order, so that a missed gate is told once."""
     if order.flags.ledger is not None:
-        ledger.write_ledger(order.flags.ledger, report.ledger)
+        ledger.write_ledger(order.flags.ledger, report.ledger, report.consent)
     if order.flags.report is not None:
         _write_report(session, order, report, device)
     ready = {"identity": ledger.identity(report.ledger), "coverage": ledger.coverage(report.ledger)}
@@ -216,6 +226,7 @@ def _result(order: Order, report: Report, device: str, figures: Mapping[str, flo
         "damaged_packets": report.damaged_packets,
         "figures": dict(figures),
         "tracks": ledger.summary(report.ledger),
+        "consent_sha256": report.consent or None,
         "seconds": report.seconds,
         "notes": report.notes,
         "segments": [_segment(segment) for segment in report.segments],

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from faceswap_cli.cli.options import ShowFlags, expanded
 from faceswap_cli.cli.printing import console, plain_path
 from faceswap_cli.cli.session import Session, read_settings
-from faceswap_cli.errors import OutputError, UsageError, WeightsError
+from faceswap_cli.errors import FaceswapError, OutputError, UsageError, WeightsError
 from faceswap_cli.events import Event
 
 if TYPE_CHECKING:
@@ -114,12 +114,16 @@ def _print_list(table: list[dict[str, object]], bundled: list[Path]) -> None:
 def path(ctx: typer.Context, show: ShowFlags, name: Name) -> None:
     """Print where an installed (or bundled) file lies."""
     with Session(ctx.obj, show, read_settings(show)) as session:
+        from faceswap_cli.policy import store as policies
         from faceswap_cli.weights import registry as rows
         from faceswap_cli.weights import store
 
         own = rows.bundled_folder() / Path(name).name
         if own.is_file():
             found = own
+        elif name == policies.NAME:
+            policies.read_card()
+            found = policies.folder() / policies.MODEL
         else:
             store.read_card(name)
             found = store.weights_path(name)
@@ -134,22 +138,25 @@ def verify(
     ctx: typer.Context,
     show: ShowFlags,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="All installed ones when not given.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="All bundled and installed ones when not given."),
     ] = None,
 ) -> None:
     """Recompute digests and compare names and shapes with what is expected."""
     with Session(ctx.obj, show, read_settings(show)) as session:
+        from faceswap_cli.policy import store as policies
         from faceswap_cli.weights import store
+        from faceswap_cli.weights.bundled import packed
 
-        wanted = names or store.installed_names()
-        if not wanted:
-            raise WeightsError("no weights are installed; see: faceswap weights list")
-        checked: list[Card] = []
+        wanted = names or [*store.installed_names(), *packed()]
+        if not names and policies.is_installed():
+            wanted.insert(0, policies.NAME)
+        checked: list[_Verified] = []
         broken: list[str] = []
         for name in wanted:
             try:
-                checked.append(store.verify(name, _progress(session, "verify")))
-            except WeightsError as error:
+                checked.append(_verified(session, name))
+            except FaceswapError as error:
                 broken.append(str(error))
         rows = [{"name": card.name, "ok": True, "sha256": card.sha256} for card in checked]
         if not broken:
@@ -161,20 +168,46 @@ def verify(
         raise WeightsError("; ".join(broken))
 
 
+class _Verified(Protocol):
+    """What every kind of weights knows of itself."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+def _verified(session: Session, name: str) -> _Verified:
+    """Bundled files against the package, the content classifier and installed ones against their cards."""
+    from faceswap_cli.policy import store as policies
+    from faceswap_cli.weights import store
+    from faceswap_cli.weights.bundled import packed, verify_bundled
+
+    if name == policies.NAME:
+        return policies.verify()
+    return verify_bundled(name) if name in packed() else store.verify(name, _progress(session, "verify"))
+
+
 @weights_app.command("import")
 @expanded
 def import_weights(
     ctx: typer.Context,
     show: ShowFlags,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A published .pt file, or safetensors.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A published .pt file, safetensors, or .onnx.")
+    ],
     insist: Annotated[
         str | None, typer.Option("--as", help="Insist that it is these weights.", metavar="NAME")
     ] = None,
 ) -> None:
     """Recognise a checkpoint by its keys, check it, convert it to safetensors, install it."""
     with Session(ctx.obj, show, read_settings(show)) as session:
+        from faceswap_cli.policy import store as policies
         from faceswap_cli.weights import store
 
+        if file.suffix.lower() == ".onnx" or insist == policies.NAME:
+            _import_policy(session, file, insist)
+            return
         card = store.import_file(file, insist, _progress(session, "import"))
         found = store.weights_path(card.name)
         for note in card.notes:
@@ -183,6 +216,23 @@ def import_weights(
         if session.for_people:
             _show_card(card)
             plain_path(found)
+
+
+def _import_policy(session: Session, file: Path, insist: str | None) -> None:
+    """A content classifier with the rules beside it."""
+    from faceswap_cli.policy import store as policies
+
+    if insist != policies.NAME:
+        raise UsageError(
+            f"{file.name}: an ONNX file can only be a content classifier; say --as {policies.NAME}"
+        )
+    card = policies.import_classifier(file)
+    found = policies.folder() / policies.MODEL
+    session.result({"command": "weights import", "exit": 0, "card": card, "path": found})
+    if session.for_people:
+        limits = ", ".join(f"{label} from {limit:g}" for label, limit in card.refuse.items())
+        console().print(f"{card.name}: content classifier {card.source_file}, refuses {limits}", markup=False)
+        plain_path(found)
 
 
 @weights_app.command("pull")

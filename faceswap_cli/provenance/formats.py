@@ -20,6 +20,8 @@ EMBEDDED = {
 }
 """Ending -> type of the files that can hold a manifest."""
 OTHER = "application/octet-stream"
+CONSENT_LABEL = "faceswap-cli.consent"
+"""Assertion with the digest of the file that records who agreed."""
 SIDECAR = ".c2pa"
 _SPILL_MIB = 16
 """The library keeps copies up to this size in memory, larger ones in temporary files."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from faceswap_cli import __version__
 from faceswap_cli.errors import OutputError, UsageError
-from faceswap_cli.provenance.formats import EMBEDDED, OTHER, SIDECAR, settings, sidecar_path
+from faceswap_cli.provenance.formats import CONSENT_LABEL, EMBEDDED, OTHER, SIDECAR, settings, sidecar_path
 from faceswap_cli.provenance.keys import Credentials, brought_credentials, local_credentials
 from faceswap_cli.provenance.mark import SOURCE_TYPE
 from faceswap_cli.provenance.verify import sidecar_statement
@@ -34,15 +34,25 @@ BOX_TYPE = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 """User type of the MP4 box that holds a manifest (C2PA specification, appendix on BMFF)."""
 
 
-def manifest() -> dict[str, Any]:
-    """What is claimed; ``c2pa.opened`` comes from the parent ingredient."""
+def manifest(consent: str = "") -> dict[str, Any]:
+    """What is claimed; ``c2pa.opened`` comes from the parent ingredient.
+
+    ``consent`` is the SHA-256 of the consent file; nothing else of it goes in.
+    """
     edited = {"action": "c2pa.edited", "digitalSourceType": SOURCE_TYPE}
     actions = {"label": "c2pa.actions.v2", "data": {"actions": [edited]}}
     generator = {"name": "faceswap-cli", "version": __version__}
-    return {"claim_generator_info": [generator], "assertions": [actions]}
+    agreed = {"label": CONSENT_LABEL, "data": {"alg": "sha256", "hash": consent}}
+    return {"claim_generator_info": [generator], "assertions": [actions, *([agreed] if consent else [])]}
 
 
-def sealer(output: Path, target: Path, certificate: Path | None = None, key: Path | None = None) -> Seal:
+def sealer(
+    output: Path,
+    target: Path,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    consent: str = "",
+) -> Seal:
     """How ``output``, made from ``target``, will be signed; bad keys are found now, before the work."""
     if (certificate is None) != (key is None):
         raise UsageError("--c2pa-cert and --c2pa-key belong together; give both, or none")
@@ -54,30 +64,32 @@ def sealer(output: Path, target: Path, certificate: Path | None = None, key: Pat
     _check_sidecar(output)
 
     def seal(part: Path) -> list[str]:
-        return sign_file(part, output, target, credentials)
+        return sign_file(part, output, target, credentials, manifest(consent))
 
     return seal
 
 
-def sign_file(part: Path, output: Path, target: Path, credentials: Credentials) -> list[str]:
-    """Sign ``part``, which will be renamed to ``output``; returns notes for the user."""
+def sign_file(
+    part: Path, output: Path, target: Path, credentials: Credentials, claim: dict[str, Any]
+) -> list[str]:
+    """Sign ``claim`` about ``part``, which will be renamed to ``output``; returns notes for the user."""
     import c2pa
 
     kind = EMBEDDED.get(output.suffix.lower())
     try:
         if kind is None:
-            _write_sidecar(sidecar_path(output), _statement(part, OTHER, target, credentials))
+            _write_sidecar(sidecar_path(output), _statement(part, OTHER, target, credentials, claim))
             return [f"{output.suffix} cannot hold a C2PA manifest: it is in {sidecar_path(output).name}"]
         if kind.startswith("video/") and part.stat().st_size > COPIED_BYTES:
-            _append_box(part, _statement(part, kind, target, credentials))
+            _append_box(part, _statement(part, kind, target, credentials, claim))
         else:
-            _embed(part, kind, target, credentials)
+            _embed(part, kind, target, credentials, claim)
     except c2pa.C2paError as error:
         raise OutputError(f"{output} could not be signed ({_short(error)}); nothing was written") from error
     return []
 
 
-def _builder(target: Path, credentials: Credentials, *, verify: bool) -> c2pa.Builder:
+def _builder(target: Path, credentials: Credentials, claim: dict[str, Any], *, verify: bool) -> c2pa.Builder:
     """A builder with its parent: the target, and what the target says of itself."""
     import c2pa
 
@@ -89,7 +101,7 @@ def _builder(target: Path, credentials: Credentials, *, verify: bool) -> c2pa.Bu
     )
     chosen = c2pa.Settings.from_dict(settings(verify_after_sign=verify))
     context = c2pa.Context(settings=chosen, signer=c2pa.Signer.from_info(info))
-    builder = c2pa.Builder(manifest(), context=context)
+    builder = c2pa.Builder(claim, context=context)
     builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
     _add_parent(builder, target)
     return builder
@@ -117,11 +129,11 @@ def _add_parent(builder: c2pa.Builder, target: Path) -> None:
             builder.add_ingredient({"relationship": "parentOf"}, OTHER, file)
 
 
-def _embed(part: Path, kind: str, target: Path, credentials: Credentials) -> None:
+def _embed(part: Path, kind: str, target: Path, credentials: Credentials, claim: dict[str, Any]) -> None:
     """A signed copy beside ``part`` takes its place."""
     signed = part.with_name(part.name + ".signed")
     try:
-        builder = _builder(target, credentials, verify=True)
+        builder = _builder(target, credentials, claim, verify=True)
         with builder, part.open("rb") as source, signed.open("w+b") as made:
             builder.sign(kind, source, made)
             made.flush()
@@ -132,9 +144,9 @@ def _embed(part: Path, kind: str, target: Path, credentials: Credentials) -> Non
             signed.unlink(missing_ok=True)
 
 
-def _statement(part: Path, kind: str, target: Path, credentials: Credentials) -> bytes:
+def _statement(part: Path, kind: str, target: Path, credentials: Credentials, claim: dict[str, Any]) -> bytes:
     """The signed manifest of ``part``, not put in."""
-    with _builder(target, credentials, verify=False) as builder, part.open("rb") as source:
+    with _builder(target, credentials, claim, verify=False) as builder, part.open("rb") as source:
         builder.set_no_embed()
         with _Nowhere() as nothing:
             return bytes(builder.sign(kind, source, nothing))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faceswap_cli.provenance.formats import EMBEDDED, OTHER, find_sidecar, settings
+from faceswap_cli.provenance.formats import CONSENT_LABEL, EMBEDDED, OTHER, find_sidecar, settings
 from faceswap_cli.provenance.keys import LEAF_NAME, own_root
 
 _LARGEST_SIDECAR = 64 << 20
@@ -36,6 +37,8 @@ class Statement:
     """Manifests of the files that this one was made from"""
     problems: tuple[str, ...] = ()
     """Codes of the checks that failed"""
+    consent: str = ""
+    """SHA-256 of the file that records who agreed, where the manifest names one"""
 
     @property
     def synthetic(self) -> bool:
@@ -123,6 +126,7 @@ def _statement(found: dict[str, Any], where: str) -> Statement:
         actions=tuple(_plain(action.get("action")) for action in actions),
         earlier=max(len(manifests) - 1, 0),
         problems=problems,
+        consent=_consent(active),
     )
 
 
@@ -137,6 +141,16 @@ def _actions(active: dict[str, Any]) -> list[dict[str, Any]]:
                 [entry for entry in actions if isinstance(entry, dict)] if isinstance(actions, list) else []
             )
     return found
+
+
+def _consent(active: dict[str, Any]) -> str:
+    """Only what has the form of a digest is taken for one."""
+    for assertion in active.get("assertions") or ():
+        data = assertion.get("data")
+        if str(assertion.get("label")).startswith(CONSENT_LABEL) and isinstance(data, dict):
+            digest = str(data.get("hash")).lower()
+            return digest if re.fullmatch(r"[0-9a-f]{64}", digest) else ""
+    return ""
 
 
 def _generator(active: dict[str, Any]) -> str:

@@ -72,7 +72,9 @@ def test_a_damaged_file_ends_with_six(
 
 
 def test_nothing_installed(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["weights", "verify"]) == 6
+    assert main(["weights", "verify"]) == 0  # the bundled ones
+    assert "ok    identity.safetensors" in capsys.readouterr().out
+    assert main(["weights", "verify", "fslsd-1024"]) == 6
     assert main(["weights", "path", "fslsd-1024"]) == 6
     assert main(["weights", "path", "identity.safetensors"]) == 0
     assert main(["weights", "path", "pixie"]) == 6

@@ -1,0 +1,8 @@
+"""What may be made: written agreements of the people shown, and a content classifier of the user's own.
+
+consent.py      the file of ``--consent``: who agreed and until when; only its digest goes on
+rules.py        the small TOML beside a classifier: labels, limits, how pictures are fed to it
+classifier.py   the ONNX model itself
+store.py        installing one, and finding the one that is in force
+gate.py         sources and targets are looked at before anything is rendered
+"""
