@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,18 @@ from faceswap_cli.errors import InputError, NoFaceFound
 from faceswap_cli.faces.crops import width_px
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.faces.finder import FaceFinder
+from faceswap_cli.identity.agreement import agreement
 from faceswap_cli.identity.embed import SAME_PERSON, embed
+from faceswap_cli.identity.faceid import source_of
+from faceswap_cli.identity.people import SUFFIX
 from faceswap_cli.identity.quality import quality
 from faceswap_cli.records import F32, U8, Face, SourceIdentity, SourcePhoto
 from faceswap_cli.video.picture import read_picture
 
 PICTURES = (".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 CLEARLY_LARGER = 1.5
+_LEAST = 1e-3
+"""Quality of a photograph that looks like somebody else."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,25 +50,34 @@ def load_photos(paths: Sequence[Path], detect: DetectOptions) -> SourceIdentity:
 
     With several photographs one that cannot be used is left out and named in ``notes``; when none
     is left the error says why.  Where a picture shows several people the face that is clearly the
-    largest is taken, or the one that the other photographs show.
+    largest is taken, or the one that the other photographs show.  The file of an enrolled person
+    (``.faceid``) stands for all photographs.
     """
-    files = picture_files(paths)
-    candidates, notes = _read_all(files, detect)
-    chosen, more = _chosen(candidates)
-    notes += more
-    if not chosen:
-        raise NoFaceFound(notes[0] if len(notes) == 1 else f"no usable source photo: {'; '.join(notes)}")
-    photos = tuple(_photo(candidate, row) for candidate, row in chosen)
+    if any(Path(path).suffix == SUFFIX for path in paths):
+        return source_of([Path(path) for path in paths])
+    photos, notes = read_photos(paths, detect)
+    photos, more = _weighed(photos)
     weights = np.array([photo.quality for photo in photos])
     embedding = np.average(np.stack([photo.embedding for photo in photos]), axis=0, weights=weights)
-    notes += _outliers(photos)
     return SourceIdentity(
         name=_name(paths),
         photos=photos,
         embedding=embedding.astype(np.float32),
-        digest=_digest([photo.path for photo in photos]),
-        notes=tuple(notes),
+        digest=digest_of([photo.path for photo in photos]),
+        notes=(*notes, *more),
     )
+
+
+def read_photos(
+    paths: Sequence[Path], detect: DetectOptions
+) -> tuple[tuple[SourcePhoto, ...], tuple[str, ...]]:
+    """Every photograph that can be used, each judged by itself, and one line for each of the others."""
+    candidates, notes = _read_all(picture_files(paths), detect)
+    chosen, more = _chosen(candidates)
+    notes += more
+    if not chosen:
+        raise NoFaceFound(notes[0] if len(notes) == 1 else f"no usable source photo: {'; '.join(notes)}")
+    return tuple(_photo(candidate, row) for candidate, row in chosen), tuple(notes)
 
 
 def picture_files(paths: Sequence[Path]) -> list[Path]:
@@ -143,17 +157,22 @@ def _photo(candidate: _Candidate, row: int) -> SourcePhoto:
     )
 
 
-def _outliers(photos: Sequence[SourcePhoto]) -> list[str]:
-    """Photographs that look like somebody else than the others do."""
+def _weighed(photos: tuple[SourcePhoto, ...]) -> tuple[tuple[SourcePhoto, ...], list[str]]:
+    """Photographs that look like somebody else than the others do count little, and are named."""
     if len(photos) < 3:
-        return _strangers(photos)
-    embeddings = np.stack([photo.embedding for photo in photos])
-    distances = np.linalg.norm(embeddings - np.median(embeddings, axis=0), axis=1)
-    return [
+        return photos, _strangers(photos)
+    weights = np.array([photo.quality for photo in photos])
+    factor, apart = agreement(np.stack([photo.embedding for photo in photos]), weights)
+    notes = [
         f"{photo.path.name} may show somebody else (distance {distance:.2f} from the other photos)"
-        for photo, distance in zip(photos, distances, strict=True)
+        for photo, distance in zip(photos, apart, strict=True)
         if distance > SAME_PERSON
     ]
+    kept = (
+        photo if trust == 1.0 else replace(photo, quality=max(photo.quality * float(trust), _LEAST))
+        for photo, trust in zip(photos, factor, strict=True)
+    )
+    return tuple(kept), notes
 
 
 def _strangers(photos: Sequence[SourcePhoto]) -> list[str]:
@@ -171,7 +190,8 @@ def _name(paths: Sequence[Path]) -> str:
     return first.name if first.is_dir() else first.stem
 
 
-def _digest(files: Sequence[Path]) -> str:
+def digest_of(files: Sequence[Path]) -> str:
+    """SHA-256 over the contents."""
     total = hashlib.sha256()
     for path in files:
         total.update(hashlib.sha256(path.read_bytes()).digest())

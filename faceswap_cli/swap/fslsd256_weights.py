@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from faceswap_cli.errors import WeightsError
 from faceswap_cli.nets.blocks import channels_last
 from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import PRESETS, Preset
+from faceswap_cli.records import F32
 from faceswap_cli.weights.load import load_strict
 
 FILE = "fslsd-256.safetensors"
@@ -50,6 +54,31 @@ def ready_net(path: Path, device: str) -> Fslsd256:
         # Frames are rendered side by side; threads inside one product would only wait for each other.
         torch.set_num_threads(1)
     return channels_last(net)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Low-rank changes of the network for one person, see ``identity.enrolled.Codes``."""
+
+    digest: str
+    deltas: Mapping[str, F32] = field(repr=False, compare=False)
+
+
+@lru_cache(maxsize=4)
+def tuned_net(path: Path, device: str, tuning: Tuning) -> Fslsd256:
+    """The network with a person's changes in it: as fast as without."""
+    net = copy.deepcopy(ready_net(path, device))
+    with torch.no_grad():
+        for layer in sorted({name.rpartition("/")[0] for name in tuning.deltas}):
+            up, down = (torch.from_numpy(tuning.deltas[f"{layer}/{end}"]) for end in ("up", "down"))
+            try:
+                weight = net.get_parameter(f"{layer}.weight")
+                weight.add_((up @ down).reshape(weight.shape).to(weight.device))
+            except (AttributeError, RuntimeError) as error:
+                raise WeightsError(
+                    f"the enrolled person's changes do not fit {path.name} at {layer}; enroll again"
+                ) from error
+    return net
 
 
 @lru_cache(maxsize=4)

@@ -17,6 +17,7 @@ import numpy as np
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align, masks, warp
+from faceswap_cli.identity.enrolled import Enrolled
 from faceswap_cli.records import F32, U8, SourcePhoto
 from faceswap_cli.swap import appearance
 
@@ -49,6 +50,15 @@ class Texture:
         inside = masks.blur(masks.grow(hull, -0.02 * n), 0.01 * n)[..., None]
         whole = self.surroundings + (self.lab - self.surroundings) * inside
         return appearance.rgb_from_lab(cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA))
+
+
+def from_enrolled(person: Enrolled) -> Texture:
+    """The texture that an enrolment file holds."""
+    lab = appearance.lab_from_rgb(person.texture)
+    around = appearance.lab_from_rgb(person.surroundings)
+    if around.shape != lab.shape:
+        around = warp.enlarge(around, lab.shape[0])
+    return Texture(lab, person.points, person.light, around)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

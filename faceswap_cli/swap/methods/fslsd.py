@@ -92,6 +92,11 @@ class Fslsd1024:
 
     def prepare(self, source: SourceIdentity) -> _Prepared:
         """Invert the photographs; their codes are averaged by quality, the best one gives the points."""
+        if not source.photos:
+            raise InputError(
+                f"{source.name} was enrolled without pictures, which profile 1024 needs; enroll with "
+                "--keep-photos, or try --profile 256"
+            )
         rows = range(self._how.appear_from)
         weights = [max(photo.quality, 1e-3) for photo in source.photos]
         codes = torch.zeros(1, LAYERS, DIM)

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.devices import resolve_device
+from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
@@ -26,11 +27,11 @@ from faceswap_cli.nets.fslsd256_encoders import MESH_POINTS, SIDE, STRUCTURE_ROW
 from faceswap_cli.nets.meshfield import LIGHT_CELLS
 from faceswap_cli.records import F32, U8, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, scene
-from faceswap_cli.swap.fslsd256_weights import FILE, digest, preset_of, ready_net
+from faceswap_cli.swap.fslsd256_weights import FILE, Tuning, digest, preset_of, ready_net, tuned_net
 from faceswap_cli.swap.method import CodeSmoothing
 from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.occlusion import occluder_map
-from faceswap_cli.swap.shape import mix_weights, proportions, remove_pose
+from faceswap_cli.swap.shape import Posed, mix_weights, proportions, remove_pose
 from faceswap_cli.weights.registry import bundled
 
 _LIGHT = 3 * LIGHT_CELLS**2
@@ -56,6 +57,9 @@ class _Prepared:
     w: F32
     z: F32
     maps: dict[int, F32]
+    neutral: F32 | None = None
+    """(478, 3) canonical shape of an enrolled person; else that of ``points`` serves"""
+    tuning: Tuning | None = None
 
     def tensors(self, device: str) -> Source:
         def moved(x: F32) -> Tensor:
@@ -63,6 +67,13 @@ class _Prepared:
 
         maps = {side: moved(m) for side, m in self.maps.items()}
         return Source(moved(self.rgb), moved(self.w), moved(self.z), maps)
+
+    def shape(self, device: str) -> Posed:
+        """The person's mesh, split into pose and shape."""
+        posed = remove_pose(torch.from_numpy(self.points)[None].to(device))
+        if self.neutral is None:
+            return posed
+        return replace(posed, canonical=torch.from_numpy(self.neutral)[None].to(device))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,12 +119,21 @@ class Fslsd256Method:
         """As large as the face in the frame; the network sees it at 256."""
         return self._mesh.crop_side(face_px)
 
-    def _net(self) -> Fslsd256:
-        return ready_net(self._weights, self._device)
+    def _net(self, prepared: _Prepared | None = None) -> Fslsd256:
+        if prepared is None or prepared.tuning is None:
+            return ready_net(self._weights, self._device)
+        return tuned_net(self._weights, self._device, prepared.tuning)
 
     @torch.inference_mode()
     def prepare(self, source: SourceIdentity) -> _Prepared:
-        """Fuse the photographs, then encode the fused picture once."""
+        """Fuse the photographs, then encode the fused picture once; an enrolled person is encoded already."""
+        known = source.enrolled
+        codes = None if known is None else known.codes
+        if codes is not None and codes.base != self.inputs_digest:
+            raise WeightsError(
+                f"{source.name} was enrolled with other weights of fslsd than those installed; "
+                "enroll again, or try --method mesh"
+            )
         ready = self._mesh.prepare(source)
         net = self._net()
         rgb = _to_input(ready.texture.picture(SIDE)).to(self._device)
@@ -123,16 +143,22 @@ class Fslsd256Method:
             found = net.encode_source(rgb, z)
         arrays = {side: m.float().cpu().numpy() for side, m in found.maps.items()}
         flat = [t.float().cpu().numpy() for t in (found.rgb, found.w, found.z)]
-        return _Prepared(ready, ready.texture.points, flat[0], flat[1], flat[2], arrays)
+        tuning = None
+        if codes is not None:
+            flat[1:] = [codes.rows[None], codes.z[None]]
+            if flat[1].shape != tuple(found.w.shape):
+                raise WeightsError(f"the codes of {source.name} fit no {self._weights.name}; enroll again")
+            tuning = Tuning(codes.digest, codes.deltas) if codes.deltas else None
+        neutral = None if known is None else known.neutral
+        return _Prepared(ready, ready.texture.points, flat[0], flat[1], flat[2], arrays, neutral, tuning)
 
     @torch.inference_mode()
     def encode(self, prepared: _Prepared, crop: FaceCrop) -> F32:
         """(D,) appearance rows and light of the target, proportions, and the code of ``methods.mesh``."""
         net = self._net()
         rgb, points = self._small(crop)
-        own = torch.from_numpy(prepared.points)[None].to(self._device)
         theirs = remove_pose(points)
-        offset = proportions(remove_pose(own), theirs, net.expression)
+        offset = proportions(prepared.shape(self._device), theirs, net.expression)
         drawn = scene.draw(points + theirs.direct(offset * self._weights_of_mix()))
         light = scene.face_light(rgb, drawn)
         gain = _gain(light)
@@ -167,7 +193,7 @@ class Fslsd256Method:
     @torch.inference_mode()
     def _drawn(self, prepared: _Prepared, crop: FaceCrop, code: _Code) -> tuple[F32, F32, F32]:
         """Face (256, 256, 3) RGB in [0, 1], its mask (256, 256), landmarks (478, 3) in unit coordinates."""
-        net = self._net()
+        net = self._net(prepared)
         rgb, points = self._small(crop)
         source = prepared.tensors(self._device)
         own = torch.from_numpy(prepared.points)[None].to(self._device)

@@ -73,7 +73,8 @@ class MeshMethod:
 
     def prepare(self, source: SourceIdentity) -> Prepared:
         """Fuse the photographs into one texture."""
-        fused = texture.build_texture(source.photos)
+        known = source.enrolled
+        fused = texture.build_texture(source.photos) if known is None else texture.from_enrolled(known)
         pyramid = [fused.lab]
         while pyramid[-1].shape[0] > 96:
             half = pyramid[-1].shape[0] // 2

@@ -1,0 +1,143 @@
+"""Each photograph by itself: what it contributes, and what a better set of photographs would hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from faceswap_cli.errors import NoFaceFound
+from faceswap_cli.faces.crops import cut, upright_crop, width_px
+from faceswap_cli.geometry import align
+from faceswap_cli.identity import quality
+from faceswap_cli.identity.agreement import agreement
+from faceswap_cli.identity.embed import SAME_PERSON
+from faceswap_cli.identity.enrolled import Share
+from faceswap_cli.identity.pose import pose
+from faceswap_cli.nets.fslsd256_encoders import SIDE
+from faceswap_cli.records import U8, SourcePhoto
+
+SMALL_PX = 120.0
+"""A face narrower than this is enlarged for the network."""
+BLURRED = 0.35
+"""Sharpness (``identity.quality``) below which a photograph is named."""
+_SIDE_YAW, _FRONT_YAW = 22.0, 18.0
+"""Degrees from which a photograph shows a side, and up to which it shows the front."""
+_CLOSED = 0.01
+"""Weight from which on a photograph takes part."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A photograph as the network takes it."""
+
+    rgb: Tensor = field(repr=False)
+    """(1, 3, 256, 256) in [-1, 1]"""
+    points: Tensor = field(repr=False)
+    """(1, 478, 3) unit coordinates"""
+    weight: float
+
+
+def view_of(photo: SourcePhoto) -> View:
+    """The swap crop of ``photo`` and its mesh."""
+    unit = align.unit_from_points(photo.landmarks)
+    rgb = cut(photo.rgb, align.scaled(unit, SIDE), SIDE, sharp=True)
+    points = torch.from_numpy(align.apply(unit, photo.landmarks))[None]
+    return View(as_input(rgb), points, photo.quality)
+
+
+def as_input(rgb: U8) -> Tensor:
+    """(S, S, 3) uint8 -> (1, 3, S, S) in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(rgb))[None].permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def weighed(photos: Sequence[SourcePhoto]) -> tuple[tuple[SourcePhoto, ...], tuple[Share, ...], list[str]]:
+    """Photographs that take part, with their weights as quality; what each contributes; what is odd.
+
+    The shares are in the order of ``photos``, those left out included.
+    """
+    raw = np.array([photo.quality for photo in photos])
+    factor, apart = agreement(np.stack([photo.embedding for photo in photos]), raw)
+    weights = raw * factor
+    kept = factor > _CLOSED
+    if not kept.any():
+        raise NoFaceFound("no photograph agrees with another; give photographs of one person")
+    part = np.where(kept, weights, 0.0)
+    shares = tuple(
+        _share(photo, float(weight), float(distance))
+        for photo, weight, distance in zip(photos, part / part.sum(), apart, strict=True)
+    )
+    used = tuple(
+        replace(photo, quality=float(max(weight, 1e-3)))
+        for photo, weight, keep in zip(photos, weights, kept, strict=True)
+        if keep
+    )
+    return used, shares, [*_strangers(shares, factor), *_weak(photos, shares), *missing_views(shares)]
+
+
+def _share(photo: SourcePhoto, weight: float, distance: float) -> Share:
+    return Share(
+        file=photo.path.name,
+        weight=round(weight, 4),
+        quality=round(photo.quality, 4),
+        yaw=round(float(pose(photo.landmarks).yaw), 1),
+        width_px=round(float(width_px(photo.landmarks)), 1),
+        distance=round(distance, 4),
+    )
+
+
+def _strangers(shares: Sequence[Share], factor: np.ndarray) -> list[str]:
+    notes = []
+    for share, trust in zip(shares, factor, strict=True):
+        if trust <= _CLOSED:
+            notes.append(
+                f"{share.file} is left out: it shows somebody else "
+                f"({share.distance:.2f} from the other photos)"
+            )
+        elif trust < 0.9:
+            notes.append(
+                f"{share.file} counts little: it may show somebody else "
+                f"({share.distance:.2f} from the other photos)"
+            )
+    apart = [share for share in shares if share.distance > SAME_PERSON]
+    if apart and (factor == 1.0).all():
+        names = ", ".join(share.file for share in apart[:4])
+        notes.append(f"{names} may show different people, and it cannot be told which is meant: add photos")
+    return notes
+
+
+def _weak(photos: Sequence[SourcePhoto], shares: Sequence[Share]) -> list[str]:
+    """Photographs too small or blurred to tell much."""
+    notes = []
+    for photo, share in zip(photos, shares, strict=True):
+        if share.width_px < SMALL_PX:
+            notes.append(f"{share.file}: the face is only {share.width_px:.0f} px wide; use a larger picture")
+        if sharpness(photo) < BLURRED:
+            notes.append(f"{share.file} is blurred; use a sharper picture")
+    return notes
+
+
+def sharpness(photo: SourcePhoto) -> float:
+    """in (0, 1], as the quality counts it."""
+    side = quality.SIDE
+    face = cut(photo.rgb, upright_crop(photo.landmarks, side, 1.15), side)
+    return quality.sharpness(np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), np.float32))
+
+
+def missing_views(shares: Sequence[Share]) -> list[str]:
+    """Which sides of the face no photograph shows well; in one line."""
+    yaws = [share.yaw for share in shares if share.weight > 0]
+    missing = []
+    if min(abs(yaw) for yaw in yaws) > _FRONT_YAW:
+        missing.append("no frontal photo")
+    if max(yaws) < _SIDE_YAW:
+        missing.append("no left profile")
+    if min(yaws) > -_SIDE_YAW:
+        missing.append("no right profile")
+    if not missing:
+        return []
+    return [f"{', '.join(missing)}: what no photo shows is guessed from the other side of the face"]

@@ -1,0 +1,60 @@
+"""What an enrolment file keeps of a person in place of photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from faceswap_cli.records import F32, U8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Codes:
+    """The person as one network knows it: worth nothing to a network with other weights."""
+
+    base: str
+    """SHA-256 of the weights file"""
+    rows: F32 = field(repr=False)
+    """(L, C) style code"""
+    z: F32 = field(repr=False)
+    """(128,) identity code, unit length"""
+    deltas: Mapping[str, F32] = field(repr=False, default_factory=dict)
+    """Low-rank changes of the network by layer: ``LAYER/up`` (outer, rank), ``LAYER/down`` (rank, inner)"""
+    digest: str = ""
+    """Of ``deltas``; empty when there are none"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Enrolled:
+    """Enough of a person for every method.  S: side of the texture; coordinates are those of the texture."""
+
+    name: str
+    level: int
+    """0 encoded, 1 codes refined, 2 network tuned"""
+    texture: U8 = field(repr=False)
+    """(S, S, 3) RGB: the face of all photographs in one geometry"""
+    surroundings: U8 = field(repr=False)
+    """(s, s, 3) RGB: what lies around it, coarse"""
+    points: F32 = field(repr=False)
+    """(478, 3) unit coordinates"""
+    light: F32 = field(repr=False)
+    """(478, 3) low-frequency Lab at the mesh points"""
+    neutral: F32 = field(repr=False)
+    """(478, 3) canonical shape (``swap.shape``), mean of the photographs"""
+    codes: Codes | None = field(repr=False, default=None)
+    """None when no network was installed"""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one photograph contributes."""
+
+    file: str
+    weight: float
+    """Share of the whole, 0 to 1; 0: left out"""
+    quality: float
+    yaw: float
+    """Degrees, above 0 turned to the person's left"""
+    width_px: float
+    distance: float
+    """Of its embedding from that of the others; below 0.6 is one person"""

@@ -1,0 +1,259 @@
+"""The file of an enrolled person: ``NAME.faceid``, safetensors with a JSON header.
+
+Reading runs no code: names, kinds and shapes of all tensors are checked, numbers must be finite, and a
+digest over the tensors tells a damaged file.  Writing is whole or not at all, readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceswap_cli.errors import InputError, OutputError
+from faceswap_cli.identity.enrolled import Codes, Enrolled, Share
+from faceswap_cli.records import F32, MESH_POINTS, U8, SourceIdentity, SourcePhoto
+
+FORMAT, SCHEMA = "faceswap-faceid", 1
+LARGEST_BYTES = 256 << 20
+EMBEDDING = 128
+_MESH = (MESH_POINTS, 3)
+_FIXED: dict[str, tuple[tuple[int, ...], str]] = {
+    "embedding": ((EMBEDDING,), "f"),
+    "points": (_MESH, "f"),
+    "light": (_MESH, "f"),
+    "neutral": (_MESH, "f"),
+    "texture": ((0, 0, 3), "u"),
+    "surroundings": ((0, 0, 3), "u"),
+    "embeddings": ((0, EMBEDDING), "f"),
+    "codes/rows": ((0, 0), "f"),
+    "codes/z": ((EMBEDDING,), "f"),
+}
+"""Tensor -> shape (0: any) and kind of number"""
+_CODES = ("codes/rows", "codes/z")
+_DELTA, _PHOTO = "delta/", "photo/"
+_RANKS = 64
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faceid:
+    """All that a file holds."""
+
+    person: Enrolled
+    embedding: F32 = field(repr=False)
+    """(128,) weighted mean"""
+    embeddings: F32 = field(repr=False)
+    """(n, 128) of each photograph, in the order of ``shares``"""
+    shares: tuple[Share, ...]
+    photos: tuple[SourcePhoto, ...] = ()
+    """Cut to the face; empty unless they were to be kept"""
+    notes: tuple[str, ...] = ()
+    """What the user was told when it was made"""
+    made: str = ""
+    """Date, ISO 8601"""
+    program: str = ""
+
+
+def write_faceid(path: Path, content: Faceid) -> None:
+    """Write ``path``; the file appears under its name when it is complete."""
+    from safetensors.numpy import save
+
+    arrays = _arrays(content)
+    header = {
+        "format": FORMAT,
+        "schema": str(SCHEMA),
+        "content": _content_digest(arrays),
+        "person": json.dumps(_described(content), ensure_ascii=True),
+    }
+    data = save(arrays, metadata=header)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written ({error.strerror or error})") from error
+
+
+def _arrays(content: Faceid) -> Arrays:
+    person = content.person
+    arrays: Arrays = {
+        "embedding": content.embedding,
+        "embeddings": content.embeddings,
+        **{name: getattr(person, name) for name in ("texture", "surroundings", "points", "light", "neutral")},
+    }
+    if person.codes is not None:
+        arrays |= {"codes/rows": person.codes.rows, "codes/z": person.codes.z}
+        arrays |= {_DELTA + name: value for name, value in person.codes.deltas.items()}
+    for row, photo in enumerate(content.photos):
+        arrays |= {f"{_PHOTO}{row}/rgb": photo.rgb, f"{_PHOTO}{row}/points": photo.landmarks}
+    return {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+
+
+def _described(content: Faceid) -> dict[str, Any]:
+    codes = content.person.codes
+    return {
+        "name": content.person.name,
+        "level": content.person.level,
+        "base": "" if codes is None else codes.base,
+        "photos": [asdict(share) for share in content.shares],
+        "kept": [{"quality": photo.quality, "file": photo.path.name} for photo in content.photos],
+        "notes": list(content.notes),
+        "made": content.made,
+        "program": content.program,
+    }
+
+
+def _content_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        value = arrays[name]
+        total.update(f"{name} {value.dtype} {value.shape}\n".encode())
+        total.update(np.ascontiguousarray(value).tobytes())
+    return total.hexdigest()
+
+
+def deltas_digest(deltas: Mapping[str, NDArray[Any]]) -> str:
+    """Names one set of deltas; empty for none."""
+    return _content_digest(deltas) if deltas else ""
+
+
+def read_faceid(path: Path) -> Faceid:
+    """Read and check ``path``; :class:`InputError` says what is wrong with it and what to do."""
+    arrays, header = _opened(path)
+    if header.get("format") != FORMAT:
+        raise InputError(f"{path} is no enrolment file; make one with 'faceswap enroll NAME PHOTO...'")
+    if header.get("schema") != str(SCHEMA):
+        schema = header.get("schema", "?")[:8]
+        raise InputError(f"{path} was made by another version (schema {schema}); {_AGAIN}")
+    try:
+        if _content_digest(arrays) != header["content"]:
+            raise ValueError("its digest is wrong")
+        _check(arrays)
+        return _content(arrays, json.loads(header["person"]))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{path} is damaged ({reason}); {_AGAIN}") from error
+
+
+_AGAIN = "enroll the person again"
+
+
+def _opened(path: Path) -> tuple[Arrays, dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise InputError(f"{path} is larger than {LARGEST_BYTES >> 20} MiB: no enrolment file; {_AGAIN}")
+        with safe_open(path, "np") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    except (SafetensorError, TypeError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is no enrolment file, or damaged; {_AGAIN}") from error
+    return arrays, header
+
+
+def _check(arrays: Arrays) -> None:
+    """Names, shapes and numbers; :class:`ValueError` names the tensor."""
+    wanted = set(_FIXED) - set(_CODES)
+    if missing := sorted(wanted - set(arrays)):
+        raise ValueError(f"{missing[0]} is missing")
+    if len(set(_CODES) & set(arrays)) == 1:
+        raise ValueError("half of the codes is missing")
+    for name, value in arrays.items():
+        shape, kind = _form_of(name)
+        fits = value.ndim == len(shape) and all(a in (0, b) for a, b in zip(shape, value.shape, strict=True))
+        if not fits or value.dtype != (np.uint8 if kind == "u" else np.float32) or not value.size:
+            raise ValueError(f"{name[:60]} has shape {value.shape} and kind {value.dtype}")
+        if kind == "f" and not np.isfinite(value).all():
+            raise ValueError(f"{name[:60]} holds numbers that are none")
+    side = arrays["texture"].shape[0]
+    if arrays["texture"].shape[1] != side or not 64 <= side <= 4096:
+        raise ValueError(f"texture has shape {arrays['texture'].shape}")
+
+
+def _form_of(name: str) -> tuple[tuple[int, ...], str]:
+    if name in _FIXED:
+        return _FIXED[name]
+    last = name.rpartition("/")[2]
+    if name.startswith(_DELTA) and last in ("up", "down"):
+        return (0, 0), "f"
+    if name.startswith(_PHOTO) and last in ("rgb", "points"):
+        return ((0, 0, 3), "u") if last == "rgb" else (_MESH, "f")
+    raise ValueError(f"{name[:60]} is unknown")
+
+
+def _content(arrays: Arrays, said: dict[str, Any]) -> Faceid:
+    shares = tuple(_share(entry) for entry in said["photos"])
+    if len(shares) != len(arrays["embeddings"]):
+        raise ValueError("the photographs do not match their embeddings")
+    plain = {name: arrays[name] for name in ("texture", "surroundings", "points", "light", "neutral")}
+    level = int(said["level"])
+    codes = _codes(arrays, str(said["base"]))
+    if level not in (0, 1, 2) or (level and codes is None):
+        raise ValueError(f"level {level} has no codes")
+    return Faceid(
+        person=Enrolled(name=str(said["name"])[:40], level=level, codes=codes, **plain),
+        embedding=arrays["embedding"],
+        embeddings=arrays["embeddings"],
+        shares=shares,
+        photos=tuple(_photo(arrays, row, entry) for row, entry in enumerate(said["kept"])),
+        notes=tuple(" ".join(str(note).split())[:300] for note in said["notes"]),
+        made=str(said["made"])[:40],
+        program=str(said["program"])[:40],
+    )
+
+
+def _share(entry: dict[str, Any]) -> Share:
+    numbers = ("weight", "quality", "yaw", "width_px", "distance")
+    return Share(file=str(entry["file"])[:200], **{name: float(entry[name]) for name in numbers})
+
+
+def _codes(arrays: Arrays, base: str) -> Codes | None:
+    if "codes/rows" not in arrays:
+        return None
+    if len(base) != 64 or set(base) - set("0123456789abcdef"):
+        raise ValueError("it does not say to which weights its codes belong")
+    deltas = {name.removeprefix(_DELTA): v for name, v in arrays.items() if name.startswith(_DELTA)}
+    for layer in {name.rpartition("/")[0] for name in deltas}:
+        up, down = deltas.get(f"{layer}/up"), deltas.get(f"{layer}/down")
+        if up is None or down is None or not 0 < up.shape[1] == down.shape[0] <= _RANKS:
+            raise ValueError(f"the change of {layer[:60]} does not fit together")
+    return Codes(base, arrays["codes/rows"], arrays["codes/z"], deltas, deltas_digest(deltas))
+
+
+def _photo(arrays: Arrays, row: int, entry: dict[str, Any]) -> SourcePhoto:
+    rgb: U8 = arrays[f"{_PHOTO}{row}/rgb"]
+    points: F32 = arrays[f"{_PHOTO}{row}/points"]
+    embedding = np.zeros(EMBEDDING, np.float32)
+    return SourcePhoto(Path(str(entry["file"])[:200]), rgb, points, embedding, float(entry["quality"]))
+
+
+def source_of(paths: Sequence[Path]) -> SourceIdentity:
+    """The person of one enrolment file, as every method takes it."""
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths[:3])
+        raise InputError(f"an enrolled person stands alone as source, not {names}; enroll with all photos")
+    (path,) = paths
+    content = read_faceid(path)
+    return SourceIdentity(
+        name=path.stem,
+        photos=content.photos,
+        embedding=content.embedding,
+        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        enrolled=content.person,
+    )
