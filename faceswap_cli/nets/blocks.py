@@ -94,11 +94,17 @@ class StyledConv(nn.Module):
         self.affine = nn.Linear(style, inner)
         nn.init.normal_(self.affine.weight, std=1 / math.sqrt(style))
         nn.init.ones_(self.affine.bias)
+        self.known_power: Tensor | None = None
+        """(outer, inner) squared norms of the weights, once they are fixed"""
+
+    def power(self) -> Tensor:
+        """(outer, inner) squared norm of each kernel."""
+        return self.weight.float().square().sum((2, 3)) if self.known_power is None else self.known_power
 
     def forward(self, x: Tensor, w: Tensor, extra: Tensor | None = None) -> Tensor:
         style = self.affine(w).float()
         style = style / style.abs().amax(dim=1, keepdim=True).clamp_min(1e-4)
-        power = self.weight.float().square().sum((2, 3))
+        power = self.power()
         demodulation = torch.rsqrt(style.square() @ power.t() + 1e-8)
         if self.up:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
@@ -119,3 +125,20 @@ class Gain(nn.Module):
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         gain, shift = self.layer(z)[..., None, None].chunk(2, dim=1)
         return torch.addcmul(shift.to(x.dtype), x, (1 + gain).to(x.dtype))
+
+
+@torch.no_grad()
+def fixed(module: M, dtype: torch.dtype) -> M:
+    """The same module, never to be trained again: weights in the format that products are computed in.
+
+    Automatic casting would convert them anew for every picture.  The results are the same bits.
+    """
+    for part in module.modules():
+        if isinstance(part, StyledConv):
+            part.known_power = part.power()
+            part.weight.data = part.weight.data.to(dtype)
+        elif isinstance(part, nn.Conv2d | nn.Linear):
+            part.weight.data = part.weight.data.to(dtype)
+            if part.bias is not None:
+                part.bias.data = part.bias.data.to(dtype)
+    return module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from faceswap_cli.errors import WeightsError
-from faceswap_cli.nets.blocks import channels_last
+from faceswap_cli.nets.blocks import channels_last, fixed
 from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import PRESETS, Preset
 from faceswap_cli.records import F32
@@ -46,14 +45,23 @@ def load_swap_net(path: Path) -> Fslsd256:
     return load_strict(lambda: Fslsd256(preset), whole, path.name)
 
 
+def half_precision(device: str) -> bool:
+    """Whether products are computed in bfloat16: where the processor multiplies it natively."""
+    return device.partition(":")[0] != "cpu" or bool(torch.cpu._is_avx512_bf16_supported())
+
+
 @lru_cache(maxsize=2)
 def ready_net(path: Path, device: str) -> Fslsd256:
     """One copy per process and device, for inference only."""
-    net = load_swap_net(path).to(device).eval().requires_grad_(False)
+    return _settled(load_swap_net(path), device)
+
+
+def _settled(net: Fslsd256, device: str) -> Fslsd256:
     if device == "cpu":
         # Frames are rendered side by side; threads inside one product would only wait for each other.
         torch.set_num_threads(1)
-    return channels_last(net)
+    net = channels_last(net.to(device).eval().requires_grad_(False))
+    return fixed(net, torch.bfloat16) if half_precision(device) else net
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +75,18 @@ class Tuning:
 @lru_cache(maxsize=4)
 def tuned_net(path: Path, device: str, tuning: Tuning) -> Fslsd256:
     """The network with a person's changes in it: as fast as without."""
-    net = copy.deepcopy(ready_net(path, device))
+    net = load_swap_net(path)
     with torch.no_grad():
         for layer in sorted({name.rpartition("/")[0] for name in tuning.deltas}):
             up, down = (torch.from_numpy(tuning.deltas[f"{layer}/{end}"]) for end in ("up", "down"))
             try:
                 weight = net.get_parameter(f"{layer}.weight")
-                weight.add_((up @ down).reshape(weight.shape).to(weight.device))
+                weight.add_((up @ down).reshape(weight.shape))
             except (AttributeError, RuntimeError) as error:
                 raise WeightsError(
                     f"the enrolled person's changes do not fit {path.name} at {layer}; enroll again"
                 ) from error
-    return net
+    return _settled(net, device)
 
 
 @lru_cache(maxsize=4)

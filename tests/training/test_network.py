@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from faceswap_cli.errors import WeightsError
+from faceswap_cli.nets.blocks import fixed
 from faceswap_cli.nets.critic import Critic
 from faceswap_cli.nets.fslsd256 import Fslsd256, blank_scene, composite, multiply_adds
 from faceswap_cli.nets.fslsd256_encoders import PRESETS
@@ -78,6 +79,17 @@ def test_weights_file_round_trip(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(WeightsError, match="cannot be read"):
         load_swap_net(path)
+
+
+def test_fixed_weights_give_the_same_bits() -> None:
+    net = Fslsd256(PRESETS["tiny"]).eval()
+    source = (torch.rand(1, 3, 256, 256), torch.rand(1, 128))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        before = net(net.encode_source(*source), blank_scene(1)).face
+        fixed(net, torch.bfloat16)
+        after = net(net.encode_source(*source), blank_scene(1)).face
+    assert net.generator.second[0].weight.dtype == torch.bfloat16
+    assert torch.equal(before, after)
 
 
 def test_a_fixed_batch_can_be_learned(pool: Pool) -> None:

@@ -27,9 +27,18 @@ from faceswap_cli.nets.fslsd256_encoders import MESH_POINTS, SIDE, STRUCTURE_ROW
 from faceswap_cli.nets.meshfield import LIGHT_CELLS
 from faceswap_cli.records import F32, U8, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, scene
-from faceswap_cli.swap.fslsd256_weights import FILE, Tuning, digest, preset_of, ready_net, tuned_net
+from faceswap_cli.swap.fslsd256_weights import (
+    FILE,
+    Tuning,
+    digest,
+    half_precision,
+    preset_of,
+    ready_net,
+    tuned_net,
+)
 from faceswap_cli.swap.method import CodeSmoothing
 from faceswap_cli.swap.methods import mesh
+from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
 from faceswap_cli.swap.shape import Posed, mix_weights, proportions, remove_pose
 from faceswap_cli.weights.registry import bundled
@@ -185,7 +194,8 @@ class Fslsd256Method:
         share = np.clip(window.of(_enlarged(mask, side)), 0.0, 1.0)
         occluded = 0.0
         if self._paste.occlusion:
-            front = occluder_map(target, light, wanted, window)
+            seen = look(crop.rgb, crop.landmarks / np.float32(side))
+            front = occluder_map(target, light, wanted, window, seen)
             occluded = float((share * front).sum() / max(float(share.sum()), 1.0))
             share = share * (1.0 - front)
         return RenderedFace(part, appearance.rgb_from_lab(lab), share * np.float32(crop.opacity), occluded)
@@ -224,10 +234,8 @@ class Fslsd256Method:
         return mix_weights(self._mix).to(self._device)
 
     def _half(self) -> torch.autocast:
-        """bfloat16 where the processor multiplies it natively."""
         kind = self._device.partition(":")[0]
-        able = kind != "cpu" or bool(torch.cpu._is_avx512_bf16_supported())
-        return torch.autocast(kind, torch.bfloat16, enabled=able)
+        return torch.autocast(kind, torch.bfloat16, enabled=half_precision(self._device))
 
     def _unpacked(self, code: F32) -> _Code:
         sizes = np.cumsum([mesh.CODE, int(np.prod(self._rows)), _LIGHT])
