@@ -81,7 +81,7 @@ class Records:
                 return None
             now, after, told = stamp(output), record["after"], record["told"]
             made = now == after if after is not None else now != record["before"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return dict(told) if now is not None and made else None
 

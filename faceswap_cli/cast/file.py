@@ -121,7 +121,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is larger than {LARGEST_BYTES >> 20} MiB: no cast file; {_AGAIN}")
     try:
         return tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of too many digits
         raise UsageError(f"{path} is not valid TOML ({_one_line(error)}); correct it, or {_AGAIN}") from error
 
 

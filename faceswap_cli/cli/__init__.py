@@ -29,7 +29,7 @@ from faceswap_cli.cli import (
     train,
     video,
 )
-from faceswap_cli.cli.printing import event_line, write_json
+from faceswap_cli.cli.printing import event_line, one_line, write_json
 from faceswap_cli.cli.session import Invocation
 from faceswap_cli.cli.weights import weights_app
 from faceswap_cli.errors import DeviceError, FaceswapError, Interrupted, OutputError, UsageError
@@ -117,7 +117,7 @@ def _report(error: Exception, invocation: Invocation) -> int:
     if invocation.verbose >= 2:
         traceback.print_exception(error, file=sys.stderr)
     known = as_known(error)
-    message = " ".join(str(known).split())
+    message = one_line(str(known))
     if isinstance(known, Interrupted) and invocation.resumable:
         message += f"; to go on: {shlex.join(['faceswap', *invocation.argv])}"
     try:

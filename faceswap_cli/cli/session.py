@@ -15,7 +15,7 @@ from typing import Any
 
 from faceswap_cli.cli.display import EventLines, build_display
 from faceswap_cli.cli.options import ShowFlags, given
-from faceswap_cli.cli.printing import write_json
+from faceswap_cli.cli.printing import one_line, write_json
 from faceswap_cli.config_files import Settings, resolve
 from faceswap_cli.errors import Interrupted, OutputError, UsageError
 from faceswap_cli.events import SCHEMA, Event, StopRequest
@@ -104,7 +104,7 @@ class Session:
     def warn(self, message: str, **data: Any) -> None:
         """Something the user should know that is no error."""
         if not self.flags.quiet:
-            self._display.say(f"faceswap: warning: {message}")
+            self._display.say(f"faceswap: warning: {one_line(message)}")
         if self._lines is not None:
             self._lines.show(Event("warning", {"message": message, **data}))
 

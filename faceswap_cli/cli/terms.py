@@ -41,7 +41,7 @@ def accepted() -> bool:
     try:
         record = json.loads(record_path().read_text(encoding="utf-8"))
         return int(record.get("version", 0)) >= VERSION
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return False
 
 

@@ -45,7 +45,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in ``path``; empty when there is none or it is not whole."""
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -115,7 +115,7 @@ class Journal:
                 return None
             ledger = tuple(LedgerRow(**{**row, "box": tuple(row["box"])}) for row in record["ledger"])
             frames, faces = int(record["frames"]), int(record["swapped_faces"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
         return SegmentResult(segment, path, frames, faces, ledger)
 

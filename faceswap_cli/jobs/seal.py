@@ -49,7 +49,7 @@ def seal_of(lock: IO[str]) -> dict[str, Any]:
         lock.seek(0)
         found = json.loads(lock.read())
         return {"key": str(found["key"]), "size": int(found["size"]), "mtime_ns": int(found["mtime_ns"])}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -16,7 +18,11 @@ from faceswap_cli.jobs.files import whole_file
 from faceswap_cli.records import Analysis, FaceTrack, Person, Shot
 
 SCHEMA = 1
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, ArithmeticError, RuntimeError),
+    *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+"""All that damage to an archive, to the heads of its arrays or to its JSON has been seen to raise."""
 R = TypeVar("R")
 
 

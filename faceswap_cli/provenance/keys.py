@@ -72,6 +72,7 @@ def own_root() -> str:
 def brought_credentials(certificate: Path, key: Path) -> Credentials:
     """The user's own, as PEM; :class:`UsageError` when they cannot sign."""
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
 
     chain = _read(certificate, "certificate")
     try:
@@ -81,7 +82,11 @@ def brought_credentials(certificate: Path, key: Path) -> Credentials:
             f"{certificate} holds no certificate in PEM form; export the chain as PEM"
         ) from error
     private, algorithm = _private_key(key)
-    if private.public_key() != leaf.public_key():
+    try:
+        fits = private.public_key() == leaf.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UsageError(f"{certificate} has a key of an unknown kind; use P-256, P-384 or Ed25519") from error
+    if not fits:
         raise UsageError(
             f"{key} does not belong to the first certificate in {certificate}; put the signer's own first"
         )
@@ -129,6 +134,7 @@ def _pem(key: Any) -> bytes:
 def _read_own(path: Path) -> Credentials:
     """Key and chain out of one file; :class:`OutputError` when it is damaged."""
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     text = path.read_bytes()
@@ -137,7 +143,7 @@ def _read_own(path: Path) -> Credentials:
     try:
         if load_pem_private_key(key, None).public_key() != x509.load_pem_x509_certificate(chain).public_key():
             raise ValueError("key and certificate do not match")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise OutputError(f"the signing key {path} is damaged; delete it, and a new one is made") from error
     return Credentials("es256", chain, key)
 

@@ -160,8 +160,16 @@ def read_options(path: Path) -> TrainOptions:
         raise UsageError(
             f"cannot read {path}: {error.strerror}; see examples/training for a start"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also what is no UTF-8
         raise UsageError(f"{path} is no valid TOML: {error}") from error
+    try:
+        return _of_table(table, path)
+    except (TypeError, AttributeError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UsageError(f"{path} has a value of the wrong kind ({reason}); see examples/training") from error
+
+
+def _of_table(table: dict[str, Any], path: Path) -> TrainOptions:
     here = path.resolve().parent
     data = _build(
         DataOptions, _paths(table.pop("data", {}), ("pictures", "clips", "shards"), here), f"{path} [data]"

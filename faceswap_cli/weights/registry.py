@@ -117,7 +117,7 @@ def read_registry(path: Path | None = None) -> dict[str, WeightsRow]:
             continue
         try:
             data = json.loads(source.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"registry {source} cannot be read: {error}") from error
         entries = data.get("weights") if isinstance(data, dict) else None
         if not isinstance(entries, list):

@@ -75,7 +75,7 @@ def read_card(name: str) -> Card:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return Card(**{**data, "notes": tuple(data.get("notes", ()))})
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"the card {path} is damaged ({error}); import the file again") from error
 
 
