@@ -62,8 +62,8 @@ class Classifier:
 
 def load_classifier(path: Path, rules_path: Path, expected_sha256: str | None = None) -> Classifier:
     """Read, check and try the model; :class:`WeightsError` for the model, ``UsageError`` for its rules."""
-    rules = read_rules(rules_path)
     data = _bytes(path)
+    rules = read_rules(rules_path)
     digest = hashlib.sha256(data).hexdigest()
     if expected_sha256 is not None and digest != expected_sha256:
         raise WeightsError(

@@ -21,6 +21,7 @@ from faceswap_cli.weights.registry import installed_folder
 
 NAME = "policy"
 """As in ``faceswap weights import FILE --as policy``"""
+_NO_RULES = "{model} needs its rules beside it: write {rules} with labels and limits, as in docs/consent.md"
 MODEL, RULES, CARD = "model.onnx", "rules.toml", "card.json"
 
 
@@ -54,7 +55,7 @@ def import_classifier(model: Path) -> PolicyCard:
     if not model.is_file():
         raise UsageError(f"there is no file {model}; check the name")
     if not rules.is_file():
-        raise UsageError(f"{model.name} needs {WHAT} beside it: write {rules.name} with labels and limits")
+        raise UsageError(_NO_RULES.format(model=model, rules=rules.name))
     made = load_classifier(model, rules)
     place = folder()
     try:
@@ -104,7 +105,7 @@ def read_card() -> PolicyCard:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return PolicyCard(**{**data, "labels": tuple(data["labels"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise WeightsError(
             f"the content classifier in {folder()} is incomplete or its card is damaged; import it again: "
             f"faceswap weights import NAME.onnx --as {NAME}"
@@ -123,15 +124,17 @@ def in_force(options: PolicyOptions) -> Classifier | None:
     if options.model is not None:
         path = options.model
         rules = rules_beside(path)
+        if path.is_file() and not rules.is_file():
+            raise UsageError(_NO_RULES.format(model=path, rules=rules.name))
         return _cached(path, rules, None, _stamp(path), _stamp(rules))
     return _load_installed(read_card()) if is_installed() else None
 
 
 def _load_installed(card: PolicyCard) -> Classifier:
     model, rules = folder() / MODEL, folder() / RULES
-    if rules.is_file() and _rules_digest(rules) != card.rules_sha256:
+    if not rules.is_file() or _rules_digest(rules) != card.rules_sha256:
         raise WeightsError(
-            f"{rules} was changed after it was imported; change your own file and import it again: "
+            f"{rules} was removed or changed after the import; change your own file and import it again: "
             f"faceswap weights import {card.source_file} --as {NAME}"
         )
     return _cached(model, rules, card.sha256, _stamp(model), _stamp(rules))

@@ -48,7 +48,11 @@ def test_a_data_folder_that_cannot_be_written_is_no_obstacle(
     assert run("video", photo, clip, "--accept-terms").code == 0
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": "x"}', '{"version": 0}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"version": "x"}', '{"version": 0}', '{"version": 1e999}', "[" * 100_000],
+    ids=["empty", "cut", "list", "text", "zero", "endless", "deep"],
+)
 def test_a_damaged_record_does_not_count(text: str) -> None:
     record_path().parent.mkdir(parents=True)
     record_path().write_text(text)
