@@ -47,9 +47,9 @@ def enlarged(clip: Path, height: int, path: Path) -> Path:
 def run(photo: Path, clip: Path, output: Path, jobs: int, more: list[str]) -> tuple[float, float]:
     """(wall, processor) seconds of one run of the command."""
     command = [sys.executable, "-m", "faceswap_cli", "video", str(photo), str(clip), "-o", str(output)]
-    flags = ["--method", "mesh", "--jobs", str(jobs), "--accept-terms", "--no-config", "--progress", "none"]
+    flags = ["--method", "mesh", "--jobs", str(jobs), "--accept-terms", "--no-config", "--quiet"]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([*command, *flags, *more], check=True)
+    subprocess.run([*command, *flags, *more], check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return time.perf_counter() - started, spent

@@ -164,10 +164,11 @@ def test_no_worker_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
     script.write_text(code)
     mark = f"MARK={tmp_path}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MARK": str(tmp_path)}
+    # Orphans would hold a pipe open: what they write goes nowhere.
     ran = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)], env=environment, stderr=subprocess.PIPE
+        [sys.executable, str(script), str(tmp_path)], env=environment, stderr=subprocess.DEVNULL
     )
-    assert ran.returncode == -9, ran.stderr.decode()
+    assert ran.returncode == -9
     give_up = time.monotonic() + 20
     while left := processes_with(mark):
         assert time.monotonic() < give_up, f"still running: {left}"
@@ -218,7 +219,7 @@ def test_choice_by_length_method_and_memory() -> None:
     assert executor.worker_memory_mb(hd, 768) * 3 <= executor.WORKERS_MEMORY_MB
     assert executor.worker_memory_mb(hd, 768) > executor.worker_memory_mb(hd, 384)
     assert executor.worker_memory_mb(replace(hd, width=3840, height=2160, bit_depth=10), 768) > 1400
-    assert executor.worker_memory_mb(clip, 64) < 110
+    assert executor.worker_memory_mb(clip, 64) < 120
 
 
 def test_allowed_memory_bounds_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
