@@ -18,6 +18,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 
 import cv2
 import numpy as np
@@ -33,26 +34,31 @@ GRID = 192
 """Side of the pattern, and of the crops that are searched for it."""
 BAND = (20.0, 46.0)
 """Cycles per side of the aligned square: fine enough to stand out from a face, coarse enough for a codec."""
-STRENGTH = (0.75, 1.5)
+STRENGTH = (0.85, 1.9)
 """Root mean square of the pattern in levels of 255: on flat skin, and where there is texture to hide it."""
 FALSE_ALARM = 1e-7
 """A mark counts as found when chance would have given its score less often than this."""
 
 _BUSY = 4.0
 """Levels of texture from which on the mark has its full strength."""
-_SCALES = tuple(1.0 + 0.01 * step for step in range(-4, 5))
+_ROOM = 24.0
+"""Distance from black and white in levels within which the mark fades out."""
+_SCALES = tuple(1.0 + 0.01 * step for step in range(-6, 7))
+_ANGLES = (-1.0, 0.0, 1.0)
 _REACH = 6
-"""Rows and columns of the grid by which the alignment of the finder may differ from the maker's."""
+"""Degrees, and rows and columns of the grid, by which the alignment of the finder may differ from the
+maker's: a swapped face has the proportions of its source."""
 _CHUNK = 16
 """Frames averaged before whitening: enough to quieten the codec, few enough for changing light."""
-_LOCAL, _FLOOR, _CLIP = 6.0, 1.0, 2.5
-"""Whitening: radius of the local contrast in grid cells, least contrast in levels, cut in deviations."""
+_LOCAL, _FLOOR, _CLIP, _TILT = 3.0, 1.0, 2.5, 2.0
+"""Whitening: radius of the local contrast in grid cells, least contrast in levels, cut in deviations, and
+the power of frequency by which fine detail is raised (faces have less of it than the pattern)."""
 
 
 # Making ---------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def spectrum(band: tuple[float, float] = BAND) -> F32:
     """(GRID, GRID) gain over spatial frequency, FFT order: a band with soft edges."""
     low, high = band
@@ -109,8 +115,10 @@ def _strength(rgb: U8, side: int) -> F32:
     fine = np.abs(green - cv2.GaussianBlur(green, (0, 0), 1.5))
     texture = np.minimum(cv2.GaussianBlur(fine, (0, 0), 2.0) / _BUSY, 1.0)
     low, high = STRENGTH
-    levels = cv2.resize(low + (high - low) * texture, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(levels, np.float32)
+    # Burnt-out highlights and black are truly flat: the faintest pattern would show.
+    room = np.clip(np.minimum(255 - green, green) / _ROOM, 0.0, 1.0)
+    levels = (low + (high - low) * texture) * room
+    return np.asarray(cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 # Finding --------------------------------------------------------------------------------------
@@ -211,7 +219,7 @@ def oval_mask(points: F32) -> F32:
 def whiten(luma: F32, mask: F32) -> F32:
     """The band of ``luma`` (GRID, GRID), even in contrast over the face, 0 outside; blind to the key."""
     smooth = cv2.GaussianBlur(luma, (0, 0), GRID / BAND[0] / 2.5)
-    band = np.fft.ifft2(np.fft.fft2(luma - smooth) * spectrum()).real.astype(np.float32)
+    band = np.fft.ifft2(np.fft.fft2(luma - smooth) * _raised()).real.astype(np.float32)
     power = cv2.GaussianBlur(band * band * mask, (0, 0), _LOCAL)
     power /= np.maximum(cv2.GaussianBlur(mask, (0, 0), _LOCAL), 1e-3)
     even = band / np.sqrt(power + np.float32(_FLOOR**2))
@@ -219,11 +227,11 @@ def whiten(luma: F32, mask: F32) -> F32:
 
 
 def score(whitened: NDArray[np.floating], key: bytes = KEY) -> float:
-    """Deviations above chance at the best shift and scale."""
+    """Deviations above chance at the best shift, scale and angle."""
     transform = np.fft.fft2(whitened)
     best = -math.inf
-    for scale in _SCALES:
-        drawn, power = _hypothesis(scale, key)
+    for scale, angle in product(_SCALES, _ANGLES):
+        drawn, power = _hypothesis(scale, angle, key)
         deviation = math.sqrt(float(np.mean(np.abs(transform) ** 2 * power))) or 1.0
         match = np.fft.ifft2(transform * drawn).real
         near = np.take(match, range(-_REACH, _REACH + 1), axis=0, mode="wrap")
@@ -234,15 +242,27 @@ def score(whitened: NDArray[np.floating], key: bytes = KEY) -> float:
 
 def false_alarm(deviations: float) -> float:
     """Upper bound of the chance that :func:`score` reaches ``deviations`` where there is no mark."""
-    tries = len(_SCALES) * (2 * _REACH + 1) ** 2
+    tries = len(_SCALES) * len(_ANGLES) * (2 * _REACH + 1) ** 2
     return min(1.0, tries * 0.5 * math.erfc(deviations / math.sqrt(2.0)))
 
 
-@lru_cache(maxsize=32)
-def _hypothesis(scale: float, key: bytes) -> tuple[NDArray[np.complex128], F32]:
-    """Conjugate transform of the pattern enlarged by ``scale``, and the power spectrum of its kind."""
-    places = (((np.arange(GRID) + 0.5) / GRID - 0.5) / scale + 0.5) * GRID - 0.5 + GRID
-    x, y = np.meshgrid(places.astype(np.float32), places.astype(np.float32))
-    drawn = cv2.remap(np.pad(pattern(key), GRID, mode="wrap"), x, y, cv2.INTER_CUBIC)
+@lru_cache(maxsize=1)
+def _raised() -> F32:
+    """(GRID, GRID) gain of the finder: the band, fine detail raised."""
+    steps = np.fft.fftfreq(GRID) * GRID
+    radius = np.hypot(steps[:, None], steps[None, :])
+    return np.asarray(spectrum() * (radius / BAND[0]) ** _TILT, dtype=np.float32)
+
+
+@lru_cache(maxsize=2 * len(_SCALES) * len(_ANGLES))
+def _hypothesis(scale: float, angle: float, key: bytes) -> tuple[NDArray[np.complex64], F32]:
+    """Conjugate transform of the pattern enlarged and turned, and the power spectrum of its kind."""
+    turn = math.radians(angle)
+    cells = ((np.arange(GRID) + 0.5) / GRID - 0.5) * GRID / scale
+    across, down = np.meshgrid(cells, cells)
+    x = math.cos(turn) * across + math.sin(turn) * down + 1.5 * GRID - 0.5
+    y = math.cos(turn) * down - math.sin(turn) * across + 1.5 * GRID - 0.5
+    wrapped = np.pad(pattern(key), GRID, mode="wrap")
+    drawn = cv2.remap(wrapped, x.astype(np.float32), y.astype(np.float32), cv2.INTER_CUBIC)
     power = spectrum((BAND[0] / scale, BAND[1] / scale)) ** 2
-    return np.conj(np.fft.fft2(drawn)), np.asarray(power / power.mean(), np.float32)
+    return np.conj(np.fft.fft2(drawn)).astype(np.complex64), np.asarray(power / power.mean(), np.float32)
