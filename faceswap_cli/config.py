@@ -28,11 +28,14 @@ class DetectOptions:
     """At most so many faces in one frame, the largest first."""
     workers: int = 0
     """Detection threads; 0 takes one per core."""
+    max_pixels: int = 0
+    """Larger pictures and frames are refused; 0: 250 million for a picture, 67 million for a frame."""
 
     def __post_init__(self) -> None:
         _check(self.min_face_px >= 8, f"min_face_px must be 8 or more, not {self.min_face_px}")
         _check(1 <= self.max_faces <= 64, f"max_faces must be 1 to 64, not {self.max_faces}")
         _check(self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
+        _check(self.max_pixels >= 0, f"max_pixels must be 0 or more, not {self.max_pixels}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import UsageError
+from faceswap_cli.limits import TEXT_BYTES
 
 FILE_NAME = "faceswap.toml"
 PREFIX = "FACESWAP_"
@@ -54,6 +55,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "seed": ("job.seed",),
     "min_face": ("detect.min_face_px",),
     "max_faces": ("detect.max_faces",),
+    "max_pixels": ("detect.max_pixels",),
     "feather": ("paste.feather",),
     "occlusion": ("paste.occlusion",),
     "label": ("mark.label",),
@@ -222,7 +224,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
     else:
         import tomli as tomllib
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            data = file.read(TEXT_BYTES + 1)
+        if len(data) > TEXT_BYTES:
+            raise UsageError(f"{path} is larger than {TEXT_BYTES >> 20} MiB: no configuration file")
+        return tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"configuration file {path} cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:  # also numbers of too many digits

@@ -56,7 +56,7 @@ def forecast(
     if options.job.cluster is not None:
         raise UsageError("--dry-run tries segments on this machine; leave out --cluster")
     clock = Stopwatch()
-    clip = probe(target)
+    clip = probe(target, options.detect.max_pixels)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
     people = gather_sources(sources, options, listen)
     check_sources(people.people, options.policy)

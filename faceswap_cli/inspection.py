@@ -111,7 +111,7 @@ def inspect_picture(path: Path, options: SwapOptions) -> PictureReport:
     from faceswap_cli.provenance.search import search_picture
     from faceswap_cli.video.picture import read_picture
 
-    picture = read_picture(path)
+    picture = read_picture(path, options.detect.max_pixels)
     found = find_faces(picture.rgb, options.detect)
     height, width = picture.rgb.shape[:2]
     return PictureReport(
@@ -144,7 +144,7 @@ def inspect_video(
     """Probe ``path`` and, with ``people``, run the whole first pass over it."""
     from faceswap_cli.video.probe import probe
 
-    clip = probe(path)
+    clip = probe(path, options.detect.max_pixels)
     analysis = watermark = None
     if people:
         from faceswap_cli.provenance.search import search_clip

@@ -49,7 +49,7 @@ def swap_image(
 ) -> Report:
     """Put the person of ``sources`` into the picture ``target``."""
     clock = Stopwatch()
-    picture = read_picture(target)
+    picture = read_picture(target, options.detect.max_pixels)
     listen(Event("start", {"target": str(target), "frames": 1, "seconds": 0.0}))
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)

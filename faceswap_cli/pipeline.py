@@ -75,7 +75,7 @@ def swap_video(
     ``if __name__ == "__main__":`` guard.
     """
     clock = Stopwatch()
-    clip = probe(target)
+    clip = probe(target, options.detect.max_pixels)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)

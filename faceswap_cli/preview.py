@@ -40,7 +40,7 @@ def preview(
 ) -> Report:
     """Write a contact sheet of the ``count`` hardest frames, each before and after, and stop."""
     clock = Stopwatch()
-    clip = probe(target)
+    clip = probe(target, options.detect.max_pixels)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from faceswap_cli.limits import CLIP_PIXELS
+
 if TYPE_CHECKING:
     from faceswap_cli.identity.enrolled import Enrolled
 
@@ -136,6 +138,8 @@ class Clip:
     """Parameter sets as the container stores them (``avcC``, ``hvcC`` and the like)."""
     notes: tuple[str, ...] = ()
     """What cannot be kept of this clip, in plain words."""
+    max_pixels: int = CLIP_PIXELS
+    """Frames that turn out larger than this are not decoded."""
 
     @property
     def display_size(self) -> tuple[int, int]:

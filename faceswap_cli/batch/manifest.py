@@ -21,6 +21,7 @@ from typing import Any
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.config_files import FLAGS, Setting, Settings, convert, known_keys
 from faceswap_cli.errors import InputError, UsageError
+from faceswap_cli.limits import TEXT_BYTES
 
 FILES = ("source", "target", "output")
 SEVERAL = "|"
@@ -46,7 +47,11 @@ class Entry:
 def read_manifest(path: Path) -> list[Entry]:
     """The jobs of ``path``; :class:`UsageError` with the line for whatever is wrong in it."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(TEXT_BYTES + 1)
+        if len(data) > TEXT_BYTES:
+            raise UsageError(f"manifest {path} is larger than {TEXT_BYTES >> 20} MiB; split it")
+        text = data.decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"manifest {path} cannot be read ({error.strerror}); check its name") from error
     except UnicodeDecodeError as error:

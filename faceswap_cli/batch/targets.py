@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,13 +101,14 @@ def _matching(pattern: str, kinds: Sequence[str], what: str, *, folders: bool = 
     return found
 
 
-def examine(paths: Sequence[Path]) -> dict[Path, Target]:
+def examine(paths: Sequence[Path], max_pixels: int = 0) -> dict[Path, Target]:
     """Each file probed; what cannot be read keeps its reason, and does not stop the others."""
     distinct = list(dict.fromkeys(paths))
-    return dict(zip(distinct, ordered_map(_look, distinct, min(_PROBES, len(distinct))), strict=True))
+    looks = ordered_map(partial(_look, max_pixels=max_pixels), distinct, min(_PROBES, len(distinct)))
+    return dict(zip(distinct, looks, strict=True))
 
 
-def _look(path: Path) -> Target:
+def _look(path: Path, max_pixels: int) -> Target:
     from faceswap_cli.video.picture import is_picture
     from faceswap_cli.video.probe import probe
 
@@ -117,7 +119,7 @@ def _look(path: Path) -> Target:
         still = is_picture(path)
         if still and path.suffix.lower() != ".gif":
             return Target(path)
-        clip = probe(path)
+        clip = probe(path, max_pixels)
         return Target(path) if still and clip.frames <= 1 else Target(path, clip)
     except FaceswapError as error:
         return Target(path, problem=error)

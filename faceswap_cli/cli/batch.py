@@ -215,7 +215,8 @@ def _plan(
     check_inputs(sorted({path for t in tracks for path in (t.cast or t.reference,) if path is not None}))
     known: dict[str, SwapOptions] = {}
     requests = [replace(r, options=_on_device(r.options, known)) for r in requests]
-    looks = targets.examine([request.target for request in requests])
+    largest = max((request.options.detect.max_pixels for request in requests), default=0)
+    looks = targets.examine([request.target for request in requests], largest)
     rows = jobs.plan_rows(requests, looks, place)
     protected = [*looks, *([flags.manifest] if flags.manifest else [])]
     own = jobs.own_results(requests, rows) if flags.manifest is None else set()

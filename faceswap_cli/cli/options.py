@@ -161,6 +161,15 @@ class LookFlags:
     max_faces: Annotated[
         int | None, _option("--max-faces", text="At most so many faces in a frame.", panel=TUNING)
     ] = None
+    max_pixels: Annotated[
+        int | None,
+        _option(
+            "--max-pixels",
+            text="Refuse larger pictures and frames; 0: 250 million, in clips 67 million.",
+            panel=RUNNING,
+            metavar="COUNT",
+        ),
+    ] = None
     seed: Annotated[int | None, _option("--seed", text="Seed of the added grain.", panel=TUNING)] = None
     threads: Annotated[
         int | None,

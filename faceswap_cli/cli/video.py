@@ -57,7 +57,7 @@ def video(
 
 
 def _run(session: Session, order: swap.Order, preview: int | None) -> None:
-    clip = probe_target(order.given.target)
+    clip = probe_target(order.given.target, order.options.detect.max_pixels)
     output = swap.place_output(session, order, _naming(order, clip, preview))
     if output is None:
         return
@@ -76,7 +76,7 @@ def _run(session: Session, order: swap.Order, preview: int | None) -> None:
     swap.finish(session, order, report, lambda: _measured(report, sources, target), options.job.device)
 
 
-def probe_target(path: Path) -> Clip:
+def probe_target(path: Path, max_pixels: int = 0) -> Clip:
     """The clip of ``path``; a still picture is told apart, since the video library reads it too."""
     from faceswap_cli.video.picture import is_picture
     from faceswap_cli.video.probe import probe
@@ -85,7 +85,7 @@ def probe_target(path: Path) -> Clip:
         raise InputError(f"{path} is a folder; the last argument is the video to change")
     if path.suffix.lower() not in (".gif", ".webp") and is_picture(path):
         raise InputError(f"{path} is a picture; use 'faceswap image' for it")
-    return probe(path)
+    return probe(path, max_pixels)
 
 
 def _naming(order: swap.Order, clip: Clip, preview: int | None) -> Naming:

@@ -107,7 +107,7 @@ def _read_all(files: Sequence[Path], detect: DetectOptions) -> tuple[list[_Candi
     with closing(FaceFinder(detect)) as finder:
         for path in files:
             try:
-                rgb = read_picture(path).rgb
+                rgb = read_picture(path, detect.max_pixels).rgb
             except InputError as error:
                 if len(files) == 1 or not path.exists():
                     raise

@@ -29,6 +29,7 @@ _HOW_IT_RUNS = frozenset(
         "job.workers",
         "job.max_ram_mb",
         "detect.workers",
+        "detect.max_pixels",
         "job.keep",
         "job.restart",
         "job.cluster",

@@ -9,7 +9,7 @@ from faceswap_cli.errors import InputError
 
 
 def check_file(path: Path, kind: str) -> None:
-    """Raise :class:`InputError` when ``path`` is missing, a folder, empty or not readable.
+    """Raise :class:`InputError` when ``path`` is missing, a folder, a device, empty or not readable.
 
     ``kind`` says what is wanted, for the message.
     """
@@ -19,7 +19,9 @@ def check_file(path: Path, kind: str) -> None:
         raise InputError(f"{path}: {error.strerror}; check the name and the permissions") from error
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a {kind} in it")
-    if path.is_file() and found.st_size == 0:
+    if not path.is_file():
+        raise InputError(f"{path} is no regular file, but a pipe or a device; pipe it into '-' instead")
+    if found.st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or download it again")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path} may not be read; check its permissions")

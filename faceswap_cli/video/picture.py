@@ -6,6 +6,7 @@ The only module that imports Pillow.
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,13 +17,12 @@ from typing import Any
 import numpy as np
 
 from faceswap_cli.errors import InputError, OutputError, UsageError
+from faceswap_cli.limits import picture_pixels, size_problem
 from faceswap_cli.records import U8, Samples
 from faceswap_cli.video.deep import encode_png, encode_tiff, read_deep, with_alpha
 from faceswap_cli.video.files import check_file
 
-MAX_PIXELS = 250_000_000
-"""Larger pictures are refused: a small file can claim any size."""
-
+_SWITCH = threading.Lock()
 _ORIENTATION = 0x0112
 _FORMATS = {
     ".jpg": "JPEG",
@@ -69,8 +69,11 @@ def is_picture(path: Path) -> bool:
         return False
 
 
-def read_picture(path: Path) -> Picture:
-    """Decode ``path``; what cannot be read is an :class:`InputError` of one line."""
+def read_picture(path: Path, max_pixels: int = 0) -> Picture:
+    """Decode ``path``; what cannot be read is an :class:`InputError` of one line.
+
+    More than ``max_pixels`` are refused before any is decoded (0: the usual limit).
+    """
     from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
@@ -79,9 +82,9 @@ def read_picture(path: Path) -> Picture:
         # Our own limit, checked before any pixel is decoded, takes the place of Pillow's warning.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(path)
+            image = _opened(path)
             with image:
-                _check_size(image, path)
+                _check_size(image, path, picture_pixels(max_pixels))
                 return _read(image, path)
     except UnidentifiedImageError as error:
         raise InputError(
@@ -93,12 +96,22 @@ def read_picture(path: Path) -> Picture:
         raise InputError(f"{path} is damaged or cut off ({error}); copy or download it again") from error
 
 
-def _check_size(image: Any, path: Path) -> None:
+def _opened(path: Path) -> Any:
+    """Pillow refuses 179 million pixels of its own accord, by a switch for all of the process."""
+    from PIL import Image
+
+    with _SWITCH:
+        usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual
+
+
+def _check_size(image: Any, path: Path, limit: int) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise InputError(
-            f"{path} claims {width}x{height} pixels; more than {MAX_PIXELS:,} are refused, make it smaller"
-        )
+    if problem := size_problem(width, height, limit):
+        raise InputError(f"{path} {problem}")
 
 
 def _is_deep_colour(image: Any) -> bool:

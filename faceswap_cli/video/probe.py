@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import av.container
 from av.sidedata.sidedata import Type as SideType
 
 from faceswap_cli.errors import InputError
+from faceswap_cli.limits import WIDEST_PIXEL, clip_pixels, size_problem
 from faceswap_cli.records import Clip, ColourTags, StreamInfo
 from faceswap_cli.video.files import check_file
 from faceswap_cli.video.formats import format_depth, has_alpha, is_gray, is_rgb, work_format
@@ -20,15 +22,23 @@ from faceswap_cli.video.formats import format_depth, has_alpha, is_gray, is_rgb,
 _PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "tiff_pipe", "bmp_pipe", "jpegxl_pipe")
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Metadata in another encoding than UTF-8 is no reason to refuse a file; from library 19 on that is fixed."""
+_MOST_PIXELS = 2**31 - 1
 _CONVERT = "try to play it, or convert it to MP4 first"
 
 
-def open_input(path: Path) -> av.container.InputContainer:
-    """Open a media file; every way in which that fails is an :class:`InputError` of one line."""
+def open_input(path: Path, max_pixels: int = 0) -> av.container.InputContainer:
+    """Open a media file; every way in which that fails is an :class:`InputError` of one line.
+
+    No decoder of it takes frames of more than ``max_pixels`` (0: the usual limit).
+    """
     check_file(path, "file")
+    limit = {"max_pixels": str(min(clip_pixels(max_pixels), _MOST_PIXELS))}
     try:
-        # An absolute name: "a:b.mp4" would be taken for a protocol.
-        container: av.container.InputContainer = av.open(os.path.abspath(path), "r", **_LENIENT)
+        # An absolute name: "a:b.mp4" would be taken for a protocol.  Opening looks into frames already.
+        name = os.path.abspath(path)
+        container: av.container.InputContainer = av.open(name, "r", options=limit, **_LENIENT)
+        for stream in container.streams.video:
+            stream.codec_context.options = limit
         return container
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -56,19 +66,30 @@ def main_video_stream(container: av.container.InputContainer, path: Path) -> av.
     raise InputError(f"{path} holds no video stream; {_CONVERT}")
 
 
-def probe(path: Path) -> Clip:
-    """Open ``path`` and decode its first frame; headers alone are not believed."""
-    path = Path(path)
-    with open_input(path) as container:
+def probe(path: Path, max_pixels: int = 0) -> Clip:
+    """Open ``path`` and decode its first frame; headers alone are not believed.
+
+    Frames of more than ``max_pixels`` are refused (0: the usual limit of :mod:`faceswap_cli.limits`).
+    """
+    path, limit = Path(path), clip_pixels(max_pixels)
+    with open_input(path, max_pixels) as container:
         if container.format.name in _PICTURE_FORMATS:
             raise InputError(f"{path} is a picture, not a video; use the image command for it")
         stream = main_video_stream(container, path)
-        picture = _first_picture(container, stream, path)
-        return _describe(path, container, stream, picture)
+        _check_size(path, stream.codec_context.width, stream.codec_context.height, limit)
+        picture = _first_picture(container, stream, path, limit)
+        clip = replace(_describe(path, container, stream, picture), max_pixels=limit)
+    _check_size(path, *clip.display_size, limit)
+    return clip
+
+
+def _check_size(path: Path, width: int, height: int, limit: int) -> None:
+    if problem := size_problem(width, height, limit):
+        raise InputError(f"{path} {problem}")
 
 
 def _first_picture(
-    container: av.container.InputContainer, stream: av.VideoStream, path: Path
+    container: av.container.InputContainer, stream: av.VideoStream, path: Path, limit: int
 ) -> av.VideoFrame:
     try:
         for packet in container.demux(stream):
@@ -80,6 +101,11 @@ def _first_picture(
                 if picture.width > 0 and picture.height > 0:
                     return picture
     except (av.error.FFmpegError, ValueError) as error:
+        if isinstance(error, av.error.ArgumentError) and not stream.codec_context.width:
+            raise InputError(
+                f"{path} cannot be decoded: it is damaged, or its frames have more than the {limit:,} pixels "
+                "allowed; raise the limit with --max-pixels if memory allows"
+            ) from error
         raise InputError(f"{path} cannot be decoded ({error}); {_CONVERT}") from error
     raise InputError(
         f"{path} holds no frame that can be decoded (cut off or damaged); copy it again, or {_CONVERT}"
@@ -97,7 +123,7 @@ def _describe(
     stored = picture.format.name
     work = work_format(stored)
     mastering, light = _hdr(picture)
-    aspect = exact(stream.sample_aspect_ratio) or exact(context.sample_aspect_ratio) or Fraction(1)
+    aspect = _aspect(exact(stream.sample_aspect_ratio) or exact(context.sample_aspect_ratio), path)
     return Clip(
         path=path,
         container=container.format.name,
@@ -110,10 +136,10 @@ def _describe(
         time_base=time_base,
         start_pts=start,
         average_rate=rate,
-        frames=stream.frames or max(round(seconds * rate), 1),
+        frames=_frame_count(stream.frames, seconds * rate, path),
         duration_s=seconds,
         rotation=round(picture.rotation / 90) * 90 % 360,
-        sample_aspect=aspect if aspect > 0 else Fraction(1),
+        sample_aspect=aspect,
         colour=_colour(picture, context),
         streams=tuple(_stream_info(s) for s in container.streams),
         video_stream=stream.index,
@@ -127,10 +153,28 @@ def _describe(
     )
 
 
+def _aspect(found: Fraction | None, path: Path) -> Fraction:
+    """Shape of a pixel, width by height; what no camera makes is refused."""
+    if found is None or found <= 0:
+        return Fraction(1)
+    if not 1 / WIDEST_PIXEL <= found <= WIDEST_PIXEL:
+        raise InputError(
+            f"{path} claims pixels of the shape {found.numerator}:{found.denominator}, which is damage; "
+            "copy it again, or set the sample aspect ratio anew (remux)"
+        )
+    return found
+
+
+def _frame_count(told: int, reckoned: Fraction | float, path: Path) -> int:
+    """As the container says, else reckoned; never more than the file has bytes, whatever is claimed."""
+    claimed = told if told > 0 else min(round(reckoned), 1 << 62)
+    return max(min(claimed, path.stat().st_size), 1)
+
+
 def _duration(container: av.container.InputContainer, stream: av.VideoStream, time_base: Fraction) -> float:
     if stream.duration:
-        return float(stream.duration * time_base)
-    return container.duration / av.time_base if container.duration else 0.0
+        return max(float(stream.duration * time_base), 0.0)
+    return max(container.duration / av.time_base, 0.0) if container.duration else 0.0
 
 
 def _notes(stored: str, work: str) -> tuple[str, ...]:

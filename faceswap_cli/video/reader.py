@@ -128,7 +128,7 @@ class _Run:
     threads: int
 
     def pictures(self, damage: Damage) -> Generator[tuple[int, av.VideoFrame], None, None]:
-        with open_input(self.clip.path) as container:
+        with open_input(self.clip.path, self.clip.max_pixels) as container:
             stream = _stream_of(container, self.clip)
             stream.thread_type = "SLICE" if self.careful else "AUTO"
             stream.codec_context.thread_count = self.threads

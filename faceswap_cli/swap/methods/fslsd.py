@@ -167,12 +167,12 @@ def _aligned(photo: SourcePhoto) -> tuple[U8, F32]:
 
 def read_parsing(path: Path, numbering: str) -> F64:
     """(H, W) indicator of the face from a label map: a PNG of the frame's size, one number a pixel."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as picture:
             labels = np.asarray(picture)
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise InputError(
             f"parsing map {path} cannot be read ({error}); it is a grey or palette PNG"
         ) from error
