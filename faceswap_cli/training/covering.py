@@ -1,0 +1,61 @@
+"""What already lies in front of the faces of a pool: fringes and glasses that nobody has marked.
+
+Told by colour, roughly: hair over the forehead is what looks more like the hair above it than like skin.
+What looks odd below the eyes is a beard, a shadow or make-up far more often than a thing, so it counts
+as face, and more than other skin does.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry import masks
+from faceswap_cli.records import F32
+from faceswap_cli.swap import appearance
+
+_SIDE = 64
+_ODD = np.array((24.0, 14.0, 16.0), np.float32)
+"""L*, a*, b* differences from the face's mean light that are still skin."""
+_HAIR_RATIO, _HAIR_FROM_SKIN = 0.5, 14.0
+"""Nearer to the crown's colour than this share of the distance to skin, and so far from skin: hair."""
+_OUTSIDE, _GUESSED, _HARD = 0.08, 0.6, 1.6
+"""Weights: around the face, where hair was guessed, where skin looks odd."""
+
+
+def outline_weight(points: F32, side: int) -> F32:
+    """(side, side) 1 in the face outline and just around it, little elsewhere."""
+    hull = masks.grow(masks.union(points, (parts.OVAL,), side), 3 * side / 128)
+    return np.asarray(_OUTSIDE + (1 - _OUTSIDE) * hull, np.float32)
+
+
+def already_covered(rgb: F32, points: F32) -> tuple[F32, F32]:
+    """Share covered and weight, each (S, S), of a picture (S, S, 3) in [0, 1] with nothing added.
+
+    ``points`` (478, 2) unit coordinates.
+    """
+    side = rgb.shape[0]
+    lab = appearance.lab_from_float(cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
+    light = appearance.light_at(lab, appearance.skin_weight(lab, points), points).mean(axis=0)
+    features = masks.grow(masks.union(points, parts.FEATURE_RINGS, _SIDE), 1)
+    odd = ((np.abs(lab - light) / _ODD).max(axis=2) > 1.0) * (1 - features)
+    from_skin = np.linalg.norm(lab - light, axis=2)
+    from_crown = np.linalg.norm(lab - _crown(lab, points), axis=2)
+    hair = (from_crown < _HAIR_RATIO * from_skin) & (from_skin > _HAIR_FROM_SKIN)
+    row = (np.arange(_SIDE, dtype=np.float32)[:, None] + 0.5) / _SIDE
+    brows, nose, mouth = (float(points[list(ring), 1].mean()) for ring in (parts.BROWS, (197,), (13,)))
+    forehead, eyes, sides = row < brows - 0.03, row < nose, row < mouth
+    weight = np.where(odd > 0.5, np.where(eyes, np.where(forehead & hair, _GUESSED, 0.05), _HARD), 1.0)
+    weight = np.where((odd > 0.5) & hair & sides & ~forehead, 0.05, weight)
+    covered = ((odd > 0.5) & forehead & hair).astype(np.float32)
+    both = (cv2.resize(x.astype(np.float32), (side, side)) for x in (covered, weight))
+    covered, weight = both
+    return covered, np.asarray(weight * outline_weight(points, side), np.float32)
+
+
+def _crown(lab: F32, points: F32) -> F32:
+    """(3,) median colour just above the face outline."""
+    up = points[10] - points[152]
+    x, y = np.clip((points[10] + 0.17 * up)[:2] * _SIDE, 3, _SIDE - 4).astype(int)
+    return np.asarray(np.median(lab[y - 3 : y + 4, x - 6 if x > 6 else 0 : x + 7].reshape(-1, 3), axis=0))

@@ -1,0 +1,270 @@
+"""Train the occluder head.
+
+``python -m faceswap_cli.training.masking POOL FOLDER [--images N] [--max-time 25m] [--seed S]``
+
+POOL is a folder made by ``faceswap train RECIPE.toml --prepare``.  Samples are drawn in chunks, each seen
+several times (drawing one costs as much as learning from it).  Chance depends on the seed and the
+number of images seen only, so the same command goes on where the last one stopped, with the same numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from faceswap_cli.errors import FaceswapError, InputError
+from faceswap_cli.geometry import masks
+from faceswap_cli.nets.blocks import channels_last
+from faceswap_cli.nets.occluder import SIDE, SIDE_OUT, OccluderHead
+from faceswap_cli.records import F32
+from faceswap_cli.swap.occluder_head import head_input, inside_outline
+from faceswap_cli.training.occluders import Sample, draw_sample
+from faceswap_cli.training.pool import Pool, open_pool
+from faceswap_cli.training.state import load_state, save_state
+
+METRICS = "occluder.ndjson"
+_EXAM_SEED = 999
+_KEEP = 0.995
+"""Of the averaged weights per step."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskOptions:
+    """What a run is told.  ``images`` must be known from the start: the learning rate falls towards it."""
+
+    images: int = 54_000
+    batch: int = 16
+    rate: float = 2.5e-3
+    seed: int = 0
+    chunk: int = 512
+    """Samples drawn at a time."""
+    passes: int = 4
+    """Times each sample is seen, mirrored by chance."""
+    save_every_s: float = 120.0
+    exam: int = 192
+    """Samples of held-out people for the figures."""
+
+    def __post_init__(self) -> None:
+        if self.chunk % self.batch or self.batch < 2:
+            raise InputError(
+                f"chunk ({self.chunk}) must be a multiple of batch ({self.batch}), which is 2 or more"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """(N, 5, 128, 128) input; (N, 1, 64, 64) truth and weight."""
+
+    x: Tensor
+    covered: Tensor
+    weight: Tensor
+
+
+def to_batch(samples: Sequence[Sample], mirror: Sequence[bool]) -> Batch:
+    """Samples as tensors, some of them mirrored."""
+    columns: tuple[list[F32], ...] = ([], [], [])
+    for sample, flip in zip(samples, mirror, strict=True):
+        small = [
+            cv2.resize(m, (SIDE_OUT, SIDE_OUT), interpolation=cv2.INTER_AREA)[None]
+            for m in (sample.covered, sample.weight)
+        ]
+        for column, value in zip(columns, (head_input(sample.rgb, sample.points), *small), strict=True):
+            column.append(np.ascontiguousarray(value[..., ::-1]) if flip else value)
+    x, covered, weight = (torch.from_numpy(np.stack(column)) for column in columns)
+    return Batch(x.contiguous(memory_format=torch.channels_last), covered, weight)
+
+
+def loss_of(logits: Tensor, batch: Batch) -> Tensor:
+    """Weighted cross entropy, and one minus the overlap (Dice) per picture where something is covered."""
+    entropy = F.binary_cross_entropy_with_logits(logits, batch.covered, batch.weight)
+    p, dims = logits.sigmoid() * batch.weight, (1, 2, 3)
+    truth = batch.covered * batch.weight
+    both = (p * batch.covered).sum(dims)
+    dice = 1 - (2 * both + 10) / (p.sum(dims) + truth.sum(dims) + 10)
+    return entropy / batch.weight.mean() + 0.5 * dice.mean()
+
+
+class Run:
+    """Network, its average and the optimiser, and where they stand."""
+
+    def __init__(self, pool: Pool, folder: Path, options: MaskOptions) -> None:
+        torch.manual_seed(options.seed)
+        self.pool, self.folder, self.options = pool, folder, options
+        self.net = channels_last(OccluderHead())
+        self.average = channels_last(OccluderHead())
+        self.average.load_state_dict(self.net.state_dict())
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), options.rate, weight_decay=1e-3)
+        self.images = 0
+        state = load_state(folder)
+        if state is not None:
+            self._restore(state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if (state["pool"], state["seed"]) != (self.pool.digest, self.options.seed):
+            raise InputError(f"{self.folder} holds a run on another pool or seed; choose another folder")
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.images = int(state["images"])
+
+    def save(self) -> None:
+        save_state(
+            self.folder,
+            {
+                "net": self.net.state_dict(),
+                "average": self.average.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "images": self.images,
+                "pool": self.pool.digest,
+                "seed": self.options.seed,
+            },
+        )
+
+    def batches(self) -> Iterator[Batch]:
+        """Batches from where the run stands; the chunk in hand is drawn again after a restart."""
+        o = self.options
+        rows = self.pool.rows(held_out=False)
+        while True:
+            chunk, inside = divmod(self.images, o.chunk * o.passes)
+            rng = np.random.default_rng([o.seed, chunk])
+            samples = [draw_sample(self.pool, int(row), rng) for row in rng.choice(rows, o.chunk)]
+            order = np.concatenate([rng.permutation(o.chunk) for _ in range(o.passes)])
+            flips = rng.random(len(order)) < 0.5
+            for start in range(inside, len(order), o.batch):
+                part = slice(start, start + o.batch)
+                yield to_batch([samples[k] for k in order[part]], flips[part].tolist())
+
+    def step(self, batch: Batch) -> float:
+        """One step of the optimiser; returns the loss."""
+        o = self.options
+        done = min(self.images / o.images, 1.0)
+        rate = o.rate * min(1.0, self.images / 1000 + 0.05) * max(0.5 + 0.5 * math.cos(math.pi * done), 0.01)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.net.train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bool(torch.cpu._is_avx512_bf16_supported())):
+            logits = self.net(batch.x)
+        loss = loss_of(logits.float(), batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
+        self.optimiser.step()
+        keep = min(_KEEP, 1 - 1 / (self.images / o.batch + 1))
+        with torch.no_grad():
+            for old, new in zip(
+                self.average.state_dict().values(), self.net.state_dict().values(), strict=True
+            ):
+                if old.is_floating_point():
+                    old.lerp_(new, 1 - keep)
+        self.images += o.batch
+        return float(loss.detach())
+
+    def go(self, max_time_s: float = math.inf) -> dict[str, float]:
+        """Train until ``options.images`` or the time is up; the state is saved.  Returns the figures."""
+        torch.set_num_threads(1)
+        o, started = self.options, time.monotonic()
+        saved = noted = started
+        losses: list[float] = []
+        for batch in self.batches():
+            if self.images >= o.images or time.monotonic() - started > max_time_s:
+                break
+            losses.append(self.step(batch))
+            if self.images // o.batch % 50 == 0:
+                now = time.monotonic()
+                self._note(loss=float(np.mean(losses)), images_per_s=len(losses) * o.batch / (now - noted))
+                losses, noted = [], now
+            if time.monotonic() - saved > o.save_every_s:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+        figures = exam(self.average, self.pool, o.exam)
+        self._note(**figures)
+        return figures
+
+    def _note(self, **values: float) -> None:
+        row = {"images": self.images, **{name: round(value, 5) for name, value in values.items()}}
+        log.info("%s", row)
+        with (self.folder / METRICS).open("a", encoding="utf-8") as out:
+            out.write(json.dumps(row) + "\n")
+
+
+@torch.inference_mode()
+def exam(net: OccluderHead, pool: Pool, count: int) -> dict[str, float]:
+    """Figures on held-out people: overlap (IoU) inside the outline, and the share of clear faces taken."""
+    rng = np.random.default_rng(_EXAM_SEED)
+    rows = pool.rows(held_out=True)
+    net.eval()
+    both = either = clear = taken = 0.0
+    for row in rng.choice(rows if len(rows) else pool.rows(held_out=False), count):
+        sample = draw_sample(pool, int(row), rng)
+        batch = to_batch([sample], [False])
+        found = net(batch.x)[0, 0].sigmoid().numpy() > 0.5
+        truth = batch.covered[0, 0].numpy() > 0.5
+        hull = masks.grow(inside_outline(sample.points, SIDE_OUT), -1) > 0.5
+        counts = hull & (batch.weight[0, 0].numpy() > 0.5)
+        both += float((found & truth & counts).sum())
+        either += float(((found | truth) & counts).sum())
+        if not truth[hull].any():
+            clear += float(counts.sum())
+            taken += float((found & counts).sum())
+    return {"overlap": both / max(either, 1.0), "taken_from_clear": taken / max(clear, 1.0)}
+
+
+def write_onnx(net: OccluderHead, path: Path) -> None:
+    """The network for OpenCV: batch norms folded, 16-bit weights; the file appears whole or not at all."""
+    from faceswap_cli.training.masking_onnx import model_bytes
+
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(model_bytes(net.eval().state_dict(), SIDE))
+    part.replace(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; figures go to the log and to ``FOLDER/occluder.ndjson``."""
+    parser = argparse.ArgumentParser(prog="python -m faceswap_cli.training.masking", description=__doc__)
+    parser.add_argument("pool", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=int, default=54_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-time", type=str, default="")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        given.folder.mkdir(parents=True, exist_ok=True)
+        run = Run(open_pool(given.pool), given.folder, MaskOptions(images=given.images, seed=given.seed))
+        run.go(_seconds(given.max_time))
+        write_onnx(run.average, given.folder / "occluder.onnx")
+    except FaceswapError as error:
+        log.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+def _seconds(text: str) -> float:
+    """``90s``, ``25m``, ``2h`` -> seconds; nothing is no limit."""
+    if not text:
+        return math.inf
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1])
+    try:
+        return float(text[:-1]) * unit if unit else float(text) * 60.0
+    except ValueError as error:
+        raise InputError(f"--max-time is {text!r}; use a number with s, m or h, e.g. 25m") from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
