@@ -142,6 +142,7 @@ class Processes:
                 yield from self._finished(pool, segments, lambda: tell(frames.value), stop)
         except BrokenProcessPool as error:
             end.close()
+            stop.check("rendering")  # a signal to the whole group ends those that still start
             raise DeviceError(
                 "a render process died, most likely for want of memory; try fewer with --jobs, "
                 "or a smaller clip"
