@@ -95,10 +95,8 @@ def _print_table(tally: Tally, seconds: float, largest: int, longest: list[Outco
     print(f"\n| format | inputs | {' | '.join(ends)} |\n| --- | ---: |{' ---: |' * len(ends)}")
     for name, row in sorted(tally.counts.items()):
         print(f"| {name} | {sum(row.values())} | {' | '.join(str(row.get(end, 0) or '') for end in ends)} |")
-    total = sum(sum(row.values()) for row in tally.counts.values())
-    print(
-        f"| all | {total} | {' | '.join(str(sum(r.get(e, 0) for r in tally.counts.values())) for e in ends)} |"
-    )
+    sums = {end: sum(row.get(end, 0) for row in tally.counts.values()) for end in ends}
+    print(f"| all | {sum(sums.values())} | {' | '.join(map(str, sums.values()))} |")
     slow = ", ".join(f"{one.seconds:.1f} s ({one.kind} {one.seed} {one.number})" for one in longest)
     print(f"\n{len(tally.bad)} undocumented, {seconds:.0f} s, largest peak {largest} MB, longest {slow}")
 

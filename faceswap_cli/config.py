@@ -55,7 +55,7 @@ class TrackOptions:
 
     def __post_init__(self) -> None:
         named = self.face in ("largest", "left", "all")
-        number = self.face.isascii() and self.face.isdigit() and int(self.face) >= 1
+        number = re.fullmatch(r"0*[1-9]\d{0,5}", self.face, re.ASCII) is not None
         _check(named or number, f"face must be largest, left, all or a number from 1, not {self.face!r}")
         _check(0 <= self.bridge_s <= 2, f"bridge_s must be 0 to 2 seconds, not {self.bridge_s}")
         _check(0 <= self.fade_frames <= 30, f"fade_frames must be 0 to 30, not {self.fade_frames}")

@@ -15,6 +15,7 @@ from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, pro
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align
 from faceswap_cli.geometry.paste import paste_into_rgb, pasted_area
+from faceswap_cli.numerics import finite, told
 from faceswap_cli.pipeline import Stopwatch, identify
 from faceswap_cli.policy.consent import consent_digest
 from faceswap_cli.policy.gate import check_picture, check_sources
@@ -106,6 +107,7 @@ def _choose(found: Sequence[Face], rgb: U8, options: SwapOptions) -> list[int]:
     return [by_place[number - 1]]
 
 
+@told("in the picture")
 def _render(rgb: U8, face: Face, row: int, method: SwapMethod, prepared: Any, seed: int) -> RenderedFace:
     unit = align.unit_from_points(face.landmarks, method.crop_scale)
     _, _, half = align.square_from_unit(unit)
@@ -118,6 +120,7 @@ def _render(rgb: U8, face: Face, row: int, method: SwapMethod, prepared: Any, se
         align.apply(crop_from_frame, face.landmarks),
     )
     drawn = method.render(prepared, crop, method.encode(prepared, crop), seed)
+    finite(drawn.mask, "the mask of a drawn face")
     return watermarked(drawn, crop, method.crop_scale)
 
 

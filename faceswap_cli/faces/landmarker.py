@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from faceswap_cli.errors import WeightsError
+from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, U8
 from faceswap_cli.weights.registry import bundled
 
@@ -85,10 +86,12 @@ class Landmarker:
         height, width = rgb.shape[:2]
         image = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(rgb))
         size = np.array([width, height, width], dtype=np.float32)
-        return [
+        meshes = [
             np.array([(point.x, point.y, point.z) for point in mesh], dtype=np.float32) * size
             for mesh in self._task.detect(image).face_landmarks
         ]
+        with told("(face landmark network)"):
+            return [finite(mesh, "the mesh of a face") for mesh in meshes]
 
     def close(self) -> None:
         self._task.close()

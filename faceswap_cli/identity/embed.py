@@ -16,6 +16,7 @@ import numpy as np
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.faces.landmarks import FIVE
+from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, F64, U8
 from faceswap_cli.weights.registry import bundled
 
@@ -82,7 +83,8 @@ def embed_chips(chips: U8, *, flip: bool = False) -> F32:
         found: Any = net(x)
         if flip:
             found = (found + net(x.flip(3))) / 2
-    return np.asarray(found.numpy(), np.float32)
+    with told("(identity network)"):
+        return finite(np.asarray(found.numpy(), np.float32), "the embedding of a face")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks
+from faceswap_cli.numerics import finite
 from faceswap_cli.records import F32, U8
 
 LIGHT_SIDE = 96
@@ -54,7 +55,8 @@ def lightness(rgb: U8) -> F32:
 
 
 def rgb_from_lab(lab: F32) -> U8:
-    """Inverse of :func:`lab_from_rgb`, clipped and rounded."""
+    """Inverse of :func:`lab_from_rgb`, clipped and rounded; :class:`NotFinite` for what has no colour."""
+    finite(lab, "a drawn face")
     rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return cv2.convertScaleAbs(rgb, alpha=255.0) if rgb.min() >= 0 else _to_u8(rgb)
 

@@ -21,6 +21,7 @@ from faceswap_cli.errors import InputError
 from faceswap_cli.faces.landmarks import eye_apertures
 from faceswap_cli.geometry import align
 from faceswap_cli.geometry.paste import paste_into_planes, pasted_area
+from faceswap_cli.numerics import finite, told
 from faceswap_cli.provenance.watermark import watermarked
 from faceswap_cli.records import (
     F32,
@@ -123,7 +124,12 @@ def render_frames(
 ) -> Generator[Swapped, None, None]:
     """Swap the frames with ``first_pts <= pts < end_pts``; the others only serve as neighbours."""
     radius = scene.smooth.code_radius if scene.smooth.strength > 0 else 0
-    encoded = ordered_map(lambda frame: _encode(frame, scene, clock), frames, workers)
+
+    def begin(frame: Frame) -> _Encoded:
+        with told(_where(frame, scene)):
+            return _encode(frame, scene, clock)
+
+    encoded = ordered_map(begin, frames, workers)
     windows = (
         (window, centre)
         for window, centre in centred(encoded, radius)
@@ -131,10 +137,16 @@ def render_frames(
     )
 
     def finish(item: tuple[tuple[_Encoded, ...], int]) -> Swapped:
-        return _render(item[0], item[1], scene, clock)
+        with told(_where(item[0][item[1]].frame, scene)):
+            return _render(item[0], item[1], scene, clock)
 
     with closing(encoded), closing(ordered_map(finish, windows, workers)) as done:
         yield from done
+
+
+def _where(frame: Frame, scene: Scene) -> str:
+    seconds = float(frame.pts * frame.time_base)
+    return f"(method {scene.method.name}, frame at {seconds:.3f} s, pts {frame.pts})"
 
 
 def _encode(frame: Frame, scene: Scene, clock: StageClock) -> _Encoded:
@@ -143,7 +155,7 @@ def _encode(frame: Frame, scene: Scene, clock: StageClock) -> _Encoded:
     crops = tuple(cut_crop(frame, scene, track, row) for track, row in chosen)
     start = clock.add("crop", start)
     codes = tuple(
-        scene.method.encode(scene.prepared[track.person], crop)
+        finite(scene.method.encode(scene.prepared[track.person], crop), "the code of a target face")
         for (track, _), crop in zip(chosen, crops, strict=True)
     )
     clock.add("encode faces", start)
@@ -213,6 +225,8 @@ def _render(window: tuple[_Encoded, ...], centre: int, scene: Scene, clock: Stag
         seed = abs(hash((scene.seed, item.frame.pts, crop.track_id))) % (1 << 63)
         prepared = scene.prepared[people[crop.track_id]]
         faces.append(scene.method.render(prepared, crop, smooth, seed))
+    for face in faces:
+        finite(face.mask, "the mask of a drawn face")
     start = clock.add("render faces", start)
     marked = [
         watermarked(face, crop, scene.method.crop_scale) for face, crop in zip(faces, item.crops, strict=True)

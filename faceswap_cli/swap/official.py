@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from faceswap_cli.errors import UsageError
+from faceswap_cli.numerics import NotFinite
 from faceswap_cli.records import F32, U8
 
 DILATION_PX = 50
@@ -101,6 +102,8 @@ def to_input(rgb: U8) -> Tensor:
 
 def to_uint8(picture: Tensor) -> U8:
     """(1, 3, H, W) -> (H, W, 3): clamped to [-1, 1], (x + 1) / 2 * 255 + 0.5, truncated"""
+    if not bool(torch.isfinite(picture).all()):
+        raise NotFinite("the network's face")
     scaled = (picture[0].float().clamp(-1, 1) + 1) / 2 * 255 + 0.5
     pixels: U8 = scaled.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     return pixels

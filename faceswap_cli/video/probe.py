@@ -38,7 +38,8 @@ def open_input(path: Path, max_pixels: int = 0) -> av.container.InputContainer:
         name = os.path.abspath(path)
         container: av.container.InputContainer = av.open(name, "r", options=limit, **_LENIENT)
         for stream in container.streams.video:
-            stream.codec_context.options = limit
+            if stream.codec_context is not None:  # it is for codecs that the library does not know
+                stream.codec_context.options = limit
         return container
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -76,6 +77,8 @@ def probe(path: Path, max_pixels: int = 0) -> Clip:
         if container.format.name in _PICTURE_FORMATS:
             raise InputError(f"{path} is a picture, not a video; use the image command for it")
         stream = main_video_stream(container, path)
+        if stream.codec_context is None:
+            raise InputError(f"{path} has a codec that is not known here, or is damaged; {_CONVERT}")
         _check_size(path, stream.codec_context.width, stream.codec_context.height, limit)
         picture = _first_picture(container, stream, path, limit)
         clip = replace(_describe(path, container, stream, picture), max_pixels=limit)

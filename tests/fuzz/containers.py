@@ -22,8 +22,9 @@ def mutated_inside(name: str, data: bytes, dice: random.Random, *, text: bool, o
         return _zip(data, dice)
     if ending in ("faceid", "safetensors"):
         return _tensors(data, dice)
-    changed = mutated(data, dice, text=text, other=other)
-    return _repaired_png(changed) if ending == "png" else changed
+    if ending == "png":
+        return _repaired_png(mutated(data, dice) if dice.random() < 0.5 else _png_samples(data, dice))
+    return mutated(data, dice, text=text, other=other)
 
 
 def _zip(data: bytes, dice: random.Random) -> bytes:
@@ -99,6 +100,22 @@ def _resealed(data: bytes) -> bytes:
         return data
     head = json.dumps(table).encode()
     return struct.pack("<Q", len(head)) + head + data[8 + size :]
+
+
+def _png_samples(data: bytes, dice: random.Random) -> bytes:
+    """Samples, filters or the numbers of the header changed, and packed again."""
+    made, place = bytearray(data[:8]), 8
+    in_header = dice.random() < 0.4
+    while place + 12 <= len(data):
+        length = struct.unpack(">I", data[place : place + 4])[0]
+        kind, held = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
+        place += 12 + length
+        if kind == b"IDAT" and not in_header:
+            held = zlib.compress(mutated(zlib.decompress(held), dice))
+        elif kind == b"IHDR" and in_header:
+            held = _same_length(held, mutated(held, dice))
+        made += struct.pack(">I", len(held)) + kind + held + bytes(4)
+    return bytes(made)
 
 
 def _repaired_png(data: bytes) -> bytes:

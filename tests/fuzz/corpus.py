@@ -209,7 +209,8 @@ def casts(folder: Path) -> Iterator[Seed]:
 
 
 def consents(folder: Path) -> Iterator[Seed]:
-    table = '[[source]]\nname = "A"\nagreed = 2026-01-01\nuntil = 2090-01-01\n[target]\nname = "B"\nagreed = "2026-01-01"\n'
+    table = '[[source]]\nname = "A"\nagreed = 2026-01-01\nuntil = 2090-01-01\n'
+    table += '[target]\nname = "B"\nagreed = "2026-01-01"\n'
     yield Seed("consent", "consent.toml", table.encode())
     people = {
         "source": {"name": "A", "agreed": "2026-01-01"},
@@ -226,7 +227,8 @@ def consents(folder: Path) -> Iterator[Seed]:
 def rules(folder: Path) -> Iterator[Seed]:
     from tests.policy.models import MORE_RULES
 
-    more = 'size = [8, 8]\ncolour = "bgr"\nrange = [0.0, 1.0]\nmean = [0.4, 0.4, 0.4]\nstd = [0.2, 0.2, 0.2]\nfit = "pad"\n'
+    more = 'size = [8, 8]\ncolour = "bgr"\nrange = [0.0, 1.0]\nfit = "pad"\n'
+    more += "mean = [0.4, 0.4, 0.4]\nstd = [0.2, 0.2, 0.2]\n"
     yield Seed("rules", "colours.toml", (MORE_RULES + more).encode())
 
 

@@ -161,7 +161,6 @@ class _Hand:
     def _start(self) -> None:
         context: Any = multiprocessing.get_context("fork")
         self.pipe, theirs = context.Pipe()
-        self._log = (self._box / "log").open("w")
         self._child = context.Process(target=_work, args=(theirs, self._box, self._seeds), daemon=True)
         self._child.start()
         theirs.close()
@@ -218,7 +217,6 @@ class _Hand:
     def close(self) -> None:
         self._child.kill()
         self._child.join()
-        self._log.close()
         self.pipe.close()
 
 

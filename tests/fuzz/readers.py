@@ -228,8 +228,8 @@ def _usable(options: object) -> None:
 
     assert isinstance(options, SwapOptions)
     clip = Clip(
-        Path("a.mp4"), "mov", "h264", 64, 48, "yuv420p", "yuv420p", 8, Fraction(1, 12800), 0, Fraction(25), 50,
-        2.0, 0, Fraction(1), ColourTags(), (), 0,
+        Path("a.mp4"), "mov", "h264", 64, 48, "yuv420p", "yuv420p", 8, Fraction(1, 12800), 0,
+        Fraction(25), 50, 2.0, 0, Fraction(1), ColourTags(), (), 0,
     )  # fmt: skip
     pts = np.arange(50, dtype=np.int64) * 512
     plan(clip, Analysis(pts, (Shot(0, 25600),), (), ()), {}, options.job, options.smooth)

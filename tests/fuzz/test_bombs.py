@@ -18,7 +18,7 @@ import pytest
 
 from faceswap_cli.batch.manifest import read_manifest
 from faceswap_cli.config_files import file_layer
-from faceswap_cli.errors import FaceswapError, InputError, UsageError
+from faceswap_cli.errors import InputError, UsageError
 from faceswap_cli.limits import CLIP_PIXELS, PICTURE_PIXELS
 from faceswap_cli.video.picture import read_picture
 from faceswap_cli.video.probe import probe
@@ -143,7 +143,7 @@ def test_absurd_numbers_in_headers(box: str, tmp_path: Path) -> None:
     """Clocks of a nanosecond, a milliard frames, a thousand years, garbage for a rotation."""
     make_clip(tmp_path / "whole.mp4", rotation=90, options={"x264-params": "keyint=5:bframes=2"})
     whole = (tmp_path / "whole.mp4").read_bytes()
-    place, ends = whole.index(box.encode()), set()
+    place = whole.index(box.encode())
     for offset in BOXES[box]:
         for number in NUMBERS:
             data = bytearray(whole)
@@ -157,11 +157,8 @@ def test_absurd_numbers_in_headers(box: str, tmp_path: Path) -> None:
                 with closing(read_frames(clip)) as frames:
                     times = np.array([frame.pts for frame in frames], np.int64)
                 assert (np.diff(times) > 0).all()
-                ends.add("read")
-            except FaceswapError as error:
-                assert isinstance(error, InputError)
-                ends.add("refused")
-    assert ends
+            except InputError:
+                continue
 
 
 def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.fslsd256 import Fslsd256, Source
 from faceswap_cli.nets.fslsd256_encoders import MESH_POINTS, SIDE, STRUCTURE_ROWS
 from faceswap_cli.nets.meshfield import LIGHT_CELLS
+from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, U8, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, scene
 from faceswap_cli.swap.fslsd256_weights import (
@@ -152,6 +153,9 @@ class Fslsd256Method:
             found = net.encode_source(rgb, z)
         arrays = {side: m.float().cpu().numpy() for side, m in found.maps.items()}
         flat = [t.float().cpu().numpy() for t in (found.rgb, found.w, found.z)]
+        with told(f"(method {self.name}, {source.name})"):
+            for array in flat:
+                finite(array, "the code of the source")
         tuning = None
         if codes is not None:
             flat[1:] = [codes.rows[None], codes.z[None]]
@@ -220,6 +224,7 @@ class Fslsd256Method:
         with self._half():
             face = net(source, seen, w_target).face
         picture = (face[0].float().clamp(-1, 1).permute(1, 2, 0).cpu().numpy() + 1) / (2 * gain)
+        finite(picture, "the network's face")
         return picture, drawn.mask[0, 0].cpu().numpy(), pairing.wanted[0].cpu().numpy()
 
     def _small(self, crop: FaceCrop) -> tuple[Tensor, Tensor]:
