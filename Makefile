@@ -4,15 +4,16 @@ SHELL := /bin/sh
 PYTHON ?=
 JOBS ?= 3
 PINS := $(wildcard constraints/*.txt) constraints/install.py pyproject.toml
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' faceswap_cli/__init__.py)
 BIN := .venv/bin
 OUT := demo_out
 
-.PHONY: demo test lint format wheel constraints clean help
+.PHONY: demo test lint format wheel sbom audit constraints hashes clean help
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
-	@echo "make lint | format | wheel | constraints | clean"
+	@echo "make lint | format | wheel | sbom | audit | constraints | hashes | clean"
 
 .venv/made:
 	@for candidate in "$(PYTHON)" python3 python3.13 python3.12 python3.11 python3.10 python; do \
@@ -55,8 +56,21 @@ format: .venv/installed-dev
 	@$(BIN)/python -m ruff format .
 
 wheel: .venv/installed
-	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
-	@ls -l dist/*.whl
+	@$(BIN)/python -m hatchling build --target wheel --directory dist >/dev/null
+	@cd dist && ../$(BIN)/python -c 'import glob, hashlib; [print(hashlib.sha256(open(p, "rb").read()).hexdigest(), p) for p in glob.glob("*.whl")]'
+
+.venv/release/made: .venv/made release/tools.txt
+	@$(BIN)/python -m venv .venv/release
+	@.venv/release/bin/python -m pip install --quiet --disable-pip-version-check -r release/tools.txt
+	@touch $@
+
+# What the program is made of, as CycloneDX JSON.
+sbom: .venv/installed .venv/release/made
+	@.venv/release/bin/python release/sbom.py $(BIN)/python dist/faceswap-cli-$(VERSION).cdx.json
+
+# Asks the advisory database of PyPI about every pinned version: needs the network.
+audit: .venv/release/made
+	@.venv/release/bin/python release/audit.py constraints
 
 # Pins what pip resolves today, for each Python that is installed here.
 constraints:
@@ -64,6 +78,11 @@ constraints:
 	  python$$version -c '' 2>/dev/null || { echo "python$$version is not here, left as it is"; continue; }; \
 	  python$$version constraints/resolve.py; \
 	done
+
+# The digests of those pins, from PyPI.
+hashes: .venv/made
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python constraints/hashes.py
 
 clean:
 	rm -rf .venv dist $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

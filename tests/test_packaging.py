@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -13,6 +16,9 @@ from pathlib import Path
 import pytest
 
 import faceswap_cli
+from faceswap_cli.errors import WeightsError
+from faceswap_cli.weights import registry
+from faceswap_cli.weights.bundled import SUFFIXES, look, packed, verify_bundled
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,7 +52,7 @@ def test_weights_are_in_the_wheel(wheel: dict[str, int]) -> None:
         ["git", "ls-files", "weights"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.split()
     expected = [ROOT / name for name in tracked] or list((ROOT / "weights").iterdir())
-    weights = [path for path in expected if path.suffix in (".safetensors", ".task")]
+    weights = [path for path in expected if path.suffix in (".safetensors", ".task", ".onnx")]
     assert weights
     for path in weights:
         assert wheel[f"faceswap_cli/_bundled/{path.name}"] == path.stat().st_size
@@ -67,7 +73,9 @@ def test_licences_are_in_the_wheel(wheel: dict[str, int]) -> None:
 def test_the_manual_and_the_report_are_in_the_wheel(wheel: dict[str, int]) -> None:
     assert f"faceswap_cli-{faceswap_cli.__version__}.data/data/share/man/man1/faceswap.1" in wheel
     pages = {"page.html", "page.css", "page.js"}
-    assert pages <= {name.rpartition("/")[2] for name in wheel if name.startswith("faceswap_cli/report/page/")}
+    assert pages <= {
+        name.rpartition("/")[2] for name in wheel if name.startswith("faceswap_cli/report/page/")
+    }
 
 
 def test_nothing_else_is_in_the_wheel(wheel: dict[str, int]) -> None:
@@ -89,6 +97,81 @@ def test_sdist_can_be_built_and_tested(archives: tuple[Path, Path]) -> None:
     needed = {"Makefile", "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "constraints/install.py"}
     needed |= {"examples/source.jpg", "examples/target.mp4", "tests/test_packaging.py", ".ci/run"}
     assert needed <= names
+
+
+def _copy(folder: Path, mode: int, when: float) -> Path:
+    """What a build needs, with other rights and times, and with what tests and editors leave behind."""
+    left = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+    for name in ("faceswap_cli", "weights", "docs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=left)
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        shutil.copyfile(ROOT / name, folder / name)
+    (folder / "faceswap_cli" / "__pycache__").mkdir()
+    (folder / "faceswap_cli" / "__pycache__" / f"left{when}.pyc").write_bytes(b"left")
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        path.chmod(mode)
+        os.utime(path, (when, when))
+    return folder
+
+
+def _build(folder: Path, zone: str, mask: int, **environment: str) -> Path:
+    """The wheel that ``make wheel`` builds in ``folder``."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", "dist"]
+    told = {**os.environ, "TZ": zone, "PYTHONHASHSEED": str(mask), **environment}
+    before = os.umask(mask)
+    try:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, env=told)
+    finally:
+        os.umask(before)
+    return next((folder / "dist").glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_two_builds_give_the_same_wheel(tmp_path: Path) -> None:
+    """In other folders, at other times, with other rights, in other time zones: the same bytes."""
+    if find_spec("hatchling") is None:
+        pytest.skip("hatchling is not installed (pip install hatchling)")
+    first = _copy(tmp_path / "one", 0o644, 1.0e9)
+    second = _copy(tmp_path / "another folder" / "deeper", 0o600, 1.7e9)
+    wheels = [_build(first, "UTC", 0o022), _build(second, "Pacific/Auckland", 0o077)]
+    assert wheels[0].name == wheels[1].name
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in wheels]
+    assert digests[0] == digests[1]
+    dated = _build(first, "UTC", 0o022, SOURCE_DATE_EPOCH="1700000000")
+    with zipfile.ZipFile(dated) as archive:
+        assert {item.date_time[:3] for item in archive.infolist()} == {(2023, 11, 14)}
+
+
+def test_digests_of_the_weights_are_those_of_the_files() -> None:
+    """After a change: python weights/build/digests.py"""
+    found = {path.name: look(path) for path in (ROOT / "weights").iterdir() if path.suffix in SUFFIXES}
+    assert packed() == found
+    for name in found:
+        assert verify_bundled(name) == found[name]
+
+
+def test_a_changed_or_strange_weights_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = min(packed(), key=lambda known: packed()[known].size)
+    data = bytearray((ROOT / "weights" / name).read_bytes())
+    data[-1] ^= 1
+    (tmp_path / name).write_bytes(bytes(data))
+    (tmp_path / "other.safetensors").write_bytes(b"x")
+    monkeypatch.setattr(registry, "bundled_folder", lambda: tmp_path)
+    with pytest.raises(WeightsError, match=r"is damaged or another file: .* reinstall"):
+        verify_bundled(name)
+    with pytest.raises(WeightsError, match="is not part of this version"):
+        verify_bundled("other.safetensors")
+
+
+def test_every_pin_has_digests() -> None:
+    """After a change of the pins: make hashes"""
+    lines = (ROOT / "constraints" / "hashes.txt").read_text(encoding="utf-8").splitlines()
+    known = {words[0]: words[1:] for words in map(str.split, lines) if not words[0].startswith("#")}
+    wanted = {f"{name}=={version}" for python in PYTHONS for name, version in pins(python).items()}
+    assert wanted == set(known)
+    for digests in known.values():
+        assert digests
+        assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
 
 
 def test_changelog_names_this_version() -> None:
