@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceswap_cli.errors import FaceswapError, InputError, UsageError
+from faceswap_cli.identity.people import resolved
 from faceswap_cli.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES, check_inputs
 from faceswap_cli.stream import ordered_map
 
@@ -60,7 +61,7 @@ def expand_sources(names: Sequence[str]) -> list[Path]:
     """One path per person: a photograph or a folder of them; a pattern stands for its matches."""
     found: list[Path] = []
     for name in names:
-        path = _named(name, "source")
+        path = _named(resolved(name), "source")
         if path.exists() or not glob.has_magic(name):
             found.append(path)
         else:

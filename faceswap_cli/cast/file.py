@@ -33,6 +33,7 @@ import numpy as np
 
 from faceswap_cli.errors import InputError, OutputError, UsageError
 from faceswap_cli.identity.embed import EMBEDDING
+from faceswap_cli.identity.people import resolved
 from faceswap_cli.records import F32
 
 SCHEMA = 1
@@ -175,7 +176,7 @@ def _sources(value: Any, name: str, path: Path) -> tuple[Path, ...]:
     found = []
     for one in filter(None, given):
         try:
-            file = path.parent / Path(one).expanduser()
+            file = path.parent / Path(resolved(one)).expanduser()
             there = file.exists()
         except (OSError, RuntimeError, ValueError):  # names no file can have, homes nobody has
             there = False

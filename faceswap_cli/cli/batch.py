@@ -24,6 +24,7 @@ from faceswap_cli.config import SwapOptions
 from faceswap_cli.config_files import FLAGS, Settings
 from faceswap_cli.devices import check_device_name
 from faceswap_cli.errors import UsageError
+from faceswap_cli.identity.people import resolved
 from faceswap_cli.output import check_inputs
 
 
@@ -193,11 +194,11 @@ def _of_manifest(path: Path, flags: BatchFlags, settings: Settings) -> list[Requ
     """The requests of a manifest; relative names in it are seen from its own folder."""
     if flags.source and len(flags.source) > 1:
         raise UsageError("with --manifest one --source may stand for lines that have none, not several")
-    default = tuple(map(Path, flags.source or ()))
+    default = tuple(Path(resolved(name)) for name in flags.source or ())
     found = []
     for entry in manifests.read_manifest(path):
         options = manifests.row_options(settings, entry, path.parent)
-        own = tuple(path.parent / name for name in entry.sources)
+        own = tuple(path.parent / resolved(name) for name in entry.sources)
         sources = () if options.track.cast is not None else own or default
         if own and not sources:
             raise UsageError(f"{entry.where}: the cast file names the sources; leave out source or cast")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from faceswap_cli.errors import InputError, OutputError, UsageError
+from faceswap_cli.identity.people import resolved
 from faceswap_cli.output import check_disk
 
 BLOCK = 1 << 20
@@ -43,7 +44,10 @@ class Given:
 
 
 def split_files(files: Sequence[str], cast: Path | None = None) -> tuple[list[str], str]:
-    """SRC... TARGET: the last one is the target, and the only one where ``cast`` names the sources."""
+    """SRC... TARGET: the last one is the target, and the only one where ``cast`` names the sources.
+
+    A source ``@NAME`` is an enrolled person: it becomes the path of her file.
+    """
     if cast is not None and len(files) > 1:
         raise UsageError(f"{cast.name} names the sources: with a cast file give only the target")
     if cast is None and len(files) < 2:
@@ -52,7 +56,7 @@ def split_files(files: Sequence[str], cast: Path | None = None) -> tuple[list[st
         raise UsageError("'-' (stdin) can be given only once")
     if "" in files:
         raise UsageError("a file name is empty; check for an unset variable in the command")
-    return list(files[:-1]), files[-1]
+    return [resolved(name) for name in files[:-1]], files[-1]
 
 
 def take_inputs(files: Sequence[str], owned: ExitStack, cast: Path | None = None) -> Given:

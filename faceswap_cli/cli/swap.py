@@ -52,7 +52,7 @@ def take_order(
     if flags.report is not None and options.mark.compare:
         raise UsageError("--report shows before and after by itself; leave out --compare")
     cast = options.track.cast if command == "video" else None
-    _, target = inputs.split_files(files, cast)
+    sources, target = inputs.split_files(files, cast)
     if flags.force and flags.skip_existing:
         raise UsageError("--force and --skip-existing exclude each other")
     to_stdout = flags.output == "-" or (flags.output is None and target == "-")
@@ -62,7 +62,7 @@ def take_order(
         inputs.refuse_terminal()
     require_terms(accept_terms)
     check_consent(options)
-    named = [Path(name) for name in files if name != "-"]
+    named = [Path(name) for name in (*sources, target) if name != "-"]
     check_inputs([*named, *filter(None, (options.track.reference, cast))])
     check_inputs(cast_photos(cast))
     given = inputs.take_inputs(files, session.owned, cast)

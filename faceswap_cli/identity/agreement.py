@@ -26,7 +26,8 @@ def distances(embeddings: F32, weights: F64) -> F64:
     apart = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=-1)
     # A sharp stranger must not outweigh two blurred pictures of the person.
     say = np.sqrt(weights) + 0.2
-    support = ((apart < SAME_PERSON) * say[None]).sum(axis=1) - 0.01 * np.minimum(apart, 1.0).mean(axis=1)
+    near = (apart < SAME_PERSON) & ~np.eye(count, dtype=bool)
+    support = (near * say[None]).sum(axis=1) - 0.01 * np.minimum(apart, 1.0).mean(axis=1)
     members = apart[int(support.argmax())] < SAME_PERSON
     found = np.zeros(count)
     for row in range(count):

@@ -56,7 +56,7 @@ class Faceid:
     photos: tuple[SourcePhoto, ...] = ()
     """Cut to the face; empty unless they were to be kept"""
     notes: tuple[str, ...] = ()
-    """What the user was told when it was made"""
+    """For the user, when it is made; not in the file"""
     made: str = ""
     """Date, ISO 8601"""
     program: str = ""
@@ -108,12 +108,16 @@ def _described(content: Faceid) -> dict[str, Any]:
         "name": content.person.name,
         "level": content.person.level,
         "base": "" if codes is None else codes.base,
-        "photos": [asdict(share) for share in content.shares],
-        "kept": [{"quality": photo.quality, "file": photo.path.name} for photo in content.photos],
-        "notes": list(content.notes),
+        "photos": [{**asdict(share), "file": _numbered(k)} for k, share in enumerate(content.shares)],
+        "kept": [photo.quality for photo in content.photos],
         "made": content.made,
         "program": content.program,
     }
+
+
+def _numbered(row: int) -> str:
+    """What a photograph is called in the file: names of files may tell more than a face does."""
+    return f"photo {row + 1}"
 
 
 def _content_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -211,8 +215,7 @@ def _content(arrays: Arrays, said: dict[str, Any]) -> Faceid:
         embedding=arrays["embedding"],
         embeddings=arrays["embeddings"],
         shares=shares,
-        photos=tuple(_photo(arrays, row, entry) for row, entry in enumerate(said["kept"])),
-        notes=tuple(" ".join(str(note).split())[:300] for note in said["notes"]),
+        photos=tuple(_photo(arrays, row, float(kept)) for row, kept in enumerate(said["kept"])),
         made=str(said["made"])[:40],
         program=str(said["program"])[:40],
     )
@@ -236,11 +239,11 @@ def _codes(arrays: Arrays, base: str) -> Codes | None:
     return Codes(base, arrays["codes/rows"], arrays["codes/z"], deltas, deltas_digest(deltas))
 
 
-def _photo(arrays: Arrays, row: int, entry: dict[str, Any]) -> SourcePhoto:
+def _photo(arrays: Arrays, row: int, quality: float) -> SourcePhoto:
     rgb: U8 = arrays[f"{_PHOTO}{row}/rgb"]
     points: F32 = arrays[f"{_PHOTO}{row}/points"]
     embedding = np.zeros(EMBEDDING, np.float32)
-    return SourcePhoto(Path(str(entry["file"])[:200]), rgb, points, embedding, float(entry["quality"]))
+    return SourcePhoto(Path(_numbered(row)), rgb, points, embedding, quality)
 
 
 def source_of(paths: Sequence[Path]) -> SourceIdentity:

@@ -26,6 +26,9 @@ TEXTURE_SIDE = 640
 _MIRROR_QUALITY = 0.04
 """A mirrored view serves only where nothing else does."""
 _FLOOR = 1e-3
+_CHOICE, _OTHERS = 8, 0.7
+"""Power of visibility x quality, and what the photographs besides the best one count: meshes of two
+photographs differ by a pixel or two, so an even mean would be blurred.  One is chosen wherever it sees."""
 _CLEAR_SIDE = 192
 """Side at which hair and glasses over the source's skin are looked for."""
 
@@ -177,14 +180,20 @@ def _fuse(carried: Sequence[_Carried], reference: F32) -> F32:
     side = base.lab.shape[0]
     total = np.zeros((side, side), np.float32)
     out = np.zeros_like(base.lab)
+    best = np.max([_worth(view, base) for view in carried], axis=0) + 1e-9
     for view in carried:
-        sharp = masks.blur((view.weight * view.clear) ** 2, 0.008 * side) * (view.clear + 1e-6)
+        share = masks.blur((_worth(view, base) / best) ** _CHOICE, 0.008 * side)
+        sharp = (share + 1e-9) * (view.clear + 1e-6)
         lit = view.lab if view is base else _match_light(view, base, reference)
         out += lit * sharp[..., None]
         total += sharp
     out /= np.maximum(total, 1e-20)[..., None]
     seen = np.max([view.clear for view in carried], axis=0)
     return _continue_skin(out, masks.smoothstep((seen - 0.45) / 0.5), reference)
+
+
+def _worth(view: _Carried, base: _Carried) -> F32:
+    return view.weight * view.clear * np.float32(1.0 if view is base else _OTHERS)
 
 
 def _continue_skin(lab: F32, known: F32, reference: F32) -> F32:

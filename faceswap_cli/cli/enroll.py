@@ -1,0 +1,225 @@
+"""``faceswap enroll``: a person measured once, later given as ``@NAME``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceswap_cli.cli.options import AcceptTerms, ClipFlags, LookFlags, ShowFlags, expanded
+from faceswap_cli.cli.printing import console, plain_path
+from faceswap_cli.cli.session import Session, read_settings
+from faceswap_cli.cli.terms import require_terms
+from faceswap_cli.cli.train import duration_s
+from faceswap_cli.errors import FaceswapError, Interrupted, OutputError, UsageError
+from faceswap_cli.events import progress
+from faceswap_cli.identity import people
+from faceswap_cli.output import check_inputs
+
+if TYPE_CHECKING:
+    from faceswap_cli.enrol.make import Enrolment
+    from faceswap_cli.identity.enrolled import Share
+
+LEVELS = (0, 1, 2)
+
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME PHOTO...",
+        help="A name of your choice, then pictures of that person, or a folder of them.",
+        show_default=False,
+    ),
+]
+Level = Annotated[
+    int,
+    typer.Option(
+        "--tune",
+        metavar="0|1|2",
+        help="0 encodes the photos; 1 also refines the codes, 2 tunes the network, minutes on the CPU.",
+    ),
+]
+MaxTime = Annotated[
+    str | None,
+    typer.Option("--max-time", help="End tuning in time with the best so far, e.g. 90s.", show_default=False),
+]
+KeepPhotos = Annotated[
+    bool, typer.Option("--keep-photos", help="Keep the faces of the photos in the file, for profile 1024.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="File (.faceid) or folder instead of the user's own.", show_default=False
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the person of that name.")]
+List = Annotated[bool, typer.Option("--list", help="Show who is enrolled.")]
+Remove = Annotated[
+    str | None,
+    typer.Option("--remove", metavar="NAME", help="Delete the file of a person.", show_default=False),
+]
+
+
+@expanded
+def enroll(
+    ctx: typer.Context,
+    show: ShowFlags,
+    arguments: Arguments = None,
+    tune: Level = 0,
+    max_time: MaxTime = None,
+    keep_photos: KeepPhotos = False,
+    output: Output = None,
+    force: Force = False,
+    list_people: List = False,
+    remove: Remove = None,
+    accept_terms: AcceptTerms = False,
+) -> None:
+    """Enroll a person: faceswap enroll NAME PHOTO..., later @NAME stands for the photos."""
+    given = arguments or []
+    settings = read_settings(show, LookFlags(), ClipFlags())
+    if list_people or remove is not None:
+        if given or (list_people and remove is not None):
+            raise UsageError("--list and --remove NAME stand alone; leave out the rest")
+        with Session(ctx.obj, show, settings) as session:
+            _list(session) if remove is None else _remove(session, remove)
+        return
+    if len(given) < 2:
+        raise UsageError("a name and photos are needed: faceswap enroll NAME PHOTO...")
+    if tune not in LEVELS:
+        raise UsageError(f"--tune is 0, 1 or 2, not {tune}")
+    limit = duration_s(max_time) if max_time else float("inf")
+    with Session(ctx.obj, show, settings, soft_stop=True) as session:
+        session.invocation.resumable = False  # what a signal leaves is a whole file, or none
+        path = place(given[0], output, force=force)
+        photos = _photos(given[1:])
+        require_terms(accept_terms)
+        check_inputs(photos)
+        _enroll(session, path, photos, {"level": tune, "keep_photos": keep_photos, "max_s": limit})
+
+
+def place(name: str, output: Path | None, *, force: bool) -> Path:
+    """The file to write; :class:`OutputError` when it is there and may not be replaced."""
+    path = people.person_path(name)
+    if output is not None:
+        path = output if output.suffix == people.SUFFIX else output / path.name
+        if path.suffix != people.SUFFIX or (output.suffix and output.suffix != people.SUFFIX):
+            raise UsageError(f"-o {output}: an enrolled person's file ends in {people.SUFFIX}")
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists; --force replaces it, or choose another name")
+    return path
+
+
+def _photos(names: Sequence[str]) -> list[Path]:
+    for name in names:
+        if name.startswith(people.MARK) or name.endswith(people.SUFFIX):
+            raise UsageError(f"{name} is enrolled already; give photographs")
+        if name in ("", "-"):
+            raise UsageError(f"{name!r} is no photograph; name files or a folder")
+    return [Path(name) for name in names]
+
+
+def _enroll(session: Session, path: Path, photos: Sequence[Path], asked: dict[str, Any]) -> None:
+    from faceswap_cli.enrol.make import EnrolOptions, enrol
+    from faceswap_cli.enrol.tune import TuneOptions
+    from faceswap_cli.identity.faceid import write_faceid
+
+    def tell(stage: str, done: int, total: int) -> None:
+        session.listen(progress(stage, done, total))
+
+    options = EnrolOptions(
+        level=asked["level"],
+        keep_photos=asked["keep_photos"],
+        detect=session.settings.swap_options().detect,
+        tuning=TuneOptions(max_s=asked["max_s"]),
+    )
+    made = enrol(path.stem, photos, options, tell, session.stop)
+    write_faceid(path, made.content)
+    for note in made.content.notes:
+        session.warn(note)
+    for line in table(made.content.shares):
+        session.say(line)
+    if made.stopped:
+        raise Interrupted(f"stopped; {path} holds the best so far", exit_code=session.stop.exit_code)
+    session.result(_told(path, made))
+    if session.for_people and not session.flags.quiet:
+        plain_path(path)
+
+
+def table(shares: Sequence[Share]) -> list[str]:
+    """Lines that say what each photograph contributes."""
+    width = max(len(share.file) for share in shares)
+    lines = [f"{'photo':<{width}}  weight    yaw  width  distance"]
+    for share in sorted(shares, key=lambda share: -share.weight):
+        lines.append(
+            f"{share.file:<{width}}  {share.weight:>5.0%}  {share.yaw:>+5.0f}  {share.width_px:>5.0f}  "
+            f"{share.distance:>8.2f}"
+        )
+    return lines
+
+
+def _told(path: Path, made: Enrolment) -> dict[str, Any]:
+    person = made.content.person
+    return {
+        "command": "enroll",
+        "exit": 0,
+        "output": path,
+        "name": person.name,
+        "level": person.level,
+        "weights": None if person.codes is None else person.codes.base,
+        "photos": [asdict(share) for share in made.content.shares],
+        "kept_photos": len(made.content.photos),
+        "tuning": [{**asdict(outcome), "helped": outcome.helped} for outcome in made.outcomes],
+        "notes": made.content.notes,
+    }
+
+
+def _list(session: Session) -> None:
+    rows = [_looked_at(path) for path in people.known_people()]
+    session.result({"command": "enroll --list", "exit": 0, "folder": people.people_folder(), "people": rows})
+    if not session.for_people:
+        return
+    if not rows:
+        session.say(f"nobody is enrolled in {people.people_folder()}; try 'faceswap enroll NAME PHOTO...'")
+        return
+    from rich.table import Table
+
+    shown = Table("name", "level", "photos", "made", "MiB", "", box=None, pad_edge=False)
+    for row in rows:
+        told = [str(row.get(key, "?")) for key in ("name", "level", "photos", "made")]
+        shown.add_row(*told, f"{row['size'] / 2**20:.1f}", row["problem"])
+    console().print(shown, markup=False)
+
+
+def _looked_at(path: Path) -> dict[str, Any]:
+    from faceswap_cli.identity.faceid import read_faceid
+
+    row: dict[str, Any] = {"name": path.stem, "file": path, "size": path.stat().st_size, "problem": ""}
+    try:
+        content = read_faceid(path)
+    except FaceswapError as error:
+        return {**row, "problem": str(error)}
+    codes = content.person.codes
+    fits = codes is None or codes.base == _installed()
+    problem = "" if fits else "made with other weights: enroll again"
+    shown = {"level": content.person.level, "photos": len(content.shares), "made": content.made}
+    return {**row, **shown, "kept_photos": len(content.photos), "problem": problem}
+
+
+def _installed() -> str:
+    """Digest of the network's weights; empty when there are none."""
+    from faceswap_cli.errors import WeightsError
+    from faceswap_cli.swap.fslsd256_weights import FILE, digest
+    from faceswap_cli.weights.registry import bundled
+
+    try:
+        return digest(bundled(FILE))
+    except WeightsError:
+        return ""
+
+
+def _remove(session: Session, name: str) -> None:
+    path = people.remove(name)
+    session.say(f"removed {path}")
+    session.result({"command": "enroll --remove", "exit": 0, "removed": path})

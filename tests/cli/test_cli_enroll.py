@@ -1,0 +1,204 @@
+"""``faceswap enroll``: names, files, flags; and ``@NAME`` wherever a source is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import faceswap_cli
+from faceswap_cli.enrol import make
+from faceswap_cli.enrol.tune import Outcome
+from faceswap_cli.identity.faceid import read_faceid, write_faceid
+from faceswap_cli.identity.people import people_folder, person_path
+from tests.cli.fakes import FakePipeline, Ran, picture
+from tests.enrol.made_person import made
+
+Run = Callable[..., Ran]
+EXAMPLES = Path(faceswap_cli.__file__).resolve().parents[1] / "examples"
+FACE = EXAMPLES / "source.jpg"
+
+
+@dataclass
+class FakeEnrol:
+    """Stands for ``enrol``: keeps its arguments and gives a made person."""
+
+    calls: list[tuple[str, list[Path], make.EnrolOptions]] = field(default_factory=list)
+    outcomes: tuple[Outcome, ...] = ()
+    during: Callable[[Any], None] = lambda stop: None
+
+    def __call__(
+        self, name: str, paths: Sequence[Path], options: make.EnrolOptions, tell: make.Tell, stop: Any
+    ) -> make.Enrolment:
+        self.calls.append((name, list(paths), options))
+        tell("level 1", 1, 8)
+        self.during(stop)
+        content = made(codes=False)
+        person = replace(content.person, name=name)
+        return make.Enrolment(replace(content, person=person), self.outcomes)
+
+
+@pytest.fixture
+def enrol(monkeypatch: pytest.MonkeyPatch, accepted: None) -> FakeEnrol:
+    fake = FakeEnrol()
+    monkeypatch.setattr(make, "enrol", fake)
+    return fake
+
+
+def test_writes_into_the_users_folder(run: Run, enrol: FakeEnrol, photo: Path) -> None:
+    ran = run("enroll", "anna", photo)
+    assert ran.code == 0, ran.err
+    assert ran.out == f"{person_path('anna')}\n"
+    assert read_faceid(person_path("anna")).person.name == "anna"
+    assert "no left profile" in ran.err
+    assert "photo 1" in ran.err
+    assert "75%" in ran.err
+    ((name, paths, options),) = enrol.calls
+    assert (name, paths, options.level, options.keep_photos) == ("anna", [photo], 0, False)
+
+
+def test_json(run: Run, enrol: FakeEnrol, photo: Path) -> None:
+    told = run("enroll", "anna", photo, "--json", "--tune", "1", "--max-time", "90s", "--keep-photos").json
+    assert (told["command"], told["exit"], told["name"], told["level"]) == ("enroll", 0, "anna", 0)
+    assert [row["file"] for row in told["photos"]] == ["photo 1", "photo 2"]
+    options = enrol.calls[0][2]
+    assert (options.level, options.keep_photos, options.tuning.max_s) == (1, True, 90.0)
+
+
+def test_nothing_is_replaced_without_force(run: Run, enrol: FakeEnrol, photo: Path) -> None:
+    assert run("enroll", "anna", photo).code == 0
+    before = person_path("anna").read_bytes()
+    run("enroll", "anna", photo).failed(5, "anna.faceid exists", "--force")
+    assert len(enrol.calls) == 1
+    assert person_path("anna").read_bytes() == before
+    assert run("enroll", "anna", photo, "--force").code == 0
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("here", "here/anna.faceid"), ("x.faceid", "x.faceid")])
+def test_output(run: Run, enrol: FakeEnrol, photo: Path, machine: Path, given: str, wanted: str) -> None:
+    assert run("enroll", "anna", photo, "-o", given).code == 0
+    assert (machine / wanted).is_file()
+    assert not people_folder().exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["enroll"], "a name and photos are needed"),
+        (["enroll", "anna"], "a name and photos are needed"),
+        (["enroll", "../anna", "me.jpg"], "is no name"),
+        (["enroll", "anna", "me.jpg", "--tune", "3"], "--tune is 0, 1 or 2"),
+        (["enroll", "anna", "me.jpg", "--max-time", "soon"], "--max-time"),
+        (["enroll", "anna", "@bert"], "enrolled already"),
+        (["enroll", "anna", "-"], "is no photograph"),
+        (["enroll", "anna", "me.jpg", "-o", "x.jpg"], "ends in .faceid"),
+        (["enroll", "--list", "anna"], "stand alone"),
+        (["enroll", "--list", "--remove", "anna"], "stand alone"),
+    ],
+)
+def test_usage(run: Run, enrol: FakeEnrol, photo: Path, argv: list[str], said: str) -> None:
+    run(*argv).failed(2, said)
+    assert enrol.calls == []
+
+
+def test_terms_come_first(run: Run, photo: Path) -> None:
+    run("enroll", "anna", photo).failed(9, "--accept-terms")
+
+
+def test_a_missing_photo(run: Run, enrol: FakeEnrol) -> None:
+    run("enroll", "anna", "nobody.jpg").failed(4, "nobody.jpg")
+
+
+def test_ctrl_c_keeps_the_best(run: Run, enrol: FakeEnrol, photo: Path) -> None:
+    enrol.outcomes = (Outcome(1, 8, 0.5, 0.4, "stopped"),)
+    ran = run("enroll", "anna", photo, "-q")
+    ran.failed(130, "stopped", "anna.faceid holds the best so far")
+    assert "to go on" not in ran.err
+    assert read_faceid(person_path("anna")).person.name == "anna"
+
+
+def test_list_and_remove(run: Run, photo: Path) -> None:
+    assert "nobody is enrolled" in run("enroll", "--list").err
+    for name in ("anna", "bert"):
+        write_faceid(person_path(name), made(codes=False))
+    person_path("carl").write_bytes(b"nothing")
+    ran = run("enroll", "--list")
+    assert (ran.code, [line.split()[0] for line in ran.out.splitlines()]) == (
+        0,
+        ["name", "anna", "bert", "carl"],
+    )
+    rows = {row["name"]: row for row in run("enroll", "--list", "--json").json["people"]}
+    assert (rows["anna"]["photos"], rows["anna"]["problem"]) == (2, "")
+    assert "no enrolment file" in rows["carl"]["problem"]
+    assert run("enroll", "--remove", "carl").code == 0
+    assert not person_path("carl").exists()
+    run("enroll", "--remove", "carl").failed(4, "nobody is enrolled as carl", "anna, bert")
+
+
+def test_a_file_of_other_weights_is_marked(run: Run) -> None:
+    write_faceid(person_path("anna"), made())
+    (row,) = run("enroll", "--list", "--json").json["people"]
+    assert "other weights" in row["problem"]
+
+
+@pytest.mark.usefixtures("accepted")
+class TestAsSource:
+    @pytest.fixture(autouse=True)
+    def anna(self) -> Path:
+        path = person_path("anna")
+        write_faceid(path, made(codes=False))
+        return path
+
+    def test_video_and_image(
+        self, run: Run, pipeline: FakePipeline, clip: Path, photo: Path, anna: Path
+    ) -> None:
+        assert run("video", "@anna", clip, "-o", "{source}_{stem}.mp4").code == 0
+        assert run("image", "@anna", photo).code == 0
+        (_, sources, _, output, _), (_, others, *_) = pipeline.calls
+        assert (sources, others) == ((anna,), (anna,))
+        assert output.name == "anna_clip.mp4"
+
+    def test_by_path(self, run: Run, pipeline: FakePipeline, clip: Path, anna: Path) -> None:
+        assert run("video", anna, clip).code == 0
+        assert pipeline.calls[0][1] == (anna,)
+
+    def test_unknown(self, run: Run, pipeline: FakePipeline, clip: Path) -> None:
+        run("video", "@bert", clip).failed(4, "nobody is enrolled as bert", "known: anna")
+        assert pipeline.calls == []
+
+    def test_batch(self, run: Run, pipeline: FakePipeline, clip: Path, anna: Path) -> None:
+        rows = run("batch", "@anna", clip, "-o", "out", "--dry-run", "--json").json["rows"]
+        assert str(anna) in str(rows)
+
+    def test_manifest(self, run: Run, pipeline: FakePipeline, clip: Path, machine: Path, anna: Path) -> None:
+        (machine / "jobs.csv").write_text("source,target\n@anna,clip.mp4\n")
+        rows = run("batch", "-m", "jobs.csv", "-o", "out", "--dry-run", "--json").json["rows"]
+        assert str(anna) in str(rows)
+
+    def test_cast(self, tmp_path: Path, anna: Path) -> None:
+        import numpy as np
+
+        from faceswap_cli.cast.file import Entry, Role, read_cast, write_cast
+
+        path = tmp_path / "cast.toml"
+        role = Role("left", (), np.zeros((1, 128), np.float32), "")
+        write_cast(path, "clip.mp4", "sheet.png", [Entry(role, ())])
+        path.write_text(path.read_text().replace('source = ""', 'source = "@anna"'))
+        assert read_cast(path).sources == (anna,)
+
+
+@pytest.mark.usefixtures("accepted")
+@pytest.mark.skipif(not FACE.is_file(), reason="the examples are not in this installation")
+def test_end_to_end(run: Run, machine: Path) -> None:
+    ran = run("enroll", "anna", FACE, "--json")
+    assert ran.code == 0, ran.err
+    (row,) = ran.json["photos"]
+    assert (row["file"], row["weight"], row["distance"]) == ("source.jpg", 1.0, 0.0)
+    swapped = run("image", "@anna", FACE, "-o", "out.png", "--method", "mesh", "--json")
+    assert swapped.code == 0, swapped.err
+    assert swapped.json["figures"]["identity"] < 0.45
+    ran = run("video", "@anna", picture(machine / "x.png"))
+    assert ran.code == 4
