@@ -63,7 +63,7 @@ def forecast(
     first, end = pts_range(clip, options.range)
     clock.lap("prepare")
     with MemoryWatch(every_s=0.2) as memory:
-        analysis = analyse(clip, options, listen, stop, first, end)
+        analysis = analyse(clip, options, listen, stop, (first, end))
         clock.lap("analyse")
         tell_shots(clip, analysis, listen)
         check_clip(clip, analysis, options.policy, listen, stop)

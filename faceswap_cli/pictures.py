@@ -23,6 +23,8 @@ from faceswap_cli.provenance.label import draw_label
 from faceswap_cli.provenance.mark import xmp_packet
 from faceswap_cli.provenance.signing import sealer
 from faceswap_cli.provenance.watermark import watermarked
+from faceswap_cli.recipe.metadata import xmp_with
+from faceswap_cli.recipe.record import PICTURE, recipe_of
 from faceswap_cli.records import (
     F32,
     U8,
@@ -65,6 +67,8 @@ def swap_image(
     ready = prepared(method, source, options)
     rendered = {row: _render(picture.rgb, found[row], row, method, ready, options.job.seed) for row in chosen}
     result = _pasted(picture, list(rendered.values()), options)
+    made = recipe_of(PICTURE, target, [source], {}, method, _settled(options, found, chosen))
+    result = replace(result, xmp=xmp_with(result.xmp or b"", made))
     clock.lap("render")
     write_picture(output, result, seal=sign)
     clock.lap("assemble")
@@ -108,6 +112,13 @@ def _choose(found: Sequence[Face], rgb: U8, options: SwapOptions) -> list[int]:
 
 
 @told("in the picture")
+def _settled(options: SwapOptions, found: Sequence[Face], chosen: Sequence[int]) -> SwapOptions:
+    """``options`` that name the chosen faces by their places."""
+    by_place = sorted(range(len(found)), key=lambda k: float(found[k].box[0]))
+    face = "all" if len(chosen) > 1 else str(by_place.index(chosen[0]) + 1)
+    return replace(options, track=replace(options.track, face=face))
+
+
 def _render(rgb: U8, face: Face, row: int, method: SwapMethod, prepared: Any, seed: int) -> RenderedFace:
     unit = align.unit_from_points(face.landmarks, method.crop_scale)
     _, _, half = align.square_from_unit(unit)

@@ -32,6 +32,10 @@ from faceswap_cli.policy.consent import consent_digest
 from faceswap_cli.policy.gate import check_clip, check_sources
 from faceswap_cli.provenance.mark import container_metadata
 from faceswap_cli.provenance.signing import Seal, sealer
+from faceswap_cli.recipe.earlier import NOTHING, Earlier
+from faceswap_cli.recipe.metadata import container_entry
+from faceswap_cli.recipe.raw import KeepRaw, raw_keeper
+from faceswap_cli.recipe.record import VIDEO, recipe_of
 from faceswap_cli.records import (
     Analysis,
     Clip,
@@ -61,16 +65,18 @@ DECODE_AHEAD = 4
 
 
 def swap_video(
-    sources: Sequence[Path] | SourceIdentity,
+    sources: Sequence[Path] | SourceIdentity | Sources,
     target: Path,
     output: Path,
     options: SwapOptions,
     listen: Listener = ignore,
     stop: StopRequest = NEVER,
+    earlier: Earlier = NOTHING,
 ) -> Report:
     """Put the person of ``sources`` (photographs, or folders of them) into the clip ``target``.
 
     With ``options.track.cast`` the cast file says who gets whose face, and ``sources`` is empty.
+    ``earlier`` is a job on the same clip whose work may be used.
     Long jobs start worker processes: a script that calls this needs the usual
     ``if __name__ == "__main__":`` guard.
     """
@@ -83,13 +89,16 @@ def swap_video(
     check_sources(people.people, options.policy)
     first, end = pts_range(clip, options.range)
     with open_journal(output, options.job) as journal:
-        analysis = known_analysis(clip, options, journal, listen, stop, (first, end))
+        analysis = known_analysis(clip, options, journal, listen, stop, (first, end), earlier)
         clock.lap("analyse")
         tell_shots(clip, analysis, listen)
         check_clip(clip, analysis, options.policy, listen, stop)
         scene, job = prepare(clip, analysis, people, options, listen)
         listen(Event("plan", {"segments": len(job.segments), "frames": job.frames, "cast": sorted(job.cast)}))
-        begin(journal, job_key(clip, people.digest, job.cast, scene.method.inputs_digest, options), listen)
+        made = recipe_of(VIDEO, target, people.people, job.cast, scene.method, options)
+        key = job_key(clip, people.digest, job.cast, scene.method.inputs_digest, options)
+        begin(journal, key, listen)
+        earlier.lend(journal, job, scene, key)
         results = list(render_segments(job, scene, journal, options, listen, stop))
         clock.lap("render")
         check_swapped(results, target)
@@ -101,11 +110,11 @@ def swap_video(
             [done.path for done in results],
             start_pts=first,
             end_pts=end,
-            metadata=container_metadata(clip.metadata),
+            metadata=container_metadata(clip.metadata) | container_entry(made, clip.metadata),
             seal=signed(sign, journal, told),
         )
         if options.job.keep:
-            write_recipe(journal.folder, people.people, target, options, job)
+            write_recipe(journal.folder, people.people, target, options, job, made.text(), people.files)
             write_rows(journal.folder, results)
         clock.lap("assemble")
     done = report(output, analysis, results, clock, [*untouched_notes(job), *notes, *told])
@@ -129,15 +138,15 @@ def known_analysis(
     listen: Listener,
     stop: StopRequest,
     span: tuple[int | None, int | None],
+    earlier: Earlier = NOTHING,
 ) -> Analysis:
-    """Pass 1, or what an earlier run of it left in the job folder."""
+    """Pass 1, or what an earlier run of it left in the job folder, or what an ``earlier`` job has found."""
     key = analysis_key(clip, options, *span)
-    found = journal.analysis(key)
-    if found is None:
-        found = analyse(clip, options, listen, stop, *span)
+    if (found := journal.analysis(key)) is None:
+        keep = raw_keeper(journal.folder, key, options.job)
+        found = earlier.analysis(clip, options, key) or analyse(clip, options, listen, stop, span, keep)
         journal.keep_analysis(key, found)
-    else:
-        listen(progress("analyse", len(found.pts), len(found.pts)))
+    listen(progress("analyse", len(found.pts), len(found.pts)))
     return found
 
 
@@ -167,9 +176,11 @@ def identify(
 
 
 def gather_sources(
-    sources: Sequence[Path] | SourceIdentity, options: SwapOptions, listen: Listener
+    sources: Sequence[Path] | SourceIdentity | Sources, options: SwapOptions, listen: Listener
 ) -> Sources:
     """Everybody whose face is put in: the one of ``sources``, or those whom the cast file names."""
+    if isinstance(sources, Sources):
+        return sources
     if isinstance(sources, SourceIdentity):
         return Sources((sources,))
     return load_sources(sources, options.track, lambda photos: identify(photos, options, listen))
@@ -180,22 +191,17 @@ def analyse(
     options: SwapOptions,
     listen: Listener,
     stop: StopRequest,
-    first_pts: int | None = None,
-    end_pts: int | None = None,
+    span: tuple[int | None, int | None] = (None, None),
+    keep: KeepRaw | None = None,
 ) -> Analysis:
-    """Pass 1: every face of every frame, tracked, named and smoothed; landmarks only."""
+    """Pass 1: every face of every frame, tracked, named and smoothed; landmarks only.
+
+    ``keep`` is given the faces as they were found.
+    """
     from faceswap_cli.tracking.analyse import analyse_clip
 
-    found = analyse_clip(
-        clip,
-        options.detect,
-        options.track,
-        options.smooth,
-        listen,
-        stop,
-        first_pts=first_pts,
-        end_pts=end_pts,
-    )
+    groups = options.detect, options.track, options.smooth
+    found = analyse_clip(clip, *groups, listen, stop, first_pts=span[0], end_pts=span[1], keep=keep)
     if not found.tracks:
         raise NoFaceFound(
             f"no face of {options.detect.min_face_px} px or more in {clip.path.name}; "

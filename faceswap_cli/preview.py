@@ -47,7 +47,7 @@ def preview(
     people = gather_sources(sources, options, listen)
     check_sources(people.people, options.policy)
     first, end = pts_range(clip, options.range)
-    analysis = analyse(clip, options, listen, stop, first, end)
+    analysis = analyse(clip, options, listen, stop, (first, end))
     check_clip(clip, analysis, options.policy, listen, stop)
     clock.lap("analyse")
     scene, _ = prepare(clip, analysis, people, options, listen)

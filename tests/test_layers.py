@@ -24,8 +24,8 @@ LAYERS = (
     {"weights", "nets"},
     {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},
     {"swap", "provenance", "policy"},
-    {"pipeline", "pictures", "preview", "forecast", "training", "metrics", "report", "inspection", "doctor"}
-    | {"bench", "batch", "enrol"},
+    {"pipeline", "pictures", "preview", "forecast", "recipe", "training", "metrics", "report", "inspection"}
+    | {"bench", "batch", "doctor", "enrol"},
     {"cli"},
 )
 """Lowest first; a module imports its own layer and those below."""

@@ -12,6 +12,7 @@ from faceswap_cli.cli.inputs import path_or_stdin
 from faceswap_cli.cli.marks import marks_data, marks_lines
 from faceswap_cli.cli.options import ShowFlags, expanded
 from faceswap_cli.cli.printing import clock, console
+from faceswap_cli.cli.recipes import recipe_told
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.errors import UsageError
 from faceswap_cli.output import check_inputs, check_output, same_file
@@ -61,7 +62,8 @@ def inspect(
             if asked:
                 raise UsageError(f"{asked[0]} is for videos; {file.name} is a picture")
             picture = inspection.inspect_picture(file, options)
-            _tell(session, _picture_data(picture), _picture_lines(picture))
+            told, lines = recipe_told(file)
+            _tell(session, _picture_data(picture) | told, _picture_lines(picture) + lines)
             return
         video = inspection.inspect_video(
             file, options, people=not quick, listen=session.listen, stop=session.stop
@@ -72,7 +74,8 @@ def inspect(
 
             tiles = inspection.contact_sheet(video.clip, video.analysis)
             write_picture(sheet, Picture(rgb=tiles, xmp=xmp_packet() if video.synthetic else None))
-        data, lines = _video_data(video, sheet), _video_lines(video, sheet)
+        told, lines = recipe_told(file, video.clip.metadata)
+        data, lines = _video_data(video, sheet) | told, _video_lines(video, sheet) + lines
         if cast is not None and video.analysis is not None:
             written = inspection.write_cast_and_sheet(cast, video.clip, video.analysis)
             data["cast"], more = _cast_data(written), _cast_lines(written)

@@ -8,7 +8,7 @@ can speak.  Everyday flags come first, the rest in named panels of ``--help``.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -286,8 +286,8 @@ def given(*groups: Any) -> dict[str, Any]:
     return {name: value for group in groups for name, value in asdict(group).items() if name in FLAGS}
 
 
-def expanded(command: Command) -> Callable[..., Any]:
-    """A command whose parameters of a flags class became the options of its fields."""
+def expanded(command: Command, leave_out: Collection[str] = ()) -> Callable[..., Any]:
+    """A command whose parameters of a flags class became the options of its fields, but for ``leave_out``."""
     hints = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if is_dataclass(kind) and isinstance(kind, type)}
     parameters: list[inspect.Parameter] = []
@@ -300,11 +300,12 @@ def expanded(command: Command) -> Callable[..., Any]:
         parameters += [
             inspect.Parameter(f.name, parameter.KEYWORD_ONLY, default=f.default, annotation=kinds[f.name])
             for f in fields(group)
+            if f.name not in leave_out
         ]
 
     def run(**values: Any) -> Any:
         built = {
-            name: group(**{item.name: values.pop(item.name) for item in fields(group)})
+            name: group(**{item.name: values.pop(item.name, item.default) for item in fields(group)})
             for name, group in groups.items()
         }
         return command(**values, **built)

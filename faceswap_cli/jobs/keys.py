@@ -88,7 +88,7 @@ def _common(clip: Clip) -> Key:
         "schema": SCHEMA,
         "program": faceswap_cli.__version__,
         "input": _file_digest(clip.path),
-        "face models": _models_digest(),
+        "face models": models_digest(),
     }
 
 
@@ -119,7 +119,7 @@ def _file_digest(path: Path) -> str:
 
 
 @lru_cache(maxsize=1)
-def _models_digest() -> str:
+def models_digest() -> str:
     """Of the models that find and tell faces."""
     digest = hashlib.sha256()
     for name in _MODELS:

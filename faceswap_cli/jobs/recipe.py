@@ -20,23 +20,36 @@ SCHEMA = 1
 
 
 def write_recipe(
-    folder: Path, sources: Sequence[SourceIdentity], target: Path, options: SwapOptions, job: Plan
+    folder: Path,
+    sources: Sequence[SourceIdentity],
+    target: Path,
+    options: SwapOptions,
+    job: Plan,
+    result: str,
+    files: Sequence[Sequence[Path]] = (),
 ) -> None:
-    """``recipe.json``: program, files, options, and what was done with every segment."""
+    """``recipe.json``: program, files, options, and what was done with every segment.
+
+    ``result`` is the recipe that the result itself carries; ``files`` was given for each of ``sources``.
+    """
+    given = list(files) or [[photo.path for photo in source.photos] for source in sources]
     recipe = {
         "schema": SCHEMA,
         "program": faceswap_cli.__version__,
         "target": str(target.resolve()),
+        "parsing": None if options.job.parsing is None else str(options.job.parsing.resolve()),
         "sources": [
             {
                 "name": source.name,
                 "photos": [str(photo.path.resolve()) for photo in source.photos],
+                "files": [str(path.resolve()) for path in paths],
                 "digest": source.digest,
             }
-            for source in sources
+            for source, paths in zip(sources, given, strict=True)
         ],
         "cast": {str(person): row for person, row in job.cast.items()},
         "options": asdict(options),
+        "result": result,
         "segments": [{**asdict(segment), "how": treatment(segment)} for segment in job.segments],
     }
     with whole_file(folder / "recipe.json") as handle:

@@ -7,7 +7,7 @@ per open track until the track is closed and they have become one embedding.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -47,12 +47,18 @@ def analyse_clip(  # noqa: PLR0913  the groups of options are separate on purpos
     *,
     first_pts: int | None = None,
     end_pts: int | None = None,
+    keep: Callable[[Gathered], None] | None = None,
 ) -> Analysis:
-    """Decode the clip (or ``first_pts <= pts < end_pts``) and find out who is where, when."""
+    """Decode the clip (or ``first_pts <= pts < end_pts``) and find out who is where, when.
+
+    ``keep`` is given the faces as they were found, before smoothing.
+    """
     damage = Damage()
     frames = prefetch(read_frames(clip, first_pts=first_pts, end_pts=end_pts, damage=damage), DEPTH)
     with closing(frames), closing(observe(frames, clip, detect)) as seen:
         gathered = gather(seen, clip, track, listen, stop)
+    if keep is not None:
+        keep(gathered)
     return build_analysis(gathered, clip, track, smooth, damaged_packets=damage.packets)
 
 

@@ -1,0 +1,114 @@
+"""Finding the files of then: by what they hold, whatever they are called now, in whatever order they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceswap_cli.errors import InputError, UsageError
+from faceswap_cli.identity.photos import picture_files
+from faceswap_cli.jobs.files import sha256
+from faceswap_cli.recipe.digests import content_digest, keyed
+from faceswap_cli.recipe.record import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The files of a recipe."""
+
+    target: Path
+    people: tuple[tuple[Path, ...], ...]
+    """For each source person the photographs, or the enrolment file, in the order of then"""
+    parsing: Path | None = None
+    unused: tuple[Path, ...] = ()
+    """Given, but not part of the recipe"""
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Every source file, once."""
+        return tuple(dict.fromkeys(path for group in self.people for path in group))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where to look when the user does not say: what a kept job folder remembers."""
+
+    target: Path | None = None
+    sources: tuple[Path, ...] = ()
+    parsing: Path | None = None
+
+
+def find_inputs(
+    recipe: Recipe,
+    sources: Sequence[Path] = (),
+    target: Path | None = None,
+    parsing: Path | None = None,
+    known: Known | None = None,
+) -> Inputs:
+    """The files of ``recipe`` among those given, or else among those ``known``.
+
+    :class:`UsageError` when nothing says where to look, :class:`InputError` when a file is another one.
+    """
+    known = known or Known()
+    target = target or known.target
+    if target is None:
+        raise UsageError("the target is not known; name it with --target (or make results with --keep)")
+    sources = list(sources) or list(known.sources)
+    if not sources:
+        raise UsageError("the source is not known; name it with --source (or make results with --keep)")
+    if content_digest(_there(target, "--target")) != recipe.target:
+        raise InputError(
+            f"{target} is not the target of then: it holds something else; name it with --target"
+        )
+    people, unused = _people(recipe, sources)
+    return Inputs(target, people, _parsing(recipe, parsing or known.parsing), unused)
+
+
+def _there(path: Path, flag: str) -> Path:
+    if not path.is_file():
+        raise InputError(f"{path} is not there (any more); say where it is with {flag}")
+    return path
+
+
+def _people(recipe: Recipe, given: Iterable[Path]) -> tuple[tuple[tuple[Path, ...], ...], tuple[Path, ...]]:
+    """Photographs by person, and those that belong to nobody."""
+    there = [path if path.is_dir() else _there(path, "--source") for path in given]
+    files = picture_files(there)
+    digests = {path: keyed(_digest(path), recipe.target) for path in files}
+    place = {digest: path for path, digest in reversed(digests.items())}
+    needed = [digest for group in recipe.sources for digest in group]
+    unused = tuple(path for path, digest in digests.items() if digest not in needed)
+    missing = [digest for digest in dict.fromkeys(needed) if digest not in place]
+    if missing:
+        raise InputError(_told(len(missing), len(set(needed)), unused))
+    return tuple(tuple(place[digest] for digest in group) for group in recipe.sources), unused
+
+
+def _told(missing: int, needed: int, unused: Sequence[Path]) -> str:
+    others = ", ".join(str(path) for path in unused[:3]) + (" and others" if len(unused) > 3 else "")
+    if needed == 1:
+        return f"{others} is not the source of then: it holds something else; name it with --source"
+    found = f"; {others} is none of them" if unused else ""
+    return f"{missing} of {needed} source photographs of then are missing{found}; name all with --source"
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}); check its permissions"
+        ) from error
+
+
+def _parsing(recipe: Recipe, path: Path | None) -> Path | None:
+    if not recipe.parsing:
+        return None
+    if path is None:
+        raise UsageError("the result was made with a label map; name it with --parsing")
+    if keyed(content_digest(_there(path, "--parsing")), recipe.target) != recipe.parsing:
+        raise InputError(
+            f"{path} is not the label map of then: it holds something else; name it with --parsing"
+        )
+    return path
