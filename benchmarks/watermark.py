@@ -1,7 +1,7 @@
 """The invisible mark, measured: what it survives, how faint it is, and how often chance looks like it.
 
     python benchmarks/watermark.py survive FOLDER_OR_CLIP... --source PHOTO [--frames 48] [--jobs 2]
-    python benchmarks/watermark.py chance FOLDER_OR_CLIP... [--frames 72] [--jobs 2]
+    python benchmarks/watermark.py chance FOLDER_OR_CLIP... [--frames 72] [--keys 40] [--jobs 2]
 
 ``survive`` swaps the first frames of each clip without loss, sends the result through each treatment
 (x264 preset medium, smaller pictures, a crop, one frame as JPEG), finds the faces again as ``inspect``
@@ -47,8 +47,8 @@ from faceswap_cli.video.probe import probe
 from faceswap_cli.video.reader import read_frames
 
 VIDEO = {".mp4", ".mov", ".mkv", ".mpg", ".webm", ".m4v"}
-SEARCHED_KEYS, PLAIN_KEYS = 200, 20_000
-"""Keys tried with the whole search, and with the one place where the mark would be."""
+PLAIN_OVER_SEARCHED = 500
+"""Keys tried at the one place where the mark would be, over those tried with the whole search."""
 
 
 @dataclass(frozen=True)
@@ -216,20 +216,20 @@ def tell_survival(rows: Sequence[Survival]) -> None:
         print(f"| found, faces of {least} px and more | | |", " | ".join(shares), "|")
 
 
-def tell_chance(people: Sequence[tuple[str, F64]]) -> None:
+def tell_chance(people: Sequence[tuple[str, F64]], keys: int) -> None:
     sums = [whitened for _, whitened in people]
     own = [score(whitened) for whitened in sums]
     print(
         f"{len(people)} people nobody has marked; own key: highest score {max(own):.2f}, "
         f"lowest chance {min(map(watermark.false_alarm, own)):.2g} (found below {FALSE_ALARM:g})\n"
     )
-    searched = [score(w, b"chance %d" % k) for k in range(SEARCHED_KEYS) for w in sums]
+    searched = [score(w, b"chance %d" % k) for k in range(keys) for w in sums]
     alarms = np.array([watermark.false_alarm(value) for value in searched])
     print(f"Whole search, {len(alarms):,} trials of people and keys; highest score {max(searched):.2f}\n")
     print("| stated chance below | expected at most | seen |\n|---|---|---|")
     for limit in (1e-1, 1e-2, 1e-3, 1e-4):
         print(f"| {limit:g} | {limit * len(alarms):.1f} | {int((alarms < limit).sum())} |")
-    scores = plain_scores(sums, PLAIN_KEYS)
+    scores = plain_scores(sums, PLAIN_OVER_SEARCHED * keys)
     both = np.concatenate([scores.ravel(), -scores.ravel()])
     print(
         f"\nOne place, {both.size:,} trials of people, keys and signs; "
@@ -249,6 +249,7 @@ def main() -> None:
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--source", type=Path, help="photograph that is put in (survive)")
     parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--keys", type=int, default=40, help="keys for the whole search (chance)")
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
     paths = clips_of(asked.clips)
@@ -260,7 +261,7 @@ def main() -> None:
             tell_survival([row for row in rows if row is not None])
             return
         people = pool.map(_quiet_chance, paths, [asked.frames] * len(paths))
-        tell_chance([person for group in people for person in group])
+        tell_chance([person for group in people for person in group], asked.keys)
 
 
 def _quiet_chance(path: Path, frames: int) -> list[tuple[str, F64]]:
