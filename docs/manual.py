@@ -38,6 +38,7 @@ FILES = (
 ENVIRONMENT = (
     ("FACESWAP_...", "Any setting; `faceswap config` shows the name of each."),
     ("FACESWAP_ACCEPT_TERMS", "1 accepts the terms of use for this run."),
+    ("FACESWAP_PEOPLE", "Folder of enrolled people."),
     ("FACESWAP_WEIGHTS", "Folder of installed weights."),
     ("NO_COLOR, FORCE_COLOR", "As usual."),
 )

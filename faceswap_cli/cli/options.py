@@ -30,7 +30,7 @@ Files = Annotated[
     list[str],
     typer.Argument(
         metavar="SRC... TARGET",
-        help="One or more pictures (or a folder) of one person, then the target. '-' is stdin.",
+        help="Pictures (or a folder) of one person, or @NAME (enrolled), then the target. '-' is stdin.",
         show_default=False,
     ),
 ]
@@ -149,6 +149,16 @@ class LookFlags:
     ] = None
     feather: Annotated[
         float | None, _option("--feather", text="Soft edge, as a share of the face's width.", panel=TUNING)
+    ] = None
+    edit: Annotated[
+        str | None,
+        _option(
+            "--edit",
+            text="Change the expression, e.g. smile=+0.4,brow=0.2,yaw=-5; also mouth, blink, gaze_x, gaze_y, "
+            "pitch, roll.",
+            panel=TUNING,
+            metavar="CHANGES",
+        ),
     ] = None
     occlusion: Annotated[
         bool | None,
