@@ -88,6 +88,72 @@ class PasteOptions:
         _check(0.005 <= self.feather <= 0.5, f"feather must be 0.005 to 0.5, not {self.feather}")
 
 
+EDIT_RANGES: dict[str, tuple[float, float]] = {
+    "smile": (-1.0, 1.5),
+    "mouth": (-1.0, 1.5),
+    "brow": (-1.0, 1.5),
+    "blink": (-0.5, 1.0),
+    "gaze_x": (-1.0, 1.0),
+    "gaze_y": (-1.0, 1.0),
+    "yaw": (-15.0, 15.0),
+    "pitch": (-10.0, 10.0),
+    "roll": (-10.0, 10.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditOptions:
+    """Changes of expression, gaze and pose, added to what the target does in every frame."""
+
+    smile: float = 0.0
+    """1 is a clear, full smile (lips as open as they were); below 0 the corners of the mouth sink."""
+    mouth: float = 0.0
+    """1 opens the mouth wide, below 0 it closes."""
+    brow: float = 0.0
+    """1 raises the brows as far as lively speech does, below 0 they sink."""
+    blink: float = 0.0
+    """1 shuts the eyes, 0.5 half; below 0 they open wider."""
+    gaze_x: float = 0.0
+    """1 looks far to the subject's left (the image's right)."""
+    gaze_y: float = 0.0
+    """1 looks up as far as the lids allow."""
+    yaw: float = 0.0
+    """Degrees, above 0 to the subject's left; hair and outline of the head stay where they are."""
+    pitch: float = 0.0
+    """Degrees, above 0 looks up."""
+    roll: float = 0.0
+    """Degrees, above 0 leans to the subject's left shoulder."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in EDIT_RANGES.items():
+            value = getattr(self, name)
+            _check(low <= value <= high, f"edit {name} must be {low:g} to {high:g}, not {value:g}")
+
+    @property
+    def any(self) -> bool:
+        """Is anything changed at all?"""
+        return any(getattr(self, name) != 0.0 for name in EDIT_RANGES)
+
+
+def parse_edits(text: str) -> dict[str, float]:
+    """``smile=+0.4,yaw=-10`` -> name -> value; their ranges are checked by :class:`EditOptions`."""
+    _check(isinstance(text, str), f"--edit must be a text like smile=+0.4,yaw=-5, not {text!r}")
+    found: dict[str, float] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, _, number = part.partition("=")
+        name = name.strip()
+        if name not in EDIT_RANGES:
+            known = ", ".join(f"{one} ({low:g} to {high:g})" for one, (low, high) in EDIT_RANGES.items())
+            raise UsageError(f"--edit does not know {name!r}; known: {known}")
+        _check(name not in found, f"--edit names {name} twice")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            raise UsageError(f"--edit {name} needs a number, as in {name}=0.4, not {number!r}") from None
+    _check(bool(found), "--edit is empty; give something like smile=+0.4,yaw=-5")
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncodeOptions:
     """How the output is encoded; None follows the input."""
@@ -210,6 +276,7 @@ class SwapOptions:
     track: TrackOptions = field(default_factory=TrackOptions)
     smooth: SmoothOptions = field(default_factory=SmoothOptions)
     paste: PasteOptions = field(default_factory=PasteOptions)
+    edit: EditOptions = field(default_factory=EditOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
     range: RangeOptions = field(default_factory=RangeOptions)
     job: JobOptions = field(default_factory=JobOptions)

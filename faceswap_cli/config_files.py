@@ -20,7 +20,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from faceswap_cli.config import SwapOptions
+from faceswap_cli.config import SwapOptions, parse_edits
 from faceswap_cli.errors import UsageError
 from faceswap_cli.limits import TEXT_BYTES
 
@@ -57,6 +57,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "max_faces": ("detect.max_faces",),
     "max_pixels": ("detect.max_pixels",),
     "feather": ("paste.feather",),
+    "edit": (),
     "occlusion": ("paste.occlusion",),
     "label": ("mark.label",),
     "compare": ("mark.compare",),
@@ -66,7 +67,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "progress": ("show.progress",),
     "log_file": ("show.log_file",),
 }
-"""Flag, with underscores -> the keys that it sets."""
+"""Flag, with underscores -> the keys that it sets; ``--edit`` names keys of its group itself."""
 
 NOT_SETTINGS = frozenset({"ACCEPT_TERMS", "PEOPLE", "REQUIRE_GPU", "SHARED", "WEIGHTS"})
 """Variables with our prefix that are read elsewhere."""
@@ -268,10 +269,17 @@ def flag_layer(flags: Mapping[str, Any]) -> Layer:
     """Settings given as flags; None means not given."""
     layer = Layer("command line")
     for flag, value in flags.items():
-        for name in FLAGS[flag] if value is not None else ():
-            layer.values[name] = value
+        for name, item in set_by(flag, value).items() if value is not None else ():
+            layer.values[name] = item
             layer.origins[name] = "--" + flag.replace("_", "-")
     return layer
+
+
+def set_by(flag: str, value: Any) -> dict[str, Any]:
+    """Key -> value of what a flag sets."""
+    if flag == "edit":
+        return {f"edit.{name}": number for name, number in parse_edits(value).items()}
+    return dict.fromkeys(FLAGS[flag], value)
 
 
 def file_layers(config: Path | None, folder: Path) -> list[Layer]:

@@ -36,6 +36,7 @@ from faceswap_cli.records import (
     SourceIdentity,
 )
 from faceswap_cli.swap import build_method
+from faceswap_cli.swap.engine import with_edits, with_looks
 from faceswap_cli.swap.method import SwapMethod
 from faceswap_cli.swap.portable import at_home
 from faceswap_cli.swap.prepared import prepared
@@ -65,7 +66,7 @@ def swap_image(
     stop.check("rendering")
     method = build_method(options.method, at_home(options.job), options.paste)
     ready = prepared(method, source, options)
-    rendered = {row: _render(picture.rgb, found[row], row, method, ready, options.job.seed) for row in chosen}
+    rendered = {row: _render(picture.rgb, found[row], row, method, ready, options) for row in chosen}
     result = _pasted(picture, list(rendered.values()), options)
     made = recipe_of(PICTURE, target, [source], {}, method, _settled(options, found, chosen))
     result = replace(result, xmp=xmp_with(result.xmp or b"", made))
@@ -119,7 +120,9 @@ def _settled(options: SwapOptions, found: Sequence[Face], chosen: Sequence[int])
     return replace(options, track=replace(options.track, face=face))
 
 
-def _render(rgb: U8, face: Face, row: int, method: SwapMethod, prepared: Any, seed: int) -> RenderedFace:
+def _render(
+    rgb: U8, face: Face, row: int, method: SwapMethod, prepared: Any, options: SwapOptions
+) -> RenderedFace:
     unit = align.unit_from_points(face.landmarks, method.crop_scale)
     _, _, half = align.square_from_unit(unit)
     side = method.crop_side(2.0 * float(half))
@@ -130,7 +133,9 @@ def _render(rgb: U8, face: Face, row: int, method: SwapMethod, prepared: Any, se
         crop_from_frame,
         align.apply(crop_from_frame, face.landmarks),
     )
-    drawn = method.render(prepared, crop, method.encode(prepared, crop), seed)
+    crop = with_edits(crop, options.edit)
+    drawn = method.render(prepared, crop, method.encode(prepared, crop), options.job.seed)
+    drawn = with_looks(drawn, options.edit)
     finite(drawn.mask, "the mask of a drawn face")
     return watermarked(drawn, crop, method.crop_scale)
 

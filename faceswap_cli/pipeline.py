@@ -228,6 +228,7 @@ def prepare(
     scene = replace(
         scene,
         seed=options.job.seed,
+        edits=options.edit,
         source_embeddings=embeddings if options.job.measure_identity else {},
         source_names={person: source.name for person, source in sources.items()},
     )

@@ -199,6 +199,8 @@ class FaceCrop:
     """1 where the face is swapped fully; lower while a track fades in or out."""
     open_eyes: tuple[float, float] = (0.3, 0.3)
     """How far this person's left and right eye are usually open, as a share of their width"""
+    before: FaceCrop | None = None
+    """As it is in the frame, where ``swap.edits`` has moved things in ``rgb`` and ``landmarks``"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,6 +214,8 @@ class RenderedFace:
     """(S, S) in [0, 1]: share of ``rgb`` in the result"""
     occluded: float = 0.0
     """Share of the face's area where something in front of it was kept."""
+    drawn: F32 | None = None
+    """(478, 3) px: where the mesh was drawn, when that is not at ``crop.landmarks``"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from faceswap_cli.config import SwapOptions
-from faceswap_cli.config_files import FLAGS, Setting, Settings, convert, known_keys
+from faceswap_cli.config_files import FLAGS, Setting, Settings, convert, known_keys, set_by
 from faceswap_cli.errors import InputError, UsageError
 from faceswap_cli.limits import TEXT_BYTES
 
 FILES = ("source", "target", "output")
 SEVERAL = "|"
 """Between the photographs of one person in a cell"""
-ROW_FLAGS = tuple(flag for flag, keys in FLAGS.items() if not keys[0].startswith("show."))
+ROW_FLAGS = tuple(flag for flag, keys in FLAGS.items() if not "".join(keys[:1]).startswith("show."))
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _CSV_SUFFIXES = (".csv", ".tsv")
 
@@ -185,12 +185,11 @@ def row_options(base: Settings, entry: Entry, folder: Path) -> SwapOptions:
     """The command's settings with those of one line over them; paths are relative to ``folder``."""
     keys, entries = known_keys(), dict(base.entries)
     for name, value in entry.options.items():
-        for key in FLAGS.get(name, (name,)):
-            try:
-                converted = convert(keys[key], value, entry.where, folder)
-            except UsageError as error:
-                raise UsageError(f"{entry.where}: {error}") from None
-            entries[key] = Setting(converted, entry.where)
+        try:
+            for key, item in (set_by(name, value) if name in FLAGS else {name: value}).items():
+                entries[key] = Setting(convert(keys[key], item, entry.where, folder), entry.where)
+        except UsageError as error:
+            raise UsageError(f"{entry.where}: {error}") from None
     try:
         return Settings(entries).swap_options()
     except UsageError as error:

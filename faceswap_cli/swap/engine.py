@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from faceswap_cli import colour
-from faceswap_cli.config import SmoothOptions
+from faceswap_cli.config import EditOptions, SmoothOptions
 from faceswap_cli.errors import InputError
 from faceswap_cli.faces.landmarks import eye_apertures
 from faceswap_cli.geometry import align
@@ -57,6 +57,7 @@ class Scene:
     """track -> crop side"""
     open_eyes: dict[int, tuple[float, float]] = field(default_factory=dict)
     """track -> usual apertures of the left and right eye"""
+    edits: EditOptions = field(default_factory=EditOptions)
 
     def chosen(self, pts: int) -> list[tuple[FaceTrack, int]]:
         """Tracks to swap at ``pts`` with the row of that frame, those behind before those in front.
@@ -168,7 +169,7 @@ def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop
     unit = align.rescaled(track.crop_from_display[row], align.SWAP_SCALE, scene.method.crop_scale)
     crop_from_display: F64 = align.scaled(unit, side)
     crop_from_frame = crop_from_display @ scene.clip.display_from_frame
-    return FaceCrop(
+    crop = FaceCrop(
         track_id=track.track_id,
         rgb=colour.warp_rgb(frame.planes, scene.clip.colour, crop_from_frame, side),
         crop_from_frame=crop_from_frame,
@@ -176,6 +177,25 @@ def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop
         opacity=float(track.opacity[row]),
         open_eyes=scene.open_eyes[track.track_id],
     )
+    return with_edits(crop, scene.edits)
+
+
+def with_edits(crop: FaceCrop, edits: EditOptions) -> FaceCrop:
+    """``crop`` after ``edits``; what edits need is imported only where there are some."""
+    if not edits.any:
+        return crop
+    from faceswap_cli.swap.edits import edited
+
+    return edited(crop, edits)
+
+
+def with_looks(face: RenderedFace, edits: EditOptions) -> RenderedFace:
+    """A drawn face after the edits of lids and irises."""
+    if not edits.any:
+        return face
+    from faceswap_cli.swap.edits import looking
+
+    return looking(face, edits)
 
 
 def smoothing_kernel(beta: float, radius: int) -> F32:
@@ -224,7 +244,7 @@ def _render(window: tuple[_Encoded, ...], centre: int, scene: Scene, clock: Stag
         smooth = _smoothed(window, centre, crop.track_id, code, scene)
         seed = abs(hash((scene.seed, item.frame.pts, crop.track_id))) % (1 << 63)
         prepared = scene.prepared[people[crop.track_id]]
-        faces.append(scene.method.render(prepared, crop, smooth, seed))
+        faces.append(with_looks(scene.method.render(prepared, crop, smooth, seed), scene.edits))
     for face in faces:
         finite(face.mask, "the mask of a drawn face")
     start = clock.add("render faces", start)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
 
@@ -53,6 +55,18 @@ class SwapMethod(Protocol):
 
         ``seed`` depends on the frame's pts and the job's seed only, so noise is repeatable.
         """
+
+
+def in_frame(crop: FaceCrop) -> FaceCrop:
+    """The crop as the frame shows it, whatever edits have moved: what hides the face is found there."""
+    return crop if crop.before is None else crop.before
+
+
+def covered(crop: FaceCrop) -> tuple[F32, ...]:
+    """Meshes (478, 3) in unit coordinates whose outlines a mask covers: the wanted one and, after an edit,
+    the one that was there."""
+    meshes = [crop.landmarks] if crop.before is None else [crop.landmarks, crop.before.landmarks]
+    return tuple(np.asarray(points / np.float32(crop.rgb.shape[0]), np.float32) for points in meshes)
 
 
 MethodBuilder = Callable[[JobOptions, PasteOptions], SwapMethod]

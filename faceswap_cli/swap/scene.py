@@ -118,11 +118,14 @@ def face_mask(points: NDArray[np.float32], side: int = SIDE) -> NDArray[np.uint8
     return np.asarray(cv2.GaussianBlur(canvas, (0, 0), MASK_BLUR_PX * side / SIDE), np.uint8)
 
 
-def draw(points: Tensor) -> Drawn:
-    """Rasters of meshes (N, 478, >= 2), made on the CPU."""
+def draw(points: Tensor, also: Tensor | None = None) -> Drawn:
+    """Rasters of meshes (N, 478, >= 2), made on the CPU.  ``also``: meshes whose outline is masked too."""
     flat = points[..., :2].detach().cpu().numpy().astype(np.float32)
     maps = torch.from_numpy(np.stack([sketch(p) for p in flat]))
     masks = [face_mask(p) for p in flat]
+    if also is not None:
+        more = also[..., :2].detach().cpu().numpy().astype(np.float32)
+        masks = [np.maximum(mask, face_mask(p)) for mask, p in zip(masks, more, strict=True)]
     hidden = [cv2.dilate(np.where(m > 8, np.uint8(255), np.uint8(0)), _HIDDEN) for m in masks]
     layers = [maps, *(torch.from_numpy(np.stack(m))[:, None] for m in (masks, hidden))]
     return Drawn(*(layer.to(points.device).float() / 255 for layer in layers))

@@ -37,7 +37,7 @@ from faceswap_cli.swap.fslsd256_weights import (
     ready_net,
     tuned_net,
 )
-from faceswap_cli.swap.method import CodeSmoothing
+from faceswap_cli.swap.method import CodeSmoothing, covered, in_frame
 from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
@@ -172,7 +172,8 @@ class Fslsd256Method:
         rgb, points = self._small(crop)
         theirs = remove_pose(points)
         offset = proportions(prepared.shape(self._device), theirs, net.expression)
-        drawn = scene.draw(points + theirs.direct(offset * self._weights_of_mix()))
+        moves = theirs.direct(offset * self._weights_of_mix())
+        drawn = scene.draw(points + moves, self._outline_before(crop, moves))
         light = scene.face_light(rgb, drawn)
         gain = _gain(light)
         with self._half():
@@ -186,7 +187,10 @@ class Fslsd256Method:
         parts_of = self._unpacked(code)
         face, mask, wanted = self._drawn(prepared, crop, parts_of)
         side = crop.rgb.shape[0]
-        window = Window.around(wanted[list(parts.OVAL)], side)
+        # With an edit both outlines are covered, the one that was there and the wanted one.
+        window = Window.around(
+            np.concatenate([p[list(parts.OVAL)] for p in (wanted, *covered(crop)[1:])]), side
+        )
         part = mesh.cut_down(crop, window)
         warped, light = mesh.draw(prepared.mesh, wanted, parts_of.mesh, window)
         lab = appearance.lab_from_float(window.of(_enlarged(face, side)))
@@ -198,11 +202,15 @@ class Fslsd256Method:
         share = np.clip(window.of(_enlarged(mask, side)), 0.0, 1.0)
         occluded = 0.0
         if self._paste.occlusion:
-            seen = look(crop.rgb, crop.landmarks / np.float32(side))
-            front = occluder_map(target, light, wanted, window, seen)
+            real = in_frame(crop)
+            seen = look(real.rgb, real.landmarks / np.float32(side))
+            there = appearance.lab_from_rgb(window.of(real.rgb))
+            front = occluder_map(there, light, wanted, window, seen)
             occluded = float((share * front).sum() / max(float(share.sum()), 1.0))
             share = share * (1.0 - front)
-        return RenderedFace(part, appearance.rgb_from_lab(lab), share * np.float32(crop.opacity), occluded)
+        drawn = np.asarray(wanted * side - np.array([window.x, window.y, 0]), np.float32)
+        share = share * np.float32(crop.opacity)
+        return RenderedFace(part, appearance.rgb_from_lab(lab), share, occluded, drawn)
 
     @torch.inference_mode()
     def _drawn(self, prepared: _Prepared, crop: FaceCrop, code: _Code) -> tuple[F32, F32, F32]:
@@ -216,7 +224,7 @@ class Fslsd256Method:
             for x in (code.offset, code.light, code.rows)
         )
         pairing = scene.pair(own, points, net.expression, self._weights_of_mix(), offset)
-        drawn = scene.draw(pairing.wanted)
+        drawn = scene.draw(pairing.wanted, self._outline_before(crop, pairing.wanted - points))
         pairing = replace(pairing, visible=scene.gated(pairing.visible, drawn, own, pairing.wanted))
         gain = _gain(light)
         seen = scene.build_scene(_brighter(rgb, gain), points, pairing, drawn, _brighter(light, gain))
@@ -234,6 +242,12 @@ class Fslsd256Method:
         rgb = crop.rgb if side == SIDE else cv2.resize(crop.rgb, (SIDE, SIDE), interpolation=how)
         points = torch.from_numpy(np.asarray(crop.landmarks / np.float32(side), np.float32))[None]
         return _to_input(np.asarray(rgb, np.uint8)).to(self._device), points.to(self._device)
+
+    def _outline_before(self, crop: FaceCrop, moves: Tensor) -> Tensor | None:
+        """Mesh (1, 478, 3) of what the frame shows where an edit has moved it, with the same ``moves``."""
+        if crop.before is None:
+            return None
+        return torch.from_numpy(covered(crop)[1])[None].to(self._device) + moves
 
     def _weights_of_mix(self) -> Tensor:
         return mix_weights(self._mix).to(self._device)

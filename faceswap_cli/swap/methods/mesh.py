@@ -20,7 +20,8 @@ from faceswap_cli.geometry import align, masks, warp
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, MESH_POINTS, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, texture
-from faceswap_cli.swap.method import CodeSmoothing
+from faceswap_cli.swap.method import CodeSmoothing, covered, in_frame
+from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
 
 _LIGHT = MESH_POINTS * 3
@@ -102,7 +103,8 @@ class MeshMethod:
         """
         side = crop.rgb.shape[0]
         points = crop.landmarks / np.float32(side)
-        window = Window.around(points[list(parts.OVAL)], side)
+        outlines = covered(crop)
+        window = Window.around(np.concatenate([mesh[list(parts.OVAL)] for mesh in outlines]), side)
         part = cut_down(crop, window)
         target = appearance.lab_from_rgb(part.rgb)
         drawn, light = draw(prepared, points, code, window)
@@ -110,17 +112,20 @@ class MeshMethod:
         usual = np.array(crop.open_eyes, np.float32)
         eyes = _eyes_from_target(parts.eye_apertures(points), usual, prepared.eyes)
         _keep_target_parts(drawn, target, points, eyes, window)
-        mask = self._mask(points, window)
+        mask = self._mask(outlines, window)
         occluded = 0.0
         if self._paste.occlusion:
-            front = occluder_map(target, light, points, window)
+            real = in_frame(crop)
+            there = appearance.lab_from_rgb(window.of(real.rgb))
+            seen = look(real.rgb, real.landmarks / np.float32(side))
+            front = occluder_map(there, light, points, window, seen)
             occluded = float((mask * front).sum() / max(float(mask.sum()), 1.0))
             mask *= 1.0 - front
         return RenderedFace(part, appearance.rgb_from_lab(drawn), mask * np.float32(crop.opacity), occluded)
 
-    def _mask(self, points: F32, window: Window) -> F32:
-        width = float(np.ptp(points[list(parts.OVAL), 0])) * window.side
-        hull = masks.union(points, (parts.OVAL,), window)
+    def _mask(self, outlines: tuple[F32, ...], window: Window) -> F32:
+        width = float(np.ptp(outlines[0][list(parts.OVAL), 0])) * window.side
+        hull = np.maximum.reduce([masks.union(points, (parts.OVAL,), window) for points in outlines])
         return masks.soften(hull, self._paste.feather * width)
 
 
