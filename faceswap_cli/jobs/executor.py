@@ -208,11 +208,11 @@ def _budget_mb(options: SwapOptions, method_mb: int) -> int:
 
 
 def worker_memory_mb(clip: Clip, side: int) -> int:
-    """What one worker takes, as measured: 100 MB, 51 pictures (window, decoder, encoder), and 330 bytes
+    """What one worker takes, as measured: 110 MB, 51 pictures (window, decoder, encoder), and 330 bytes
     for every pixel of a crop (the window's crops, and what drawing one needs for a moment)."""
     per_pixel = 3.0 if "444" in clip.work_format else 2.0 if "422" in clip.work_format else 1.5
     per_pixel *= 2 if clip.bit_depth > 8 else 1
-    return round(100 + (51 * clip.width * clip.height * per_pixel + 330 * side * side) / 1e6)
+    return round(110 + (51 * clip.width * clip.height * per_pixel + 330 * side * side) / 1e6)
 
 
 def _pack(work: Work, path: Path) -> None:

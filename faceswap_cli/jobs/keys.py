@@ -23,7 +23,13 @@ Key = dict[str, str]
 
 SCHEMA = "2"
 _SAMPLE = 1 << 20
-_MODELS = ("face_landmarker.task", "face_landmarker_short.task", "identity.safetensors", "edits.safetensors")
+_MODELS = (
+    "face_landmarker.task",
+    "face_landmarker_short.task",
+    "identity.safetensors",
+    "edits.safetensors",
+    "occluder.onnx",
+)
 _HOW_IT_RUNS = frozenset(
     {
         "job.workers",

@@ -20,8 +20,8 @@ _ODD = np.array((24.0, 14.0, 16.0), np.float32)
 """L*, a*, b* differences from the face's mean light that are still skin."""
 _HAIR_RATIO, _HAIR_FROM_SKIN = 0.5, 14.0
 """Nearer to the crown's colour than this share of the distance to skin, and so far from skin: hair."""
-_OUTSIDE, _GUESSED, _HARD = 0.08, 0.6, 1.6
-"""Weights: around the face, where hair was guessed, where skin looks odd."""
+_OUTSIDE, _GUESSED, _MAYBE, _HARD = 0.08, 0.6, 0.3, 1.6
+"""Weights: around the face, where hair was guessed, where glasses or shadows may be, where skin looks odd."""
 
 
 def outline_weight(points: F32, side: int) -> F32:
@@ -46,7 +46,7 @@ def already_covered(rgb: F32, points: F32) -> tuple[F32, F32]:
     row = (np.arange(_SIDE, dtype=np.float32)[:, None] + 0.5) / _SIDE
     brows, nose, mouth = (float(points[list(ring), 1].mean()) for ring in (parts.BROWS, (197,), (13,)))
     forehead, eyes, sides = row < brows - 0.03, row < nose, row < mouth
-    weight = np.where(odd > 0.5, np.where(eyes, np.where(forehead & hair, _GUESSED, 0.05), _HARD), 1.0)
+    weight = np.where(odd > 0.5, np.where(eyes, np.where(forehead & hair, _GUESSED, _MAYBE), _HARD), 1.0)
     weight = np.where((odd > 0.5) & hair & sides & ~forehead, 0.05, weight)
     covered = ((odd > 0.5) & forehead & hair).astype(np.float32)
     both = (cv2.resize(x.astype(np.float32), (side, side)) for x in (covered, weight))

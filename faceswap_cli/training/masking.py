@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from faceswap_cli.errors import FaceswapError, InputError
@@ -47,7 +48,7 @@ log = logging.getLogger(__name__)
 class MaskOptions:
     """What a run is told.  ``images`` must be known from the start: the learning rate falls towards it."""
 
-    images: int = 54_000
+    images: int = 60_000
     batch: int = 16
     rate: float = 2.5e-3
     seed: int = 0
@@ -99,6 +100,12 @@ def loss_of(logits: Tensor, batch: Batch) -> Tensor:
     return entropy / batch.weight.mean() + 0.5 * dice.mean()
 
 
+def usable(pool: Pool, *, held_out: bool) -> NDArray[np.int64]:
+    """Rows of stills: in clips hands pass the face, and nobody has marked where."""
+    rows = pool.rows(held_out=held_out)
+    return rows[pool.clip[rows] < 0]
+
+
 class Run:
     """Network, its average and the optimiser, and where they stand."""
 
@@ -110,6 +117,8 @@ class Run:
         self.average.load_state_dict(self.net.state_dict())
         self.optimiser = torch.optim.AdamW(self.net.parameters(), options.rate, weight_decay=1e-3)
         self.images = 0
+        if not len(usable(pool, held_out=False)):
+            raise InputError(f"the pool of {len(pool)} faces holds no stills to train on; add pictures to it")
         state = load_state(folder)
         if state is not None:
             self._restore(state)
@@ -138,7 +147,7 @@ class Run:
     def batches(self) -> Iterator[Batch]:
         """Batches from where the run stands; the chunk in hand is drawn again after a restart."""
         o = self.options
-        rows = self.pool.rows(held_out=False)
+        rows = usable(self.pool, held_out=False)
         while True:
             chunk, inside = divmod(self.images, o.chunk * o.passes)
             rng = np.random.default_rng([o.seed, chunk])
@@ -207,10 +216,10 @@ class Run:
 def exam(net: OccluderHead, pool: Pool, count: int) -> dict[str, float]:
     """Figures on held-out people: overlap (IoU) inside the outline, and the share of clear faces taken."""
     rng = np.random.default_rng(_EXAM_SEED)
-    rows = pool.rows(held_out=True)
+    rows = usable(pool, held_out=True)
     net.eval()
     both = either = clear = taken = 0.0
-    for row in rng.choice(rows if len(rows) else pool.rows(held_out=False), count):
+    for row in rng.choice(rows if len(rows) else usable(pool, held_out=False), count):
         sample = draw_sample(pool, int(row), rng)
         batch = to_batch([sample], [False])
         found = net(batch.x)[0, 0].sigmoid().numpy() > 0.5
@@ -239,15 +248,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m faceswap_cli.training.masking", description=__doc__)
     parser.add_argument("pool", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=54_000)
+    parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-time", type=str, default="")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         given.folder.mkdir(parents=True, exist_ok=True)
+        limit = _seconds(given.max_time)
         run = Run(open_pool(given.pool), given.folder, MaskOptions(images=given.images, seed=given.seed))
-        run.go(_seconds(given.max_time))
+        run.go(limit)
         write_onnx(run.average, given.folder / "occluder.onnx")
     except FaceswapError as error:
         log.error("%s", error)

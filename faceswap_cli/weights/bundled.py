@@ -11,7 +11,7 @@ from faceswap_cli.errors import WeightsError
 from faceswap_cli.weights import registry
 
 TABLE = Path(__file__).parent / "tables" / "bundled.json"
-SUFFIXES = (".safetensors", ".task")
+SUFFIXES = (".safetensors", ".task", ".onnx")
 _BLOCK = 1 << 22
 
 

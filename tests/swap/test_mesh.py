@@ -11,6 +11,7 @@ from faceswap_cli.faces.landmarks import LIPS_INNER, OVAL
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.swap import appearance, occlusion, texture
 from faceswap_cli.swap.methods.mesh import MeshMethod
+from faceswap_cli.swap.occluder_head import look
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +115,12 @@ def test_occluder_is_kept_and_skin_is_not(rows: tuple[int, int]) -> None:
     unit = clear.landmarks / SIDE
     skin = appearance.lab_from_rgb(np.full((1, 1, 3), (200, 150, 130), np.uint8))
     light = np.zeros((SIDE, SIDE, 3), np.float32) + skin
-    free = occlusion.occluder_map(appearance.lab_from_rgb(clear.rgb), light, unit, masks.Window.full(SIDE))
-    found = occlusion.occluder_map(appearance.lab_from_rgb(covered.rgb), light, unit, masks.Window.full(SIDE))
+    free, found = (
+        occlusion.occluder_map(
+            appearance.lab_from_rgb(one.rgb), light, unit, masks.Window.full(SIDE), look(one.rgb, unit)
+        )
+        for one in (clear, covered)
+    )
     hull = masks.grow(masks.union(unit, (OVAL,), SIDE), -6) > 0.5
     assert free[hull].max() < 0.05
     blue = covered.rgb[..., 2].astype(int) - covered.rgb[..., 0] > 60

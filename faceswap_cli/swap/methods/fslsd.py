@@ -31,6 +31,7 @@ from faceswap_cli.swap import appearance, mixing, official
 from faceswap_cli.swap.fslsd_networks import PRECISIONS, MixOptions, OfficialNetworks, load_networks
 from faceswap_cli.swap.method import CodeSmoothing, SwapMethod
 from faceswap_cli.swap.methods.fslsd256 import build_fslsd256
+from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
 from faceswap_cli.weights.store import installed
 
@@ -155,7 +156,8 @@ def _in_front(rgb: U8, points: F32) -> F32:
     light = appearance.light_at(lab, appearance.skin_weight(lab, points), points)
     trust = np.ones(len(points), np.float32)
     field = warp.scatter(points[:, :2], light, trust, levels=(2, 4, 8, 16), side=32)
-    front = occluder_map(lab, warp.enlarge(field, SMALL), points, masks.Window.full(SMALL))
+    seen = look(small, points, align.FFHQ_SCALE)
+    front = occluder_map(lab, warp.enlarge(field, SMALL), points, masks.Window.full(SMALL), seen)
     return np.asarray(cv2.resize(front, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.float32)
 
 

@@ -1,0 +1,173 @@
+"""What lies in front of a face is found, whatever its colour, and a bare face is left alone."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from faceswap_cli.errors import WeightsError
+from faceswap_cli.faces.landmarks import BROWS, OVAL
+from faceswap_cli.geometry import align, masks
+from faceswap_cli.geometry.masks import Window
+from faceswap_cli.records import F32, U8
+from faceswap_cli.swap import appearance, occluder_head
+from faceswap_cli.swap.occluder_head import Seen, look
+from faceswap_cli.swap.occlusion import occluder_map
+from faceswap_cli.training.hands import hand
+
+SIDE = 256
+
+
+@pytest.fixture(scope="module")
+def face(portrait_face: tuple[U8, F32]) -> tuple[U8, F32]:
+    """The example person's swap crop, and its mesh in unit coordinates."""
+    from faceswap_cli.faces.crops import cut
+
+    rgb, mesh = portrait_face
+    matrix = align.scaled(align.unit_from_points(mesh), SIDE)
+    return cut(rgb, matrix, SIDE), np.asarray(align.apply(matrix, mesh) / SIDE, np.float32)
+
+
+@pytest.fixture(scope="module")
+def portrait_face(portrait: U8, finder: object) -> tuple[U8, F32]:
+    from faceswap_cli.faces.detect import find_faces
+
+    return portrait, find_faces(portrait, finder=finder)[0].landmarks  # type: ignore[arg-type]
+
+
+def front(rgb: U8, points: F32, window: Window | None = None, light_of: U8 | None = None) -> F32:
+    """The map for a crop; ``light_of`` is the picture that its light is taken from."""
+    window = window or Window.full(SIDE)
+    clear = appearance.lab_from_rgb(rgb if light_of is None else light_of)
+    light = appearance.light_at(clear, appearance.skin_weight(clear, points), points).mean(axis=0)
+    field = np.broadcast_to(light, (*window.shape, 3)).astype(np.float32)
+    target = appearance.lab_from_rgb(np.ascontiguousarray(window.of(rgb)))
+    return occluder_map(target, field, points, window, look(rgb, points))
+
+
+def inner(points: F32) -> NDArray[np.bool_]:
+    """Inside of the outline below the brows: over the example's forehead hangs her hair."""
+    below = (np.arange(SIDE) + 0.5) / SIDE > points[list(BROWS), 1].max()
+    return (masks.grow(masks.union(points, (OVAL,), SIDE), -8) > 0.5) & below[:, None]
+
+
+def with_hand(rgb: U8, points: F32, seed: int) -> tuple[U8, F32]:
+    """A hand in the person's own skin colour over the face, and where it is."""
+    rng = np.random.default_rng(seed)
+    x, y = (points[205, :2] * SIDE).astype(int)
+    skin = rgb[y - 4 : y + 4, x - 4 : x + 4].reshape(-1, 3).mean(axis=0).astype(np.float32) / 255
+    oval = points[list(OVAL), :2] * SIDE
+    layer, alpha = hand(rng, skin, oval.mean(axis=0), float(np.ptp(oval[:, 1])), SIDE)
+    mixed = rgb / 255 * (1 - alpha[..., None]) + layer * alpha[..., None]
+    return (np.clip(mixed, 0, 1) * 255).astype(np.uint8), alpha
+
+
+def test_a_bare_face_is_left_alone(face: tuple[U8, F32]) -> None:
+    rgb, points = face
+    assert front(rgb, points)[inner(points)].mean() < 0.01
+
+
+def test_hands_in_the_colour_of_the_face_are_found(face: tuple[U8, F32]) -> None:
+    """Ten drawn hands: most of what they cover is found, little beside them."""
+    rgb, points = face
+    inside, hit, wrong, hidden, bare = inner(points), 0.0, 0.0, 0.0, 0.0
+    for seed in range(10):
+        covered, alpha = with_hand(rgb, points, seed)
+        found = front(covered, points, light_of=rgb)
+        hit += float((found * (alpha > 0.5))[inside].sum())
+        hidden += float((alpha > 0.5)[inside].sum())
+        wrong += float((found * (alpha < 0.1))[inside].sum())
+        bare += float((alpha < 0.1)[inside].sum())
+    assert hidden > 10_000
+    assert hit / hidden > 0.7
+    assert wrong / bare < 0.1
+
+
+@pytest.mark.parametrize("gain", [0.45, 0.75, 1.25])
+def test_hard_light_is_no_occluder(face: tuple[U8, F32], gain: float) -> None:
+    """Half of the face in shadow, or in the sun, is still the face."""
+    rgb, points = face
+    ramp = masks.smoothstep((np.arange(SIDE, dtype=np.float32) - 0.5 * SIDE) / 20 + 0.5)
+    lit = np.clip(rgb * (1 + (gain - 1) * ramp)[None, :, None], 0, 255).astype(np.uint8)
+    assert front(lit, points, light_of=rgb)[inner(points)].mean() < 0.03
+
+
+def test_a_fringe_stays_in_front(face: tuple[U8, F32]) -> None:
+    rgb, points = face
+    found = front(rgb, points)
+    x, y = (points[10, :2] * SIDE).astype(int)
+    assert found[y - 2 : y + 6, x - 10 : x + 10].mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    "colour", [(40, 90, 60), (235, 235, 230), (30, 30, 34)], ids=["green", "white", "black"]
+)
+def test_a_cup_at_the_mouth_is_found(face: tuple[U8, F32], colour: tuple[int, int, int]) -> None:
+    rgb, points = face
+    covered = rgb.copy()
+    x, y = (points[13, :2] * SIDE).astype(int)
+    covered[y - 12 : y + 60, x - 34 : x + 34] = colour
+    found = front(covered, points, light_of=rgb)
+    cup = np.zeros((SIDE, SIDE), bool)
+    cup[y - 8 : y + 56, x - 30 : x + 30] = True
+    assert found[cup & inner(points)].mean() > 0.6
+
+
+def test_a_window_shows_the_same_as_the_whole_crop(face: tuple[U8, F32]) -> None:
+    rgb, points = face
+    covered, _ = with_hand(rgb, points, 0)
+    window = Window.around(points[list(OVAL)], SIDE)
+    whole = front(covered, points, light_of=rgb)
+    part = front(covered, points, window, light_of=rgb)
+    inside = window.of(inner(points))
+    assert np.abs(window.of(whole) - part)[inside].mean() < 0.02
+
+
+def test_another_crop_scale_sees_the_same_place() -> None:
+    """A square in the answer lands at the same place of the face, whatever the crop shows around it."""
+    answer = np.zeros((64, 64), np.float32)
+    answer[16:32, 32:48] = 1.0
+    tight = Seen(answer, 1.0).over(Window.full(128), (128, 128))
+    wide = Seen(answer, 0.8).over(Window.full(160), (160, 160))
+    np.testing.assert_allclose(tight, wide[16:144, 16:144], atol=1e-5)
+    part = Seen(answer, 1.0).over(Window(20, 30, 64, 50, 128), (64, 50))
+    np.testing.assert_allclose(part, tight[30:80, 20:84], atol=1e-5)
+
+
+def test_threads_and_repeats_agree(face: tuple[U8, F32]) -> None:
+    rgb, points = face
+    once = look(rgb, points).covered
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(lambda _: look(rgb, points).covered, range(6)):
+            np.testing.assert_array_equal(found, once)
+
+
+def test_grain_does_not_make_the_mask_flicker(face: tuple[U8, F32]) -> None:
+    rgb, points = face
+    covered, _ = with_hand(rgb, points, 4)
+    rng = np.random.default_rng(0)
+    noisy = [np.clip(covered + rng.normal(0, 3, covered.shape), 0, 255).astype(np.uint8) for _ in range(4)]
+    maps = [front(one, points, light_of=rgb) for one in noisy]
+    steps = [float(np.abs(a - b)[inner(points)].mean()) for a, b in itertools.pairwise(maps)]
+    assert max(steps) < 0.02
+
+
+@pytest.mark.parametrize("content", [None, b"no model"], ids=["missing", "damaged"])
+def test_weights_that_cannot_be_used_are_named(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if content is not None:
+        (tmp_path / occluder_head.FILE).write_bytes(content)
+    monkeypatch.setattr("faceswap_cli.weights.registry.bundled_folder", lambda: tmp_path)
+    monkeypatch.setattr(occluder_head, "_READY", occluder_head._PerThread())
+    occluder_head._model.cache_clear()
+    try:
+        with pytest.raises(WeightsError, match=r"occluder\.onnx"):
+            look(np.zeros((64, 64, 3), np.uint8), np.zeros((478, 3), np.float32))
+    finally:
+        occluder_head._model.cache_clear()
