@@ -13,6 +13,13 @@ import pytest
 from faceswap_cli.records import U8
 
 ROOT = Path(__file__).resolve().parent.parent
+# Commands that tests start, and library calls (below), take the quick method unless a test names another.
+os.environ.setdefault("FACESWAP_METHOD", "mesh")
+
+
+@pytest.fixture(autouse=True)
+def _quick_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faceswap_cli.swap.BEST", "mesh")
 
 
 @pytest.fixture
