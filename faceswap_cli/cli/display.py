@@ -156,9 +156,10 @@ def build_display(wanted: str, *, quiet: bool) -> Display:
 
 @dataclass
 class EventLines:
-    """Writes events to stdout as NDJSON; progress at most ten times a second, its end always."""
+    """Writes events to stdout as NDJSON; progress ten times a second, begin and end of a stage always."""
 
     _last: float = -1e9
+    _stage: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def show(self, event: Event) -> None:
@@ -166,8 +167,9 @@ class EventLines:
             if event.kind == "progress":
                 now = time.monotonic()
                 finished = event.data.get("done") == event.data.get("total")
-                if now - self._last < EVENTS_EVERY_S and not finished:
+                stage = str(event.data.get("stage"))
+                if now - self._last < EVENTS_EVERY_S and not finished and stage == self._stage:
                     return
-                self._last = now
+                self._last, self._stage = now, stage
             sys.stdout.write(event_line(event.kind, event.data))
             sys.stdout.flush()

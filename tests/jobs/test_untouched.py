@@ -104,7 +104,7 @@ def test_a_kept_folder_tells_how_and_serves_other_options(clip: Path, tmp_path: 
     report = swap(clip, output, keep)
     folder = folder_of(output)
     assert sorted(path.name for path in folder.iterdir() if not path.name.startswith("segment_")) == [
-        *("analysis.json", "analysis.npz", "job.json", "ledger.jsonl", "lock", "recipe.json"),
+        *("analysis.json", "analysis.npz", "found.npz", "job.json", "ledger.jsonl", "lock", "recipe.json"),
     ]
     recipe = read_json(folder / "recipe.json")
     assert recipe["target"] == str(clip.resolve())
