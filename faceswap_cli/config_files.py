@@ -164,7 +164,7 @@ def convert(key: Key, value: Any, origin: str, folder: Path | None = None) -> An
             path = Path(value).expanduser()
             return folder / path if folder is not None else path
         return key.kind(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RuntimeError):  # homes nobody has are a RuntimeError
         wanted = {int: "a whole number", float: "a number", bool: "true or false"}.get(key.kind, "a text")
         raise UsageError(f"{key.name} must be {wanted}, not {value!r} ({origin})") from None
 

@@ -23,7 +23,7 @@ from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress, tell_shots
 from faceswap_cli.jobs.executor import Executor, Work, choose
 from faceswap_cli.jobs.journal import Journal, open_journal
-from faceswap_cli.jobs.keys import Key, analysis_key, job_key
+from faceswap_cli.jobs.keys import Key, analysis_key, check_unchanged, job_key
 from faceswap_cli.jobs.plan import plan, with_halo
 from faceswap_cli.jobs.recipe import write_recipe, write_rows
 from faceswap_cli.jobs.untouched import untouched_notes
@@ -49,7 +49,15 @@ from faceswap_cli.records import (
 )
 from faceswap_cli.stream import prefetch
 from faceswap_cli.swap import build_method
-from faceswap_cli.swap.engine import Scene, StageClock, Swapped, build_scene, check_known, render_frames
+from faceswap_cli.swap.engine import (
+    Scene,
+    StageClock,
+    Swapped,
+    build_scene,
+    check_complete,
+    check_known,
+    render_frames,
+)
 from faceswap_cli.swap.portable import at_home, is_light, packed
 from faceswap_cli.swap.prepared import prepared
 from faceswap_cli.swap.untouched import copied_segment
@@ -101,6 +109,7 @@ def swap_video(
         earlier.lend(journal, job, scene, key)
         results = list(render_segments(job, scene, journal, options, listen, stop))
         clock.lap("render")
+        check_unchanged(clip, key)
         check_swapped(results, target)
         listen(progress("assemble", 0, job.frames))
         told: list[str] = []
@@ -296,6 +305,7 @@ def render_segment(
     shown = view_of(scene.clip, options)
     with closing(prefetch(frames(), DECODE_AHEAD)) as ready:
         count = write_segment(path, shown, ready, options.encode)
+    check_complete(count, segment, scene.clip)
     clock.seconds["segment wall"] = time.perf_counter() - started
     return SegmentResult(segment, path, count, faces, tuple(ledger), clock.seconds)
 
@@ -308,7 +318,8 @@ def swapped_frames(
         with_halo(segment, scene.analysis) if segment.touched else (segment.first_pts, segment.end_pts)
     )
     workers = options.job.workers or os.cpu_count() or 1
-    decoded = prefetch(read_frames(scene.clip, first_pts=first, end_pts=end), DECODE_AHEAD)
+    source = read_frames(scene.clip, first_pts=first, end_pts=end, known=scene.analysis.pts)
+    decoded = prefetch(source, DECODE_AHEAD)
     with closing(decoded):
         known = _known(decoded, scene)
         with closing(

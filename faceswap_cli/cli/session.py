@@ -71,13 +71,14 @@ class Session:
         self._display = build_display(show.progress, quiet=self.flags.quiet)
         self._lines = EventLines() if self.flags.events else None
         self._log_file = show.log_file
+        self._leaving = False
 
     def __enter__(self) -> Session:
         self.owned.callback(self._display.close)
         try:
             self._start_log()
             for number in CODES:
-                self.owned.callback(signal.signal, number, signal.signal(number, self._on_signal))
+                self.owned.callback(self._restore, number, signal.signal(number, self._on_signal))
         except BaseException:
             self.owned.close()
             raise
@@ -162,10 +163,17 @@ class Session:
         logger.addHandler(handler)
         self.owned.callback(logger.removeHandler, handler)
 
+    def _restore(self, number: int, before: Any) -> None:
+        if not self._leaving:
+            signal.signal(number, before)
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """First: ask for a stop, or stop where nothing is kept anyway.  Second: leave at once."""
         code = CODES[signal.Signals(number)]
         if self.stop.requested:
+            self._leaving = True
+            for other in CODES:
+                signal.signal(other, signal.SIG_IGN)  # nothing comes between this and the clearing up
             self.owned.close()
             sys.stderr.flush()
             os._exit(code)

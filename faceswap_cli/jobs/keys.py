@@ -79,6 +79,12 @@ def option_key(options: SwapOptions) -> Key:
     return _named(options, _HOW_IT_RUNS)
 
 
+def check_unchanged(clip: Clip, key: Key) -> None:
+    """Raise :class:`InputError` when the clip is not the one any more that the job ``key`` began with."""
+    if _file_digest(clip.path) != key["input"]:
+        raise InputError(f"{clip.path} changed while it was being worked on; start again")
+
+
 def differences(old: Key, new: Key) -> list[str]:
     """Names of the ingredients that are not the same."""
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))

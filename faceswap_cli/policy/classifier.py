@@ -142,6 +142,10 @@ def _form(session: Any, rules: Rules, path: Path) -> Form:
     if len(inputs) != 1:
         raise WeightsError(f"{path} takes {len(inputs)} inputs, expected one picture; take another model")
     asked = inputs[0]
+    try:
+        asked.name.encode()
+    except UnicodeError as error:
+        raise WeightsError(f"{path} has an input whose name is no text; export it again") from error
     shape = tuple(side if isinstance(side, int) else None for side in asked.shape)
     told = f"input {asked.name} of shape {tuple(asked.shape)}"
     if asked.type not in _TYPES or len(shape) != 4 or shape[0] not in (None, 1):

@@ -96,7 +96,12 @@ def _rules_digest(path: Path) -> str:
 
 def is_installed() -> bool:
     """True when a classifier was imported, sound or not."""
-    return (folder() / MODEL).exists() or (folder() / CARD).exists()
+    try:
+        return (folder() / MODEL).exists() or (folder() / CARD).exists()
+    except OSError as error:
+        raise WeightsError(
+            f"cannot look for a content classifier in {folder()} ({error.strerror}); check its permissions"
+        ) from error
 
 
 def read_card() -> PolicyCard:

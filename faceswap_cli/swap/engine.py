@@ -33,6 +33,7 @@ from faceswap_cli.records import (
     Frame,
     LedgerRow,
     RenderedFace,
+    Segment,
 )
 from faceswap_cli.stream import centred, ordered_map
 from faceswap_cli.swap.method import SwapMethod
@@ -302,6 +303,15 @@ def _distance(face: RenderedFace | None, person: int, scene: Scene) -> float | N
 
     found = embed(face.rgb, face.crop.landmarks[None])[0]
     return round(float(np.linalg.norm(found - wanted)), 4)
+
+
+def check_complete(frames: int, segment: Segment, clip: Clip) -> None:
+    """A segment with other frames than pass 1 saw means that the file changed, or that its disk fails."""
+    if frames != segment.frames:
+        raise InputError(
+            f"{clip.path} gave {frames} instead of {segment.frames} frames of segment {segment.index}: it "
+            "changed while it was being worked on, or its disk fails; start again"
+        )
 
 
 def check_known(pts: int, analysis: Analysis, clip: Clip) -> None:

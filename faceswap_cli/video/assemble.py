@@ -172,6 +172,8 @@ def _assemble(
             copy_chapters(source, target, window)
             try:
                 target.start_encoding()
+            except OSError:
+                raise  # the disk's fault, not that of the streams
             except (av.error.FFmpegError, ValueError) as error:
                 raise OutputError(
                     f"{output}: the container refuses these streams ({error}); try .mkv"

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+import av
 import numpy as np
 
 from faceswap_cli.config import RangeOptions
-from faceswap_cli.errors import UsageError
+from faceswap_cli.errors import InputError, UsageError
 from faceswap_cli.records import I64, Clip
 from faceswap_cli.video.probe import open_input
 
@@ -23,9 +24,14 @@ _FORMS = "use seconds (12.5), hh:mm:ss.mmm (00:00:12.500) or a frame number (300
 
 def frame_times(clip: Clip) -> I64:
     """Times of the clip's packets, sorted, without decoding: one per frame of an undamaged clip."""
-    with open_input(clip.path) as container:
-        packets = container.demux(container.streams[clip.video_stream])
-        found = {p.pts if p.pts is not None else p.dts for p in packets if p.size and not p.is_discard}
+    try:
+        with open_input(clip.path) as container:
+            packets = container.demux(container.streams[clip.video_stream])
+            found = {p.pts if p.pts is not None else p.dts for p in packets if p.size and not p.is_discard}
+    except (av.error.FFmpegError, ValueError) as error:
+        raise InputError(
+            f"{clip.path} cannot be read to its end ({error}); leave out --start and --end"
+        ) from error
     return np.array(sorted(t for t in found if t is not None), dtype=np.int64)
 
 

@@ -7,6 +7,7 @@ around it, so after the first damage reading goes on with slice threads from the
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,9 +15,10 @@ from typing import Any
 
 import av
 import av.container
+import numpy as np
 
 from faceswap_cli.errors import InputError
-from faceswap_cli.records import Clip, Frame
+from faceswap_cli.records import I64, Clip, Frame
 from faceswap_cli.video.formats import planes_from_picture
 from faceswap_cli.video.probe import open_input
 
@@ -59,16 +61,19 @@ def read_frames(
     damage: Damage | None = None,
     threads: int = 0,
     first_index: int = 0,
+    known: I64 | None = None,
 ) -> Generator[Frame, None, None]:
     """Frames with ``first_pts <= pts < end_pts`` in presentation order.
 
     Times are those of the file.  A missing one is taken from the packet or the frame before;
     one that does not increase becomes the previous one plus a tick.  ``index`` counts from
     ``first_index`` at the first frame handed out.  ``threads`` 0 leaves their number to the
-    library.  Closing the generator closes the file.
+    library.  ``known`` are the times found in an earlier reading: where seeking leads to others (some
+    damaged headers do that), reading begins at the file's beginning.  Closing the generator closes the file.
     """
     index = first_index
-    pictures = _continued(clip, first_pts, damage if damage is not None else Damage(), threads)
+    expected = _first_known(known, first_pts)
+    pictures = _continued(clip, first_pts, damage if damage is not None else Damage(), threads, expected)
     try:
         for pts, picture in pictures:
             if end_pts is not None and pts >= end_pts:
@@ -80,21 +85,38 @@ def read_frames(
         pictures.close()
 
 
+def _first_known(known: I64 | None, first_pts: int | None) -> int | None:
+    if known is None or first_pts is None:
+        return None
+    row = int(np.searchsorted(known, first_pts))
+    return int(known[row]) if row < len(known) else None
+
+
 def _continued(
-    clip: Clip, first_pts: int | None, damage: Damage, threads: int
+    clip: Clip, first_pts: int | None, damage: Damage, threads: int, expected: int | None
 ) -> Generator[tuple[int, av.VideoFrame], None, None]:
-    """(pts, picture), strictly increasing; starts again where a seek or frame threads failed."""
+    """(pts, picture), strictly increasing; starts again where a seek or frame threads failed.
+
+    ``expected`` is the time of the first picture from ``first_pts`` on, where it is known.
+    """
     careful, attempt = False, 0
     wanted, last = first_pts, None
+    checked = expected is None or first_pts is None
     while True:
         run = _Run(clip, wanted, attempt, careful, threads)
         pictures = run.pictures(damage)
         try:
             for pts, picture in pictures:
+                if not checked and first_pts is not None and pts >= first_pts:
+                    checked = True
+                    if pts != expected and attempt < len(_PREROLLS_S):
+                        attempt, last = len(_PREROLLS_S), None
+                        break
                 if last is None or pts > last:
                     last = pts
                     yield pts, picture
-            return
+            else:
+                return
         except _Damaged:
             careful = True
             wanted = last if last is not None else first_pts
@@ -200,6 +222,8 @@ class _Run:
                 decoded = packet.decode()
             except av.error.EOFError:
                 continue
+            except av.error.MemoryError:
+                raise
             except (av.error.FFmpegError, ValueError) as error:
                 if tally.ignore_errors:
                     tally.ignored += 1
@@ -236,9 +260,17 @@ def _packets(
     """Packets of ``stream``; a file that breaks off counts as one damaged packet."""
     try:
         yield from container.demux(stream)
-    except av.error.FFmpegError:
+    except av.error.FFmpegError as error:
+        _no_damage(error, container.name)
         damage.packets += 1
         yield from _flush(stream)
+
+
+def _no_damage(error: Exception, name: str) -> None:
+    """A disk that fails, or a lack of memory, must not look like a file that ends early."""
+    if getattr(error, "errno", None) in (errno.EIO, errno.ENOMEM, errno.ESTALE):
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{name} cannot be read any further ({reason}); check the disk") from error
 
 
 def _flush(stream: av.VideoStream) -> Iterator[av.Packet[av.VideoStream]]:

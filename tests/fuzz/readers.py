@@ -42,13 +42,12 @@ def _decode(path: Path, out: Path) -> None:
     with closing(read_frames(clip, damage=damage, threads=1)) as frames:
         times = [frame.pts for frame in islice(frames, FRAMES)]
     assert times == sorted(set(times))
-    np.array(times, np.int64)
-    if len(times) > 4:
-        with closing(
-            read_frames(clip, first_pts=times[len(times) // 2], end_pts=times[-1], threads=1)
-        ) as frames:
-            for frame in islice(frames, FRAMES):
-                assert times[0] <= frame.pts < times[-1]
+    known = np.array(times, np.int64)
+    if 4 < len(times) < FRAMES:
+        first, end = times[len(times) // 2], times[-1]
+        with closing(read_frames(clip, first_pts=first, end_pts=end, threads=1, known=known)) as frames:
+            again = [frame.pts for frame in frames]
+        assert again == [pts for pts in times if first <= pts < end], f"{again} of {times}"
 
 
 def _packets(path: Path, out: Path) -> None:
