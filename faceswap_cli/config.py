@@ -90,7 +90,7 @@ class PasteOptions:
 
 EDIT_RANGES: dict[str, tuple[float, float]] = {
     "smile": (-1.0, 1.5),
-    "mouth": (-1.0, 1.5),
+    "mouth": (-1.0, 1.0),
     "brow": (-1.0, 1.5),
     "blink": (-0.5, 1.0),
     "gaze_x": (-1.0, 1.0),

@@ -160,16 +160,6 @@ class LookFlags:
             metavar="CHANGES",
         ),
     ] = None
-    edit: Annotated[
-        str | None,
-        _option(
-            "--edit",
-            text="Change the expression, e.g. smile=+0.4,brow=0.2,yaw=-5; also mouth, blink, gaze_x, gaze_y, "
-            "pitch, roll.",
-            panel=TUNING,
-            metavar="CHANGES",
-        ),
-    ] = None
     occlusion: Annotated[
         bool | None,
         _option("--occlusion/--no-occlusion", text="Keep what passes in front of the face.", panel=TUNING),

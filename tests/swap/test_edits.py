@@ -11,6 +11,7 @@ from drawn import SIDE, crop, identity, mesh_points, photo, picture
 from faceswap_cli.config import EDIT_RANGES, EditOptions, JobOptions, PasteOptions, parse_edits
 from faceswap_cli.errors import UsageError
 from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import masks
 from faceswap_cli.records import FaceCrop, RenderedFace
 from faceswap_cli.swap.edits import (
@@ -253,3 +254,48 @@ def test_ranges_are_checked(name: str) -> None:
     for value in (low - 0.1, high + 0.1, float("nan")):
         with pytest.raises(UsageError, match=f"edit {name} must be"):
             EditOptions(**{name: value})
+
+
+@pytest.fixture(scope="module")
+def self_swapped(finder: object, portrait: np.ndarray) -> dict[str, np.ndarray]:
+    """Meshes found anew in a real face that was swapped onto itself, by the edits asked for."""
+    from faceswap_cli.faces.detect import find_faces
+    from faceswap_cli.geometry import align
+    from faceswap_cli.geometry.paste import paste_into_rgb
+
+    points = find_faces(portrait, finder=finder)[0].landmarks  # type: ignore[arg-type]
+    method = MeshMethod(JobOptions(), PasteOptions(occlusion=False))
+    ready = method.prepare(identity(photo(portrait, points)))
+    side = 448
+    matrix = align.scaled(align.unit_from_points(points), side)
+    target = FaceCrop(0, cut(portrait, matrix, side), matrix, align.apply(matrix, points))
+    meshes = {}
+    for text in ("", "smile=0.5", "smile=1", "mouth=0.6", "brow=0.8", "yaw=-10", "gaze_x=0.8", "blink=1"):
+        edits = EditOptions(**parse_edits(text)) if text else NONE
+        wanted = with_edits(target, edits)
+        drawn = with_looks(method.render(ready, wanted, method.encode(ready, wanted), 0), edits)
+        result = paste_into_rgb(portrait.astype(np.float32) / np.float32(255), [drawn])
+        found = find_faces(np.uint8(np.clip(result, 0, 1) * 255), finder=finder)  # type: ignore[arg-type]
+        meshes[text] = found[0].landmarks
+    return meshes
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("smile=0.5", 0.25, 0.75),
+        ("smile=1", 0.6, 1.3),
+        ("mouth=0.6", 0.35, 0.85),
+        ("brow=0.8", 0.35, 1.1),
+        ("yaw=-10", -15, -5),
+        ("gaze_x=0.8", 0.2, 1.2),
+        ("blink=1", 0.25, 1.1),
+    ],
+)
+def test_the_landmarker_finds_the_edit_in_the_result(
+    self_swapped: dict[str, np.ndarray], text: str, least: float, most: float
+) -> None:
+    told = changes(self_swapped[""], self_swapped[text])
+    name = text.partition("=")[0]
+    assert least <= told[name] <= most, told
+    assert all(abs(told[other]) < 0.4 for other in ("smile", "mouth", "brow") if other != name), told
