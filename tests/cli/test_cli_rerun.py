@@ -24,20 +24,21 @@ pytestmark = [
     pytest.mark.skipif(not FACE.is_file(), reason="the examples are not in this installation"),
 ]
 FAST = ("--jobs", "1", "--device", "cpu")
+MESH = ("--method", "mesh", *FAST)
 
 
 @pytest.fixture
 def result(run: Run, machine: Path) -> Path:
     """A short clip made with --keep."""
     small_example(machine / "clip.mp4", 8)
-    ran = run("video", FACE, "clip.mp4", "-o", "out.mp4", "--keep", "--preset", "ultrafast", *FAST)
+    ran = run("video", FACE, "clip.mp4", "-o", "out.mp4", "--keep", "--preset", "ultrafast", *MESH)
     assert ran.code == 0, ran.err
     return machine / "out.mp4"
 
 
 @pytest.fixture
 def picture(run: Run, machine: Path) -> Path:
-    assert run("image", FACE, FACE, "-o", "out.jpg", "--feather", "0.1", *FAST).code == 0
+    assert run("image", FACE, FACE, "-o", "out.jpg", "--feather", "0.1", *MESH).code == 0
     return machine / "out.jpg"
 
 

@@ -39,6 +39,7 @@ GROUPS = {"g": "6", "keyint_min": "6", "bf": "2", "sc_threshold": "0"}
 FRAMES, FACE = 24, range(8, 15)
 SOURCE = EXAMPLES / "source.jpg"
 OPTIONS = SwapOptions(
+    method="mesh",
     smooth=SmoothOptions(code_radius=2),
     encode=EncodeOptions(crf=30, preset="ultrafast"),
     job=JobOptions(segment_s=0.2, workers=1, keep=True, device="cpu"),
