@@ -27,6 +27,41 @@ def quiet(stage: str, done: int, total: int) -> None:
 
 
 @pytest.fixture(scope="module")
+def photo(portrait: U8, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from PIL import Image
+
+    path = tmp_path_factory.mktemp("photo") / "a.png"
+    Image.fromarray(portrait).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def anna(photo: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> SourceIdentity:
+    """Enrolled with the tiny network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("faceswap_cli.enrol.make.bundled", lambda name: tiny_weights)
+        return enrolled(tmp_path_factory.mktemp("people") / "anna.faceid", [photo])
+
+
+@pytest.fixture(scope="module")
+def bare(photo: Path, tmp_path_factory: pytest.TempPathFactory) -> SourceIdentity:
+    """Enrolled without any network."""
+
+    def missing(name: str) -> Path:
+        raise WeightsError(f"weights file {name} is missing")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("faceswap_cli.enrol.make.bundled", missing)
+        return enrolled(tmp_path_factory.mktemp("people") / "anna.faceid", [photo])
+
+
+@pytest.fixture(scope="module")
+def plain(photo: Path) -> SourceIdentity:
+    """Never enrolled."""
+    return load_photos([photo], DetectOptions())
+
+
+@pytest.fixture(scope="module")
 def target(stranger: U8) -> FaceCrop:
     mesh = find_faces(stranger)[0].landmarks
     matrix = align.scaled(align.unit_from_points(mesh), 224)
@@ -45,75 +80,64 @@ def enrolled(path: Path, photos: list[Path], **options: object) -> SourceIdentit
     return source_of([path])
 
 
-def test_mesh_draws_the_same_face(
-    save: Saver, portrait: U8, target: FaceCrop, tmp_path: Path, not_installed: None
-) -> None:
-    photo = save("a.png", portrait)
-    source = enrolled(tmp_path / "anna.faceid", [photo])
+def test_mesh_draws_the_same_face(bare: SourceIdentity, plain: SourceIdentity, target: FaceCrop) -> None:
     method = MeshMethod(JobOptions(), PasteOptions(occlusion=False))
-    before = drawn(method, load_photos([photo], DetectOptions()), target)
-    assert np.abs(drawn(method, source, target) - before).mean() < 0.5
-    assert source.enrolled is not None
-    assert source.enrolled.codes is None
+    assert np.abs(drawn(method, bare, target) - drawn(method, plain, target)).mean() < 0.5
+    assert bare.enrolled is not None
+    assert bare.enrolled.codes is None
 
 
 def test_fslsd_draws_the_same_face(
-    save: Saver, portrait: U8, target: FaceCrop, tmp_path: Path, installed: Path
+    anna: SourceIdentity, plain: SourceIdentity, target: FaceCrop, tiny_weights: Path
 ) -> None:
-    photo = save("a.png", portrait)
-    source = enrolled(tmp_path / "anna.faceid", [photo])
-    method = Fslsd256Method(JobOptions(device="cpu"), PasteOptions(occlusion=False), installed)
-    before = drawn(method, load_photos([photo], DetectOptions()), target)
-    assert np.abs(drawn(method, source, target) - before).mean() < 1.0
-    known = source.enrolled
+    method = Fslsd256Method(JobOptions(device="cpu"), PasteOptions(occlusion=False), tiny_weights)
+    assert np.abs(drawn(method, anna, target) - drawn(method, plain, target)).mean() < 1.0
+    known = anna.enrolled
     assert known is not None
     assert known.codes is not None
     assert known.codes.base == method.inputs_digest
 
 
 def test_codes_and_changes_reach_the_picture(
-    save: Saver, portrait: U8, target: FaceCrop, tmp_path: Path, installed: Path
+    anna: SourceIdentity, target: FaceCrop, tiny_weights: Path
 ) -> None:
-    source = enrolled(tmp_path / "anna.faceid", [save("a.png", portrait)])
-    method = Fslsd256Method(JobOptions(device="cpu"), PasteOptions(occlusion=False), installed)
-    known = source.enrolled
+    method = Fslsd256Method(JobOptions(device="cpu"), PasteOptions(occlusion=False), tiny_weights)
+    known = anna.enrolled
     assert known is not None
     assert known.codes is not None
-    before = drawn(method, source, target)
+    before = drawn(method, anna, target)
     rng = np.random.default_rng(0)
     up, down = (rng.standard_normal(s).astype(np.float32) * 0.1 for s in ((16, 2), (2, 324)))
     tuned = replace(known.codes, deltas={"decoder.last/up": up, "decoder.last/down": down}, digest="x")
     refined = replace(known.codes, rows=known.codes.rows + 0.5)
     for codes in (tuned, refined):
-        other = replace(source, enrolled=replace(known, codes=codes))
+        other = replace(anna, enrolled=replace(known, codes=codes))
         assert np.abs(drawn(method, other, target) - before).mean() > 0.05
 
 
-def test_other_weights_are_refused(save: Saver, portrait: U8, tmp_path: Path, installed: Path) -> None:
-    source = enrolled(tmp_path / "anna.faceid", [save("a.png", portrait)])
-    known = source.enrolled
+def test_other_weights_are_refused(anna: SourceIdentity, tiny_weights: Path) -> None:
+    known = anna.enrolled
     assert known is not None
     assert known.codes is not None
     foreign = replace(known, codes=replace(known.codes, base="0" * 64))
-    method = Fslsd256Method(JobOptions(device="cpu"), PasteOptions(), installed)
+    method = Fslsd256Method(JobOptions(device="cpu"), PasteOptions(), tiny_weights)
     with pytest.raises(WeightsError, match="anna was enrolled with other weights"):
-        method.prepare(replace(source, enrolled=foreign))
-    MeshMethod(JobOptions(), PasteOptions()).prepare(replace(source, enrolled=foreign))
+        method.prepare(replace(anna, enrolled=foreign))
+    MeshMethod(JobOptions(), PasteOptions()).prepare(replace(anna, enrolled=foreign))
 
 
-def test_tuning_needs_the_network(save: Saver, portrait: U8, not_installed: None) -> None:
+def test_tuning_needs_the_network(photo: Path, not_installed: None) -> None:
     with pytest.raises(WeightsError, match="missing"):
-        enrol("anna", [save("a.png", portrait)], EnrolOptions(level=1), quiet)
+        enrol("anna", [photo], EnrolOptions(level=1), quiet)
 
 
 def test_kept_photos_serve_profile_1024(
-    save: Saver, portrait: U8, tmp_path: Path, not_installed: None
+    save: Saver, portrait: U8, bare: SourceIdentity, tmp_path: Path, not_installed: None
 ) -> None:
     wide = np.pad(portrait, ((300, 300), (500, 500), (0, 0)), constant_values=90)
     photo = save("a.png", wide)
     with_them = enrolled(tmp_path / "a.faceid", [photo], keep_photos=True)
-    without = enrolled(tmp_path / "b.faceid", [photo])
-    assert without.photos == ()
+    assert bare.photos == ()
     (kept,) = with_them.photos
     assert kept.rgb.size < wide.size / 4  # only the face
     again = find_faces(kept.rgb)[0].landmarks
@@ -121,23 +145,16 @@ def test_kept_photos_serve_profile_1024(
     assert np.linalg.norm(again[:, :2] - kept.landmarks[:, :2], axis=1).mean() < 0.02 * width
 
 
-def test_fslsd_1024_says_what_is_missing(
-    save: Saver, portrait: U8, tmp_path: Path, not_installed: None
-) -> None:
+def test_fslsd_1024_says_what_is_missing(bare: SourceIdentity) -> None:
     from faceswap_cli.swap.methods.fslsd import Fslsd1024
 
-    source = enrolled(tmp_path / "anna.faceid", [save("a.png", portrait)])
-    method = Fslsd1024.__new__(Fslsd1024)
     with pytest.raises(InputError, match="--keep-photos"):
-        method.prepare(source)
+        Fslsd1024.prepare(Fslsd1024.__new__(Fslsd1024), bare)
 
 
-def test_what_is_kept_of_the_surroundings_is_coarse(
-    save: Saver, portrait: U8, tmp_path: Path, not_installed: None
-) -> None:
-    known = enrolled(tmp_path / "anna.faceid", [save("a.png", portrait)]).enrolled
-    assert known is not None
-    assert known.surroundings.shape == (64, 64, 3)
+def test_what_is_kept_of_the_surroundings_is_coarse(bare: SourceIdentity) -> None:
+    assert bare.enrolled is not None
+    assert bare.enrolled.surroundings.shape == (64, 64, 3)
 
 
 @pytest.mark.slow

@@ -31,9 +31,7 @@ from faceswap_cli.training.observers import Observers
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few samples, few steps."""
-    for name, value in (("_OWN", 2), ("_MADE", 2), ("_JUDGED", 1)):
-        monkeypatch.setattr(f"faceswap_cli.enrol.make.{name}", value)
+    """Few samples a step, few steps."""
     monkeypatch.setattr("faceswap_cli.enrol.objective.BATCH", 1)
     monkeypatch.setattr(tuning, "_STRANGERS", 2)
     monkeypatch.setattr(tuning, "EVERY", 2)
@@ -44,22 +42,33 @@ def eyes() -> Observers:
     return Observers.load(torch.device("cpu"))
 
 
-@pytest.fixture
-def shop(tiny_weights: Path, eyes: Observers) -> Workshop:
-    net = load_swap_net(tiny_weights).eval().requires_grad_(False)
+def workshop(weights: Path, eyes: Observers) -> Workshop:
+    net = load_swap_net(weights).eval().requires_grad_(False)
     options = TuneOptions(steps=(6, 6))
     return Workshop(net, eyes, options, NEVER, lambda stage, done, total: None, float("inf"))
 
 
 @pytest.fixture
-def given(shop: Workshop, portrait: U8, tmp_path: Path) -> tuple[Material, State]:
+def shop(tiny_weights: Path, eyes: Observers) -> Workshop:
+    """With a network of its own: level 2 changes it."""
+    return workshop(tiny_weights, eyes)
+
+
+@pytest.fixture(scope="module")
+def given(
+    tiny_weights: Path, eyes: Observers, portrait: U8, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Material, State]:
     from PIL import Image
 
-    path = tmp_path / "me.png"
+    path = tmp_path_factory.mktemp("photo") / "me.png"
     Image.fromarray(portrait).save(path)
     photos, _ = read_photos([path], DetectOptions())
     views, fused = [view_of(photo) for photo in photos], build_texture(photos)
-    return material(shop, photos, views, fused), encode(shop.net, photos, views, fused)
+    own = workshop(tiny_weights, eyes)
+    with pytest.MonkeyPatch.context() as few:
+        for name, value in (("_OWN", 2), ("_MADE", 2), ("_JUDGED", 1)):
+            few.setattr(f"faceswap_cli.enrol.make.{name}", value)
+        return material(own, photos, views, fused), encode(own.net, photos, views, fused)
 
 
 class Scores(Gauge):
