@@ -12,6 +12,7 @@ from faceswap_cli.cli.options import REPORTING, ShowFlags, expanded
 from faceswap_cli.cli.printing import console
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.errors import UsageError
+from faceswap_cli.identity.people import resolved
 from faceswap_cli.output import check_inputs
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def evaluate(
         return
     if result is None or not source or target is None:
         raise UsageError("evaluate needs RESULT --source SRC --target TARGET, or --suite DIR")
+    source = [Path(resolved(str(path))) for path in source]
     with Session(ctx.obj, show, read_settings(show)) as session:
         check_inputs([result, *source, target])
         from faceswap_cli.metrics.evaluate import evaluate as measure

@@ -12,6 +12,7 @@ import pytest
 import faceswap_cli
 from faceswap_cli.enrol import make
 from faceswap_cli.enrol.tune import Outcome
+from faceswap_cli.errors import InputError
 from faceswap_cli.identity.faceid import read_faceid, write_faceid
 from faceswap_cli.identity.people import people_folder, person_path
 from tests.cli.fakes import FakePipeline, Ran, picture
@@ -177,6 +178,17 @@ class TestAsSource:
         (machine / "jobs.csv").write_text("source,target\n@anna,clip.mp4\n")
         rows = run("batch", "-m", "jobs.csv", "-o", "out", "--dry-run", "--json").json["rows"]
         assert str(anna) in str(rows)
+
+    def test_evaluate(self, run: Run, clip: Path, monkeypatch: pytest.MonkeyPatch, anna: Path) -> None:
+        asked: list[Path] = []
+
+        def measure(result: Path, sources: Sequence[Path], target: Path, **how: Any) -> None:
+            asked.extend(sources)
+            raise InputError("enough")
+
+        monkeypatch.setattr("faceswap_cli.metrics.evaluate.evaluate", measure)
+        run("evaluate", clip, "--source", "@anna", "--target", clip).failed(4, "enough")
+        assert asked == [anna]
 
     def test_cast(self, tmp_path: Path, anna: Path) -> None:
         import numpy as np
