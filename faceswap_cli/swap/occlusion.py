@@ -20,7 +20,7 @@ from faceswap_cli.swap.occluder_head import Seen
 _SIDE = 128
 _TOLERANCE = (20.0, 12.0, 12.0)
 """L*, a*, b* differences that are still skin under local shadow or blush."""
-_SURE = (0.35, 0.65)
+_SURE = (0.5, 0.8)
 """Probabilities from which something counts as in front, a little and wholly."""
 _DOUBT = (0.08, 0.25)
 """Probabilities nearby from which the colour test counts."""

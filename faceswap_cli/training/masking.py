@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 class MaskOptions:
     """What a run is told.  ``images`` must be known from the start: the learning rate falls towards it."""
 
-    images: int = 60_000
+    images: int = 100_000
     batch: int = 16
     rate: float = 2.5e-3
     seed: int = 0
@@ -248,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m faceswap_cli.training.masking", description=__doc__)
     parser.add_argument("pool", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-time", type=str, default="")
     given = parser.parse_args(arguments)

@@ -299,6 +299,8 @@ def _skin_things(face: _Face, rng: Rng) -> F32:
         grain = rng.uniform(0, 0.5) * masks.blur(rng.standard_normal((SIDE, SIDE), np.float32), 0.6)
         coarse = np.clip(0.6 + grain + 0.2 * noise(rng, SIDE, 8), 0, 1.2)
         rgb *= 1 - (rng.uniform(0.1, 0.75) * lower * (1 - lips) * coarse)[..., None].astype(np.float32)
+    if rng.random() < 0.3:
+        _fade_eyes(face, rgb, rng)
     if rng.random() < 0.12:
         lips = masks.blur(masks.union(face.points, (parts.LIPS_OUTER,), SIDE), 1)[..., None]
         rgb += lips * 0.5 * (np.array([rng.uniform(0.2, 0.8), 0.05, 0.15]) - rgb)
@@ -306,6 +308,23 @@ def _skin_things(face: _Face, rng: Rng) -> F32:
         dots = (rng.random((SIDE, SIDE)) < 0.02).astype(np.float32)
         rgb *= 1 - masks.blur(dots, 0.7)[..., None] * rng.uniform(0.2, 0.7)
     return np.clip(rgb, 0, 1).astype(np.float32)
+
+
+def _fade_eyes(face: _Face, rgb: F32, rng: Rng) -> None:
+    """One or both eyes lost in blur and the shadow of their socket; in place.
+
+    Without these, an eye that cannot be seen would be one that something covers.
+    """
+    rings = (parts.LEFT_EYE + parts.LEFT_BROW, parts.RIGHT_EYE + parts.RIGHT_BROW)
+    chosen = rings if rng.random() < 0.4 else (rings[int(rng.integers(2))],)
+    area = np.zeros((SIDE, SIDE), np.float32)
+    for ring in chosen:
+        corners = cv2.convexHull(face.points[list(ring)])[:, 0]
+        area = np.maximum(area, _filled(corners * SIDE))
+    area = masks.blur(masks.grow(area, rng.uniform(1, 5)), rng.uniform(1.5, 4))[..., None]
+    tone = rng.uniform(0.55, 1.1) + rng.uniform(0, 0.04) * rng.standard_normal(3)
+    soft = masks.blur(rgb, rng.uniform(2, 8)) * (1 + (tone - 1) * area)
+    rgb += area * rng.uniform(0.6, 1.0) * (soft - rgb)
 
 
 def _camera(rgb: F32, rng: Rng) -> U8:
