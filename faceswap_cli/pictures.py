@@ -112,7 +112,6 @@ def _choose(found: Sequence[Face], rgb: U8, options: SwapOptions) -> list[int]:
     return [by_place[number - 1]]
 
 
-@told("in the picture")
 def _settled(options: SwapOptions, found: Sequence[Face], chosen: Sequence[int]) -> SwapOptions:
     """``options`` that name the chosen faces by their places."""
     by_place = sorted(range(len(found)), key=lambda k: float(found[k].box[0]))
@@ -120,6 +119,7 @@ def _settled(options: SwapOptions, found: Sequence[Face], chosen: Sequence[int])
     return replace(options, track=replace(options.track, face=face))
 
 
+@told("in the picture")
 def _render(
     rgb: U8, face: Face, row: int, method: SwapMethod, prepared: Any, options: SwapOptions
 ) -> RenderedFace:
