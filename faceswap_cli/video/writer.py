@@ -17,6 +17,7 @@ from faceswap_cli.errors import InputError, OutputError
 from faceswap_cli.records import Clip, Frame
 from faceswap_cli.video.encoders import THREADS, Encoding, cannot_open, encoding_for
 from faceswap_cli.video.formats import is_rgb, picture_from_planes
+from faceswap_cli.video.probe import clock_of
 
 
 def write_segment(
@@ -51,9 +52,16 @@ def whole_segment(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def _finer(time_base: Fraction) -> int:
+    """How many ticks of a segment's clock make one of the clip's, so that frames in the clip's first ticks
+    have decoding times from 0 on: the container reads others back shifted when the first frame is not at 0.
+    """
+    return DecodingClock.depth if time_base.denominator * DecodingClock.depth < 2**31 else 1
+
+
 def segment_container(part: Path, clip: Clip, form: str) -> av.container.OutputContainer:
-    """An open segment file; both of its clocks tick like the clip's: even a late start is stored exactly."""
-    clock = str(clip.time_base.denominator)
+    """An open segment file; both of its clocks divide the clip's: even a late start is stored exactly."""
+    clock = str(clip.time_base.denominator * _finer(clip.time_base))
     options = {"movie_timescale": clock, "video_track_timescale": clock}
     return av.open(os.path.abspath(part), "w", format=form, options=options)
 
@@ -98,7 +106,8 @@ class DecodingClock:
     """Decoding times by our own count: those of x265 are not set when a segment has one or two frames.
 
     Packet i is decoded when frame i - 16 is shown: no codec holds a frame back for longer, so
-    that never is after its own time.  ``assemble`` finds the true depth.
+    that never is after its own time.  ``assemble`` finds the true depth.  The packets come back in
+    the clock of the segment.
     """
 
     depth = 16
@@ -109,8 +118,13 @@ class DecodingClock:
 
     def stamped(self, packets: list[av.Packet[Any]]) -> list[av.Packet[Any]]:
         for packet in packets:
-            row = self.packets - self.depth
-            packet.dts = self.pts[row] if row >= 0 else self.pts[0] + row
+            row, clock = self.packets - self.depth, clock_of(packet)
+            finer = _finer(clock)
+            if packet.pts is not None:
+                packet.pts *= finer
+            packet.dts = self.pts[max(row, 0)] * finer + min(row, 0)
+            packet.duration = (packet.duration or 0) * finer
+            packet.time_base = clock / finer
             self.packets += 1
         return packets
 
