@@ -1,6 +1,7 @@
 """The long fuzz campaign: damaged files of every kind, read in child processes with limits.
 
-    python benchmarks/fuzz.py --inputs 20000 --seed 1 [--kinds clip,picture] [--workers 2] [--folder DIR]
+    python benchmarks/fuzz.py --inputs 20000 --seed 1 [--kinds clip,picture] [--commands] [--workers 2]
+        [--folder DIR]
 
 Prints a table of how the inputs ended, by format, and every one that did not end as documented; those
 files are kept in DIR/bad.  The same corpus, seed and number give the same file.
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.fuzz.corpus import LIBRARY_KINDS, seeds
 from tests.fuzz.harness import Outcome, Tally, campaign, orders
+from tests.fuzz.readers import COMMANDS
 
 
 def main() -> int:
@@ -26,7 +28,8 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
-    parser.add_argument("--kinds", default=",".join(LIBRARY_KINDS))
+    parser.add_argument("--kinds", default=None)
+    parser.add_argument("--commands", action="store_true", help="whole commands instead of functions")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=None)
     asked = parser.parse_args()
@@ -34,8 +37,12 @@ def main() -> int:
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="fuzz-"))
     _use_own_key(folder)
     _import_all()
-    corpus = seeds(folder / "seeds", tuple(asked.kinds.split(",")))
-    wanted = list(orders(corpus, asked.first + asked.inputs, asked.seed))[asked.first :]
+    known = tuple(COMMANDS) if asked.commands else LIBRARY_KINDS
+    kinds = tuple(asked.kinds.split(",")) if asked.kinds else known
+    corpus = [seed for seed in seeds(folder / "seeds", kinds) if not asked.commands or seed.kind in COMMANDS]
+    wanted = list(orders(corpus, asked.first + asked.inputs, asked.seed, commands=asked.commands))[
+        asked.first :
+    ]
     tally, start = Tally(), time.monotonic()
     longest: list[Outcome] = []
     largest = 0

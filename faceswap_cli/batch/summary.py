@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from faceswap_cli.batch.runner import Outcome
 from faceswap_cli.errors import FaceswapError
+from faceswap_cli.plain import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,12 +45,7 @@ def entry(outcome: Outcome) -> dict[str, Any]:
 def error_entry(error: FaceswapError) -> dict[str, Any]:
     """Code, exit code and message for JSON and events."""
     more = getattr(error, "details", {})
-    return {"code": error.code, "exit": error.exit_code, "message": one_line(error), **more}
-
-
-def one_line(error: Exception) -> str:
-    """Its message without line breaks."""
-    return " ".join(str(error).split())
+    return {"code": error.code, "exit": error.exit_code, "message": one_line(str(error)), **more}
 
 
 def sentence(outcomes: Sequence[Outcome]) -> str:
@@ -78,7 +74,7 @@ def table(outcomes: Sequence[Outcome], *, longest: int = LONGEST_TABLE) -> Table
         row, told = outcome.row, outcome.told
         frames = f"{told['frames_with_swap']}/{told['frames']}" if "frames" in told else ""
         spent = f"{outcome.seconds:.1f}" if outcome.status in ("done", "failed") else ""
-        last = one_line(outcome.error) if outcome.error else str(row.output)
+        last = str(outcome.error or row.output)
         cells = (str(row.index), row.name, row.source, outcome.status, frames, spent, last)
-        grid.add_row(*(Text(cell) for cell in cells), style="red" if outcome.error else None)
+        grid.add_row(*(Text(one_line(cell)) for cell in cells), style="red" if outcome.error else None)
     return grid

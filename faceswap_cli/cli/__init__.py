@@ -32,11 +32,12 @@ from faceswap_cli.cli import (
     train,
     video,
 )
-from faceswap_cli.cli.printing import event_line, one_line, write_json
+from faceswap_cli.cli.printing import event_line, write_json
 from faceswap_cli.cli.session import Invocation
 from faceswap_cli.cli.weights import weights_app
 from faceswap_cli.errors import DeviceError, FaceswapError, Interrupted, OutputError, UsageError
 from faceswap_cli.events import SCHEMA
+from faceswap_cli.plain import one_line
 
 __all__ = ["app", "main"]
 

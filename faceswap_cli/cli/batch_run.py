@@ -18,6 +18,7 @@ from faceswap_cli.cli.printing import console, json_ready, plain_path
 from faceswap_cli.cli.session import Session
 from faceswap_cli.errors import BatchFailure, OutputError, UsageError
 from faceswap_cli.events import Event, progress
+from faceswap_cli.plain import one_line
 
 if TYPE_CHECKING:
     from faceswap_cli.records import Report
@@ -77,7 +78,7 @@ def _conclude(session: Session, outcomes: Sequence[Outcome], records: Records) -
     name, error = failed[0]
     rest = sum(outcome.status == NOT_STARTED for outcome in outcomes)
     text = f"{len(failed)} of {len(outcomes)} failed" + (f" and {rest} were not started" if rest else "")
-    reason = summary.one_line(error)
+    reason = one_line(str(error))
     told = reason if name in reason else f"{name}: {reason}"
     raise BatchFailure(f"{text}; {'this one' if len(failed) == 1 else 'the first one'}: {told}")
 
@@ -92,7 +93,7 @@ def _tell(session: Session, outcome: Outcome, total: int) -> None:
     row, error = outcome.row, outcome.error
     session.pause()
     if error is not None:
-        reason = summary.one_line(error)
+        reason = one_line(str(error))
         named = reason if row.name in reason else f"{row.name}: {reason}"
         sys.stderr.write(f"faceswap: failed: {row.index}/{total} {named}\n")
         sys.stderr.flush()

@@ -16,6 +16,7 @@ from faceswap_cli.cli.recipes import recipe_told
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.errors import UsageError
 from faceswap_cli.output import check_inputs, check_output, same_file
+from faceswap_cli.plain import one_line
 
 if TYPE_CHECKING:
     from faceswap_cli.inspection import CastFiles, PictureReport, VideoReport
@@ -125,11 +126,12 @@ def _tell(session: Session, data: dict[str, Any], lines: list[tuple[str, str]]) 
     session.result({"command": "inspect", "exit": 0, **data})
     if session.for_people:
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(style="bold")
         for name, text in lines:
-            table.add_row(name, text)
+            table.add_row(name, Text(one_line(text)))
         console().print(table, markup=False)
 
 

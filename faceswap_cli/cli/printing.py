@@ -79,15 +79,6 @@ def plain_path(path: Path) -> None:
     sys.stdout.flush()
 
 
-def one_line(text: str) -> str:
-    """``text`` for a terminal, which names and tags in files of strangers must not be able to steer.
-
-    Parts of file names that are no valid text are left to the stream's own way of showing them.
-    """
-    plain = " ".join(text.split())
-    return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else "?" for c in plain)
-
-
 def clock(seconds: float) -> str:
     """``75`` -> ``1:15``, ``3700`` -> ``1:01:40``."""
     whole = max(0, round(seconds))

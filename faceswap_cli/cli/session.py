@@ -15,10 +15,11 @@ from typing import Any
 
 from faceswap_cli.cli.display import EventLines, build_display
 from faceswap_cli.cli.options import ShowFlags, given
-from faceswap_cli.cli.printing import one_line, write_json
+from faceswap_cli.cli.printing import write_json
 from faceswap_cli.config_files import Settings, resolve
 from faceswap_cli.errors import Interrupted, OutputError, UsageError
 from faceswap_cli.events import SCHEMA, Event, StopRequest
+from faceswap_cli.plain import one_line
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 

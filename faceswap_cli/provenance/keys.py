@@ -85,7 +85,9 @@ def brought_credentials(certificate: Path, key: Path) -> Credentials:
     try:
         fits = private.public_key() == leaf.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise UsageError(f"{certificate} has a key of an unknown kind; use P-256, P-384 or Ed25519") from error
+        raise UsageError(
+            f"{certificate} has a key of an unknown kind; use P-256, P-384 or Ed25519"
+        ) from error
     if not fits:
         raise UsageError(
             f"{key} does not belong to the first certificate in {certificate}; put the signer's own first"

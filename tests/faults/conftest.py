@@ -11,19 +11,19 @@ from tests.jobs.example import frames_digest
 
 
 @pytest.fixture(scope="session")
-def _analysed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def analysed_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return analysed(tmp_path_factory.mktemp("analysed"))
 
 
 @pytest.fixture
-def job(_analysed: Path, tmp_path: Path) -> SmallJob:
+def job(analysed_job: Path, tmp_path: Path) -> SmallJob:
     """A job at the beginning of its second pass."""
-    return copy_of(_analysed, tmp_path / "job")
+    return copy_of(analysed_job, tmp_path / "job")
 
 
 @pytest.fixture(scope="session")
-def whole(_analysed: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def whole(analysed_job: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Digest of the frames that an undisturbed run makes."""
-    undisturbed = copy_of(_analysed, tmp_path_factory.mktemp("whole") / "job")
+    undisturbed = copy_of(analysed_job, tmp_path_factory.mktemp("whole") / "job")
     undisturbed.run()
     return frames_digest(undisturbed.output)

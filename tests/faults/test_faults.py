@@ -215,12 +215,12 @@ def as_nobody(folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def open_job(_analysed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallJob]:
+def open_job(analysed_job: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallJob]:
     """In a folder that everybody can get to."""
     place = Path(tempfile.mkdtemp())
     place.chmod(0o755)
     monkeypatch.setenv("XDG_DATA_HOME", str(place / "data"))
-    yield copy_of(_analysed, place / "job")
+    yield copy_of(analysed_job, place / "job")
     for path in (place / "job", place / "job" / ".out.mp4.faceswap"):
         if path.exists():
             path.chmod(0o755)

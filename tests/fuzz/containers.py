@@ -110,7 +110,7 @@ def _png_samples(data: bytes, dice: random.Random) -> bytes:
         length = struct.unpack(">I", data[place : place + 4])[0]
         kind, held = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
         place += 12 + length
-        if kind == b"IDAT" and not in_header:
+        if kind == b"IDAT" and not in_header and data.count(b"IDAT") == 1:
             held = zlib.compress(mutated(zlib.decompress(held), dice))
         elif kind == b"IHDR" and in_header:
             held = _same_length(held, mutated(held, dice))

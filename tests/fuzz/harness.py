@@ -37,7 +37,7 @@ from faceswap_cli.errors import FaceswapError
 from tests.fuzz.containers import mutated_inside
 from tests.fuzz.corpus import Seed
 from tests.fuzz.mutate import mutated
-from tests.fuzz.readers import READERS, SLOW_STEPS, Step
+from tests.fuzz.readers import COMMANDS, READERS, SLOW_STEPS, Step
 
 SLOW_EVERY = 6
 TIME_LIMIT_S = 60.0
@@ -67,6 +67,8 @@ _STARTS = (
     "socket.connect",
     "pty.spawn",
 )
+_SEARCHES = ("/sbin/ldconfig", "/usr/sbin/ldconfig")
+"""With which Python's own ctypes looks for libraries"""
 _UNPICKLED = ("os", "posix", "nt", "subprocess", "builtins", "shutil", "sys", "runpy")
 
 
@@ -93,9 +95,11 @@ class Order:
     seed: Seed
     dice: int
     """Of the random numbers"""
+    commands: bool = False
+    """Given to whole commands instead of the functions that read it"""
 
 
-def orders(seeds: Sequence[Seed], count: int, seed: int) -> Iterator[Order]:
+def orders(seeds: Sequence[Seed], count: int, seed: int, *, commands: bool = False) -> Iterator[Order]:
     """``count`` inputs, the kinds in turn and the seeds of a kind in turn."""
     by_kind: dict[str, list[Seed]] = {}
     for one in seeds:
@@ -104,7 +108,7 @@ def orders(seeds: Sequence[Seed], count: int, seed: int) -> Iterator[Order]:
     for number in range(count):
         own = by_kind[kinds[number % len(kinds)]]
         chosen = own[number // len(kinds) % len(own)]
-        yield Order(number, chosen, seed * 1_000_003 + number)
+        yield Order(number, chosen, seed * 1_000_003 + number, commands)
 
 
 def damaged(order: Order, seeds: Sequence[Seed]) -> bytes:
@@ -285,6 +289,8 @@ class Guard:
         elif event in _WRITES:
             for path in arguments[: 2 if event in ("os.rename", "os.link", "os.symlink") else 1]:
                 self._check(event, path)
+        elif event == "subprocess.Popen" and arguments[0] in _SEARCHES:
+            return
         elif event in _STARTS or (event == "pickle.find_class" and arguments[0] in _UNPICKLED):
             self.broken.append(f"{event} {arguments}"[:200])
 
@@ -301,8 +307,8 @@ def _one(order: Order, seeds: Sequence[Seed], box: Path, guard: Guard) -> Outcom
         shutil.rmtree(box / name)
         (box / name).mkdir()
     data = damaged(order, seeds)
-    steps = READERS[order.seed.kind]
-    if order.number % SLOW_EVERY < 1:
+    steps = (COMMANDS if order.commands else READERS)[order.seed.kind]
+    if not order.commands and order.number % SLOW_EVERY < 1:
         steps += SLOW_STEPS.get(order.seed.kind, ())
     _forget_peak()
     guard.broken.clear()

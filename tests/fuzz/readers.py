@@ -5,9 +5,10 @@ A step takes the file and an empty folder that it may write to.
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 from faceswap_cli.config import EncodeOptions, JobOptions, SmoothOptions
 from faceswap_cli.config_files import Setting, Settings, known_keys, resolve
 from faceswap_cli.errors import FaceswapError
+from tests.jobs.example import EXAMPLES
 
 Step = Callable[[Path, Path], None]
 FRAMES = 64
@@ -295,6 +297,75 @@ def _either(step: Callable[[], object]) -> None:
         return
 
 
+def _command(*arguments: object) -> None:
+    """A whole command: a documented exit code, and one printable line for what went wrong."""
+    from faceswap_cli.cli import main
+
+    told, results = io.StringIO(), io.StringIO()
+    with redirect_stderr(told), redirect_stdout(results):
+        code = main([str(argument) for argument in arguments])
+    text = told.getvalue()
+    assert code not in (1, None), f"exit {code}: {text[-400:]}"
+    assert "Traceback" not in text, text[-400:]
+    errors = [line for line in text.splitlines() if line.startswith("faceswap: error:")]
+    assert len(errors) == (code != 0), f"exit {code}: {text[-400:]}"
+    assert all(line.isprintable() for line in text.splitlines()), repr(text[-400:])
+
+
+_SOURCE = EXAMPLES / "source.jpg"
+_QUICK = ("--method", "mesh", "--jobs", "1", "--no-config")
+
+
+def _video_command(path: Path, out: Path) -> None:
+    _command("inspect", path, "--quick", "--json", "--no-config")
+    ending = ".mkv" if path.suffix != ".mp4" else ".mp4"
+    _command("video", _SOURCE, path, "-o", out / f"out{ending}", "--preset", "ultrafast", *_QUICK)
+
+
+def _image_command(path: Path, out: Path) -> None:
+    _command("image", _SOURCE, path, "-o", out / "out.png", *_QUICK)
+
+
+def _source_command(path: Path, out: Path) -> None:
+    _command("image", path, _SOURCE, "-o", out / "out.png", *_QUICK)
+
+
+def _manifest_command(path: Path, out: Path) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        shutil.copy(_SOURCE, path.parent / name)
+    (path.parent / "one.mp4").write_bytes(b"\0" * 99)
+    _command("batch", "--manifest", path, "-o", out, "--no-config")
+
+
+def _config_command(path: Path, out: Path) -> None:
+    _command("config", "--config", path)
+
+
+def _weights_command(path: Path, out: Path) -> None:
+    _command("weights", "import", path)
+
+
+def _cast_command(path: Path, out: Path) -> None:
+    shutil.copy(_SOURCE, path.parent / "a.jpg")
+    _command("video", "--cast", path, path, "-o", out / "out.mp4", *_QUICK)
+
+
+def _consent_command(path: Path, out: Path) -> None:
+    _command("image", _SOURCE, _SOURCE, "-o", out / "out.png", "--consent", path, *_QUICK)
+
+
+COMMANDS: dict[str, tuple[Step, ...]] = {
+    "face_clip": (_video_command,),
+    "face_picture": (_image_command, _source_command),
+    "manifest": (_manifest_command,),
+    "config": (_config_command,),
+    "weights": (_weights_command,),
+    "cast": (_cast_command,),
+    "consent": (_consent_command,),
+    "faceid": (_source_command,),
+    "c2pa": (lambda path, out: _command("inspect", path, "--quick", "--json", "--no-config"),),
+}
+"""Kind -> what is done with it by whole commands (``benchmarks/fuzz.py --commands``)"""
 READERS: dict[str, tuple[Step, ...]] = {
     "clip": (_probe, _decode, _packets, _plan, _marks),
     "picture": (_picture, _label_map, _marks),

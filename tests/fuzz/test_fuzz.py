@@ -45,6 +45,33 @@ def test_a_short_campaign_finds_nothing(tmp_path: Path) -> None:
         assert f"| {kind} " in run.stdout, kind
 
 
+def test_names_and_tags_cannot_steer_a_terminal() -> None:
+    from faceswap_cli.plain import one_line
+
+    assert one_line("a\x1b[2Jb\nc\u202ed \x07") == "a?[2Jb c?d ?"
+    assert one_line("n\udce4me.mp4") == "n\udce4me.mp4"
+    assert one_line("Straße 東京") == "Straße 東京"
+
+
+@pytest.mark.slow
+def test_whole_commands(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "benchmarks" / "fuzz.py"),
+            "--commands",
+            "--inputs",
+            "60",
+            "--folder",
+            str(tmp_path / "x"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
+
+
 def test_the_same_number_gives_the_same_file(tmp_path: Path) -> None:
     corpus = seeds(tmp_path, ("manifest", "record"))
     first = [damaged(order, corpus) for order in orders(corpus, 60, 7)]
