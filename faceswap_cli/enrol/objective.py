@@ -19,11 +19,12 @@ from faceswap_cli.training.observers import Observers
 BATCH = 2
 """Samples of each kind a step."""
 _PIXEL, _STRUCTURE, _LAPLACIAN = 4.0, 1.0, 1.0
-_IDENTITY, _LANDMARKS, _ANCHOR = 3.0, 10.0, 4.0
+_IDENTITY, _LANDMARKS, _LIGHT, _COLOUR = 3.0, 10.0, 4.0, 16.0
 _LOCALITY = 6.0
 _INSIDE = 3.0
-_COARSE = 16
-"""Side at which a result must keep the light that the untuned network gave it."""
+_COARSE, _FINE = 16, 128
+"""Sides at which a result must keep the light, and the colour, that the untuned network gave it: an
+identity network is easily pleased by tinted eyelids."""
 _JITTER = 0.008
 """Of the points that cut out the face to be recognised: a likeness at one place only is none."""
 
@@ -42,7 +43,9 @@ class Goal:
     ) -> None:
         self._net, self._eyes, self._own, self._made, self._embedding = net, eyes, own, made, embedding
         rows, z = (x.detach() for x in start)
-        self._light = [coarse(drawn(net, [sample], rows, z)[1]) for sample in made]
+        before = [drawn(net, [sample], rows, z)[1] for sample in made]
+        self._light = [at_side(result, _COARSE) for result in before]
+        self._colour = [colour(result) for result in before]
 
     def loss(self, rows: Tensor, z: Tensor, rng: Rng) -> Tensor:
         """Own photographs drawn again, and swaps onto made people; (L, C), (128,) -> one number."""
@@ -51,8 +54,9 @@ class Goal:
         made = [self._made[k] for k in picked]
         out, result = drawn(self._net, own + made, rows, z, keep=True)
         total = self._again(own, out.face[:BATCH].float(), result[:BATCH])
-        light = torch.cat([self._light[k] for k in picked])
-        total = total + _ANCHOR * (coarse(result[BATCH:]) - light).abs().mean()
+        light, tint = (torch.cat([row[k] for k in picked]) for row in (self._light, self._colour))
+        total = total + _LIGHT * (at_side(result[BATCH:], _COARSE) - light).abs().mean()
+        total = total + _COLOUR * (colour(result[BATCH:]) - tint).abs().mean()
         return total + self._watched(own + made, result, rng)
 
     def _again(self, own: Sequence[Sample], face: Tensor, result: Tensor) -> Tensor:
@@ -93,8 +97,14 @@ def half() -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=bool(torch.cpu._is_avx512_bf16_supported()))
 
 
-def coarse(rgb: Tensor) -> Tensor:
-    return F.interpolate(rgb, size=(_COARSE, _COARSE), mode="area")
+def at_side(rgb: Tensor, side: int) -> Tensor:
+    return F.interpolate(rgb, size=(side, side), mode="area")
+
+
+def colour(rgb: Tensor) -> Tensor:
+    """What is left without the brightness."""
+    small = at_side(rgb, _FINE)
+    return small - small.mean(1, keepdim=True)
 
 
 @dataclass(frozen=True, eq=False)
