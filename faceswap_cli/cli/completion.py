@@ -44,9 +44,7 @@ def _shells(incomplete: str) -> list[str]:
 def completion(
     ctx: typer.Context,
     show: ShowFlags,
-    shell: Annotated[
-        str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.", autocompletion=_shells)
-    ],
+    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.", autocompletion=_shells)],
 ) -> None:
     """Print the script that makes the TAB key complete commands, flags and values.
 
