@@ -51,6 +51,7 @@ _DARK, _MOST_GAIN = 0.35, 5.0
 pictures that somebody could see."""
 _MOUTH_EDGE = 0.004
 """Softness of the mouth's inner edge, as a share of the crop."""
+_EYE_EDGE = 0.008
 _ROWS_BETA, _LIGHT_BETA, _OFFSET_BETA = 10.0, 12.0, 25.0
 """Appearance is steady, light moves a little; proportions of a person do not change at all."""
 
@@ -196,6 +197,7 @@ class Fslsd256Method:
         lab = appearance.lab_from_float(window.of(_enlarged(face, side)))
         if side > SIDE:
             lab[..., 0] += _above(warped[..., 0], side)
+        _keep_eye_colour(lab, warped, wanted, window)
         mesh.match_detail(lab, parts_of.mesh, mesh.inner_face(wanted, window), seed)
         target = appearance.lab_from_rgb(part.rgb)
         _keep_mouth(lab, target, crop.landmarks / np.float32(side), wanted, window)
@@ -294,6 +296,13 @@ def _above(luma: F32, side: int) -> F32:
     """What of ``luma`` (h, w), part of a crop of ``side``, a 256 px crop cannot hold."""
     sigma = 0.6 * side / SIDE
     return np.asarray(luma - cv2.GaussianBlur(luma, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def _keep_eye_colour(lab: F32, warped: F32, wanted: F32, window: Window) -> None:
+    """Colour (not lightness) of the eyes from the warped source: few pixels taught the network; in place."""
+    eyes = masks.union(wanted, (parts.LEFT_EYE, parts.RIGHT_EYE), window)
+    share = masks.blur(eyes, _EYE_EDGE * window.side)[..., None]
+    lab[..., 1:] += (warped[..., 1:] - lab[..., 1:]) * share
 
 
 def _keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
