@@ -6,7 +6,6 @@ each of them holds when it is written as a line for programs (``--events``).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -144,23 +143,26 @@ def tell_shots(clip: Clip, analysis: Analysis, listen: Listener) -> None:
 
 
 class StopRequest:
-    """Set by a signal handler, asked by long loops: ``soft`` finishes the segment in hand."""
+    """Set by a signal handler, asked by long loops: the segment in hand is finished.
+
+    Without a lock: a second signal may come while the first is being noted, in the same thread.
+    """
 
     def __init__(self) -> None:
-        self._soft = threading.Event()
+        self._requested = False
         self.exit_code = 130
 
     def request(self, exit_code: int = 130) -> None:
         self.exit_code = exit_code
-        self._soft.set()
+        self._requested = True
 
     @property
     def requested(self) -> bool:
-        return self._soft.is_set()
+        return self._requested
 
     def check(self, what: str) -> None:
         """Raise :class:`Interrupted` when a stop was asked for."""
-        if self._soft.is_set():
+        if self._requested:
             raise Interrupted(f"stopped while {what}", exit_code=self.exit_code)
 
 

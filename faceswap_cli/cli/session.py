@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
 import signal
 import sys
-import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,8 +183,9 @@ class Session:
             raise Interrupted("stopped", exit_code=code)
         if not self.flags.quiet:
             line = "faceswap: stopping after the segment in hand; once more stops at once"
-            # From another thread: this one may be in the middle of a line itself.
-            threading.Thread(target=self._display.say, args=(line,), daemon=True).start()
+            # From another thread: this one may be in the middle of a line itself, or of starting a thread,
+            # whose lock it would wait for here for ever: hence the bare function.
+            _thread.start_new_thread(self._display.say, (line,))
 
 
 class _ToDisplay(logging.Handler):
