@@ -17,6 +17,7 @@ OVERVIEW = 1280
 TILE_SHARES = (0.5, 0.19)
 """Sides of the tiles, as shares of the picture's long side."""
 SMALLEST_TILE = 128
+_LARGEST_PADDED = 8192
 SMALLEST_PICTURE = 192
 """Pictures whose short side is below this are enlarged before they are searched."""
 
@@ -62,11 +63,14 @@ def _exact(mesh: F32, rgb: U8, finder: FaceFinder) -> F32 | None:
 
 def _padded(rgb: U8, finder: FaceFinder) -> list[F32]:
     """Faces that fill the picture or are cut by its edge: seen with room around them."""
+    shrunk = 1.0
+    if max(rgb.shape[:2]) > _LARGEST_PADDED:  # room on all sides makes a long strip a huge square
+        rgb, shrunk = _resized(rgb)
     edge = round(0.4 * max(rgb.shape[:2]))
     wide = np.asarray(cv2.copyMakeBorder(rgb, edge, edge, edge, edge, cv2.BORDER_REPLICATE), np.uint8)
     overview, scale = _resized(wide)
     offset = np.array([edge, edge, 0], np.float32)
-    return [_scaled(mesh, 1 / scale) - offset for mesh in finder.anywhere(overview)]
+    return [_scaled(_scaled(mesh, 1 / scale) - offset, 1 / shrunk) for mesh in finder.anywhere(overview)]
 
 
 def _resized(rgb: U8) -> tuple[U8, float]:
@@ -77,7 +81,8 @@ def _resized(rgb: U8) -> tuple[U8, float]:
     if scale == 1.0:
         return rgb, 1.0
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=how), np.uint8), scale
+    height, width = (max(round(side * scale), 1) for side in rgb.shape[:2])
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=how), np.uint8), scale
 
 
 def _scaled(mesh: F32, factor: float) -> F32:

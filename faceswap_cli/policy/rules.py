@@ -18,7 +18,6 @@ fit = "stretch"                      # stretch, crop (the middle square) or pad
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,8 @@ ACTIVATIONS = ("none", "softmax", "sigmoid")
 COLOURS = ("rgb", "bgr")
 FITS = ("stretch", "crop", "pad")
 LARGEST_SIDE = 2048
+_LARGEST = 1e30
+"""Of a number; whole ones of a TOML file have no bound of their own"""
 _TOP = ("schema", "labels", "activation", "refuse", "input")
 _INPUT = ("size", "colour", "range", "mean", "std", "fit")
 
@@ -120,7 +121,7 @@ def _numbers(value: Any, count: int, where: str) -> tuple[float, ...]:
     good = isinstance(value, list) and len(value) == count
     if not good or any(isinstance(n, bool) or not isinstance(n, (int, float)) for n in value):
         raise UsageError(f"{where} must be a list of {count} numbers, not {value!r}")
-    if not all(math.isfinite(number) for number in value):
+    if not all(-_LARGEST < number < _LARGEST for number in value):
         raise UsageError(f"{where} must be finite")
     return tuple(float(number) for number in value)
 

@@ -77,7 +77,7 @@ def brought_credentials(certificate: Path, key: Path) -> Credentials:
     chain = _read(certificate, "certificate")
     try:
         leaf = x509.load_pem_x509_certificates(chain)[0]
-    except ValueError as error:
+    except Exception as error:  # errors of its own, without a common base
         raise UsageError(
             f"{certificate} holds no certificate in PEM form; export the chain as PEM"
         ) from error
@@ -136,7 +136,6 @@ def _pem(key: Any) -> bytes:
 def _read_own(path: Path) -> Credentials:
     """Key and chain out of one file; :class:`OutputError` when it is damaged."""
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     text = path.read_bytes()
@@ -145,7 +144,7 @@ def _read_own(path: Path) -> Credentials:
     try:
         if load_pem_private_key(key, None).public_key() != x509.load_pem_x509_certificate(chain).public_key():
             raise ValueError("key and certificate do not match")
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except Exception as error:  # as above
         raise OutputError(f"the signing key {path} is damaged; delete it, and a new one is made") from error
     return Credentials("es256", chain, key)
 

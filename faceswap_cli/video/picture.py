@@ -250,7 +250,17 @@ def _encode(handle: Any, picture: Picture, form: str, quality: int, xmp: bytes |
     options |= own.get(form, {})
     if xmp:
         _add_xmp(options, form, xmp)
-    image.save(handle, form, **options)
+    try:
+        image.save(handle, form, **options)
+    except OSError:
+        raise
+    except Exception:
+        if options.pop("exif", None) is None:
+            raise
+        # Damaged metadata of the input, which cannot be written again, must not cost the result.
+        handle.seek(0)
+        handle.truncate()
+        image.save(handle, form, **options)
 
 
 def _add_xmp(options: dict[str, Any], form: str, xmp: bytes) -> None:

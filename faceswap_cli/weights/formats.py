@@ -72,7 +72,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 def _read_pickle(path: Path, *, zipped: bool) -> dict[str, Any]:
-    if zipped and not zipfile.is_zipfile(path):
+    if zipped and not _is_whole_zip(path):
         raise WeightsError(
             f"{path.name} is cut short: {path.stat().st_size} bytes and no end of archive; fetch it again"
         )
@@ -90,6 +90,13 @@ def _read_pickle(path: Path, *, zipped: bool) -> dict[str, Any]:
             f"{path.name} holds a {type(found).__name__}, expected a dictionary of state dicts"
         )
     return found
+
+
+def _is_whole_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return False
 
 
 def _pickle_reason(message: str) -> str:

@@ -67,8 +67,6 @@ _STARTS = (
     "socket.connect",
     "pty.spawn",
 )
-_SEARCHES = ("/sbin/ldconfig", "/usr/sbin/ldconfig")
-"""With which Python's own ctypes looks for libraries"""
 _UNPICKLED = ("os", "posix", "nt", "subprocess", "builtins", "shutil", "sys", "runpy")
 
 
@@ -260,9 +258,6 @@ def _enclose(box: Path) -> None:
     )
     os.environ.update(FACESWAP_ACCEPT_TERMS="1", OMP_NUM_THREADS="1")
     os.chdir(box / "safe")
-    import av.logging
-
-    av.logging.set_level(av.logging.PANIC)
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
     limits = {resource.RLIMIT_AS: mapped + (ADDRESSES_MB << 20), resource.RLIMIT_FSIZE: FILE_MB << 20}
     for kind, size in limits.items():
@@ -289,7 +284,7 @@ class Guard:
         elif event in _WRITES:
             for path in arguments[: 2 if event in ("os.rename", "os.link", "os.symlink") else 1]:
                 self._check(event, path)
-        elif event == "subprocess.Popen" and arguments[0] in _SEARCHES:
+        elif event == "subprocess.Popen" and _searches_a_library():
             return
         elif event in _STARTS or (event == "pickle.find_class" and arguments[0] in _UNPICKLED):
             self.broken.append(f"{event} {arguments}"[:200])
@@ -300,6 +295,16 @@ class Guard:
         full = os.path.realpath(os.path.join(os.getcwd(), os.fsdecode(path)))
         if not f"{full}{os.sep}".startswith(self._may) and full != os.devnull:
             self.broken.append(f"{event} {full}")
+
+
+def _searches_a_library() -> bool:
+    """Python's own ctypes asks linker and compiler where a library is."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_back is not None:
+        if frame.f_code.co_filename.endswith(os.path.join("ctypes", "util.py")):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _one(order: Order, seeds: Sequence[Seed], box: Path, guard: Guard) -> Outcome:

@@ -161,6 +161,18 @@ def test_absurd_numbers_in_headers(box: str, tmp_path: Path) -> None:
                 continue
 
 
+STRIP = """
+import numpy as np
+from faceswap_cli.faces.detect import find_faces
+assert find_faces(np.full((int(sys.argv[1]), int(sys.argv[2]), 3), 90, np.uint8)) == ()
+"""
+
+
+@pytest.mark.parametrize("size", [(1, 9000), (40000, 3), (1, 1)])
+def test_strips_are_searched_in_little_memory(size: tuple[int, int]) -> None:
+    assert peak_mb(STRIP, *size) < 900
+
+
 def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.mp4")
     for path in (tmp_path / "a.mp4", Path("/dev/zero")):
