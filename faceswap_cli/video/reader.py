@@ -15,7 +15,6 @@ from typing import Any
 
 import av
 import av.container
-import numpy as np
 
 from faceswap_cli.errors import InputError
 from faceswap_cli.records import I64, Clip, Frame
@@ -27,6 +26,7 @@ _SEEKABLE = ("mov", "matroska", "avi", "mpegts", "flv", "asf", "ogg", "nut", "mx
 streams) the library counts them from the last one known, so that a seek would change them."""
 _PREROLLS_S = (0.0, 2.0, 10.0, 60.0)
 """How much earlier to seek when the keyframe reached lies too late; then from the beginning."""
+_FROM_THE_BEGINNING = len(_PREROLLS_S)
 
 
 @dataclass
@@ -72,7 +72,7 @@ def read_frames(
     damaged headers do that), reading begins at the file's beginning.  Closing the generator closes the file.
     """
     index = first_index
-    expected = _first_known(known, first_pts)
+    expected = _Expected(known, first_pts)
     pictures = _continued(clip, first_pts, damage if damage is not None else Damage(), threads, expected)
     try:
         for pts, picture in pictures:
@@ -85,38 +85,49 @@ def read_frames(
         pictures.close()
 
 
-def _first_known(known: I64 | None, first_pts: int | None) -> int | None:
-    if known is None or first_pts is None:
-        return None
-    row = int(np.searchsorted(known, first_pts))
-    return int(known[row]) if row < len(known) else None
+class _Expected:
+    """The times of an earlier reading, from ``first_pts`` on."""
+
+    def __init__(self, known: I64 | None, first_pts: int | None) -> None:
+        self._first = first_pts if first_pts is not None else 0
+        # Read from the beginning, a file needs no comparison.
+        self._left = [] if known is None or first_pts is None else known[known >= first_pts].tolist()[::-1]
+
+    def take(self, pts: int) -> bool:
+        """False when another time was to come."""
+        if not self._left or pts < self._first:
+            return True
+        if pts != self._left[-1]:
+            return False
+        self._left.pop()
+        return True
+
+    @property
+    def all_taken(self) -> bool:
+        return not self._left
 
 
 def _continued(
-    clip: Clip, first_pts: int | None, damage: Damage, threads: int, expected: int | None
+    clip: Clip, first_pts: int | None, damage: Damage, threads: int, expected: _Expected
 ) -> Generator[tuple[int, av.VideoFrame], None, None]:
-    """(pts, picture), strictly increasing; starts again where a seek or frame threads failed.
-
-    ``expected`` is the time of the first picture from ``first_pts`` on, where it is known.
-    """
+    """(pts, picture), strictly increasing; starts again where a seek or frame threads failed."""
     careful, attempt = False, 0
     wanted, last = first_pts, None
-    checked = expected is None or first_pts is None
     while True:
         run = _Run(clip, wanted, attempt, careful, threads)
         pictures = run.pictures(damage)
         try:
             for pts, picture in pictures:
-                if not checked and first_pts is not None and pts >= first_pts:
-                    checked = True
-                    if pts != expected and attempt < len(_PREROLLS_S):
-                        attempt, last = len(_PREROLLS_S), None
-                        break
-                if last is None or pts > last:
-                    last = pts
-                    yield pts, picture
+                if last is not None and pts <= last:
+                    continue
+                if not expected.take(pts) and attempt < _FROM_THE_BEGINNING:
+                    break
+                last = pts
+                yield pts, picture
             else:
-                return
+                if expected.all_taken or attempt >= _FROM_THE_BEGINNING:
+                    return
+            attempt = _FROM_THE_BEGINNING
         except _Damaged:
             careful = True
             wanted = last if last is not None else first_pts
@@ -177,7 +188,7 @@ class _Run:
 
         Returns the number of packets still to be passed over.
         """
-        if self.wanted is None or self.attempt >= len(_PREROLLS_S):
+        if self.wanted is None or self.attempt >= _FROM_THE_BEGINNING:
             return None
         target = self.wanted - round(_PREROLLS_S[self.attempt] / self.clip.time_base)
         if target <= self.clip.start_pts:
