@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from faceswap_cli.errors import WeightsError
+from faceswap_cli.faces.runtime import load_mediapipe
 from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, U8
 from faceswap_cli.weights.registry import bundled
@@ -59,18 +60,17 @@ class Landmarker:
 
     def __init__(self, reach: Range, max_faces: int, confidence: float) -> None:
         """``reach``: full finds small faces, short is for faces wider than a tenth of the picture."""
-        from mediapipe.tasks.python import BaseOptions, vision
-
+        tasks = load_mediapipe().tasks
         path = bundled(BUNDLES[reach])
-        options = vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(path)),
+        options = tasks.vision.FaceLandmarkerOptions(
+            base_options=tasks.BaseOptions(model_asset_path=str(path)),
             num_faces=max_faces,
             min_face_detection_confidence=confidence,
             min_face_presence_confidence=confidence,
         )
         try:
             with quiet_start():
-                self._task: Any = vision.FaceLandmarker.create_from_options(options)
+                self._task: Any = tasks.vision.FaceLandmarker.create_from_options(options)
                 # The networks are only set up, and heard, with the first picture.
                 self.detect(np.zeros((64, 64, 3), np.uint8))
         except (RuntimeError, ValueError, OSError) as error:
@@ -81,8 +81,7 @@ class Landmarker:
 
         The runtime aborts the process on sides of 32,768 px and more: callers shrink first.
         """
-        import mediapipe
-
+        mediapipe = load_mediapipe()
         height, width = rgb.shape[:2]
         image = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(rgb))
         size = np.array([width, height, width], dtype=np.float32)

@@ -284,8 +284,6 @@ class Guard:
         elif event in _WRITES:
             for path in arguments[: 2 if event in ("os.rename", "os.link", "os.symlink") else 1]:
                 self._check(event, path)
-        elif event == "subprocess.Popen" and _searches_a_library():
-            return
         elif event in _STARTS or (event == "pickle.find_class" and arguments[0] in _UNPICKLED):
             self.broken.append(f"{event} {arguments}"[:200])
 
@@ -295,16 +293,6 @@ class Guard:
         full = os.path.realpath(os.path.join(os.getcwd(), os.fsdecode(path)))
         if not f"{full}{os.sep}".startswith(self._may) and full != os.devnull:
             self.broken.append(f"{event} {full}")
-
-
-def _searches_a_library() -> bool:
-    """Python's own ctypes asks linker and compiler where a library is."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_back is not None:
-        if frame.f_code.co_filename.endswith(os.path.join("ctypes", "util.py")):
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _one(order: Order, seeds: Sequence[Seed], box: Path, guard: Guard) -> Outcome:
