@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 
-def one_line(text: str) -> str:
-    """``text`` without anything that could steer a terminal.
+def printable(text: str) -> str:
+    """``text`` with its lines and spaces, without anything that could steer a terminal.
 
     Parts of file names that are no valid text are left to the stream's own way of showing them.
     """
-    plain = " ".join(text.split())
-    return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else "?" for c in plain)
+    return "".join(c if c.isprintable() or c == "\n" or "\ud800" <= c <= "\udfff" else "?" for c in text)
+
+
+def one_line(text: str) -> str:
+    """The same on one line, each gap one space."""
+    return printable(" ".join(text.split()))

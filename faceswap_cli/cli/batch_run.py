@@ -93,8 +93,8 @@ def _tell(session: Session, outcome: Outcome, total: int) -> None:
     row, error = outcome.row, outcome.error
     session.pause()
     if error is not None:
-        reason = one_line(str(error))
-        named = reason if row.name in reason else f"{row.name}: {reason}"
+        reason, name = one_line(str(error)), one_line(row.name)
+        named = reason if name in reason else f"{name}: {reason}"
         sys.stderr.write(f"faceswap: failed: {row.index}/{total} {named}\n")
         sys.stderr.flush()
     if session.flags.events and outcome.status != NOT_STARTED:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from faceswap_cli.cli.printing import clock, console, event_line
 from faceswap_cli.events import Event
+from faceswap_cli.plain import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -58,7 +59,7 @@ class Silent:
         """Ignored."""
 
     def say(self, line: str) -> None:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(printable(line) + "\n")
         sys.stderr.flush()
 
     def close(self) -> None:
@@ -131,7 +132,7 @@ class Live:
             bars.update(self._tasks[stage], completed=done, total=max(total, done), rate=rate)
 
     def say(self, line: str) -> None:
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(printable(line), markup=False, soft_wrap=True)
 
     def close(self) -> None:
         with self._lock:

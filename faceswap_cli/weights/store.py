@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,20 @@ def read_card(name: str) -> Card:
         raise WeightsError(_how_to_get(name))
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return Card(**{**data, "notes": tuple(data.get("notes", ()))})
+        return _typed(Card(**{**data, "notes": tuple(data.get("notes", ()))}))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"the card {path} is damaged ({error}); import the file again") from error
+
+
+def _typed(card: Card) -> Card:
+    """``card``; :class:`TypeError` when a text is none, or a number."""
+    for field in fields(card):
+        kind = {"str": str, "int": int}.get(str(field.type))
+        if kind is not None and not isinstance(getattr(card, field.name), kind):
+            raise TypeError(f"{field.name} is no {'text' if kind is str else 'number'}")
+    if not all(isinstance(note, str) for note in card.notes):
+        raise TypeError("notes are no texts")
+    return card
 
 
 def _how_to_get(name: str) -> str:

@@ -56,6 +56,22 @@ def test_segments_agree_with_one_reading_around_damage(number: int, tmp_path: Pa
     assert_same_frames(again, whole)
 
 
+def test_a_start_after_damage_keeps_the_times_where_the_index_leads_elsewhere(tmp_path: Path) -> None:
+    """A packet that the index does not know moves all times found by seeking by one tick."""
+    path = tmp_path / "a.avi"
+    times = make_clip(path, codec="mjpeg", pix_fmt="yuvj420p")
+    data = bytearray(path.read_bytes())
+    second_entry = data.index(b"idx1") + 24
+    data[second_entry : second_entry + 2] = b"99"
+    path.write_bytes(data)
+    clip = probe(path)
+    sound = [frame.pts for frame in counted(clip)[0]]
+    damage_packet(path, 8)
+    whole, damaged = counted(clip)
+    assert (len(whole), damaged) == (len(times) - 1, 1)
+    assert [frame.pts for frame in whole] == sound[:8] + sound[9:]
+
+
 def test_an_identity_run_of_a_damaged_clip(tmp_path: Path) -> None:
     path, output = tmp_path / "a.mp4", tmp_path / "out.mp4"
     make_clip(path, frames=24, audio=1, options={"x264-params": "keyint=8:bframes=2"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from pathlib import Path
@@ -269,11 +270,14 @@ def test_missing_weights_say_how_to_get_them(small: Path) -> None:
         store.open_part("fslsd-1024", ["decoder"])
 
 
-def test_a_damaged_card_is_named(small: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [{}, {"sha256": 0}, {"size": "many"}, {"notes": [1]}])
+def test_a_damaged_card_is_named(damage: dict[str, object], small: Path, tmp_path: Path) -> None:
     card = store.import_file(write("fslsd_celebahq_1024", tmp_path / "a.pt"))
-    (small / f"{card.name}.json").write_text("{")
-    with pytest.raises(WeightsError, match=r"card .* is damaged"):
-        store.trusted(card.name)
+    path = small / f"{card.name}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}) if damage else "{")
+    for read in (store.trusted, store.verify):
+        with pytest.raises(WeightsError, match=r"card .* is damaged"):
+            read(card.name)
 
 
 def test_tables_name_what_is_published() -> None:
