@@ -7,15 +7,21 @@ are the keys of ``faceswap.toml`` (``[detect] min_face_px = 32``) and, for every
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from faceswap_cli.errors import UsageError
+from faceswap_cli.keyframes import Level, keyframe_values, level_of
 
 
 def _check(ok: bool, message: str) -> None:
     if not ok:
         raise UsageError(message)
+
+
+def _check_share(level: Level, name: str) -> None:
+    for value in keyframe_values(level):
+        _check(0 <= value <= 1, f"{name} must be 0 to 1, not {value:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +161,50 @@ def parse_edits(text: str) -> dict[str, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreserveOptions:
+    """How much of each part stays the target's own, 0 to 1; each may change over time."""
+
+    mouth: Level = 0.0
+    """Lips and what is between them."""
+    eyes: Level = 0.0
+    """Eyes and lids."""
+    brows: Level = 0.0
+    skin: Level = 0.0
+    """Tone and texture of the skin; its features are drawn all the same."""
+    shape: Level = 0.0
+    """Proportions of eyes, nose and mouth: the opposite of ``shape_mix``."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            _check_share(getattr(self, item.name), f"preserve {item.name}")
+
+    @property
+    def any(self) -> bool:
+        """Does anything stay?"""
+        return any(keyframe_values(getattr(self, item.name)) != (0.0,) for item in fields(self))
+
+
+def parse_preserved(text: str) -> dict[str, Level]:
+    """``mouth,eyes=0.5`` -> part -> share; ``eyes=0s:0,2s:1`` changes over time."""
+    _check(isinstance(text, str), f"--preserve must be a text like mouth,eyes=0.5, not {text!r}")
+    pieces: list[str] = []
+    for piece in filter(None, (piece.strip() for piece in text.split(","))):
+        if pieces and not piece[0].isalpha():  # the next keyframe of the part before
+            pieces[-1] += f",{piece}"
+        else:
+            pieces.append(piece)
+    names = [item.name for item in fields(PreserveOptions)]
+    found: dict[str, Level] = {}
+    for piece in pieces:
+        name, given, share = (part.strip() for part in piece.partition("="))
+        _check(name in names, f"--preserve does not know {name!r}; known: {', '.join(names)}")
+        _check(name not in found, f"--preserve names {name} twice")
+        found[name] = level_of(share, f"--preserve {name}") if given else 1.0
+    _check(bool(found), f"--preserve is empty; give some of {', '.join(names)}")
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncodeOptions:
     """How the output is encoded; None follows the input."""
 
@@ -203,8 +253,9 @@ class JobOptions:
     seed: int = 0
     profile: str = "auto"
     """Of the method ``fslsd``: ``256`` is the bundled network, ``1024`` runs the official checkpoints."""
-    shape_mix: float = 0.5
-    """Of ``fslsd`` 256: share of the source's own proportions given to eyes, nose and mouth, 0 to 1."""
+    shape_mix: Level = 0.5
+    """Of ``fslsd`` 256: share of the source's own proportions given to eyes, nose and mouth, 0 to 1; may
+    change over time."""
     appear_from: str = "released"
     """First latent row taken from the target: ``released`` (11), ``paper`` (7) or a number."""
     landmark_maps: str = "released"
@@ -223,7 +274,7 @@ class JobOptions:
     def __post_init__(self) -> None:
         _check(self.segment_s > 0, f"segment_s must be above 0, not {self.segment_s}")
         _check(self.max_ram_mb == 0 or self.max_ram_mb >= 700, "max_ram must be 700 MB or more")
-        _check(0 <= self.shape_mix <= 1, f"shape_mix must be 0 to 1, not {self.shape_mix}")
+        _check_share(self.shape_mix, "shape_mix")
         _check(self.batch >= 0, f"batch must be 0 or more, not {self.batch}")
         _check(self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
         _check(_names_cluster(self.cluster), f"cluster must be auto or HOST:PORT, not {self.cluster!r}")
@@ -272,13 +323,19 @@ class SwapOptions:
 
     method: str = "auto"
     """A name of ``faceswap_cli.swap.METHODS``; ``auto`` takes the best one whose weights are there."""
+    strength: Level = 1.0
+    """How far the swap goes, 0 (the target) to 1; may change over time."""
     detect: DetectOptions = field(default_factory=DetectOptions)
     track: TrackOptions = field(default_factory=TrackOptions)
     smooth: SmoothOptions = field(default_factory=SmoothOptions)
     paste: PasteOptions = field(default_factory=PasteOptions)
     edit: EditOptions = field(default_factory=EditOptions)
+    preserve: PreserveOptions = field(default_factory=PreserveOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
     range: RangeOptions = field(default_factory=RangeOptions)
     job: JobOptions = field(default_factory=JobOptions)
     mark: MarkOptions = field(default_factory=MarkOptions)
     policy: PolicyOptions = field(default_factory=PolicyOptions)
+
+    def __post_init__(self) -> None:
+        _check_share(self.strength, "strength")

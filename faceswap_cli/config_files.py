@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from faceswap_cli.config import SwapOptions, parse_edits
+from faceswap_cli.config import SwapOptions, parse_edits, parse_preserved
 from faceswap_cli.errors import UsageError
+from faceswap_cli.keyframes import Keyframes, level_of
 from faceswap_cli.limits import TEXT_BYTES
 
 FILE_NAME = "faceswap.toml"
@@ -29,6 +30,7 @@ PREFIX = "FACESWAP_"
 
 FLAGS: dict[str, tuple[str, ...]] = {
     "method": ("method",),
+    "strength": ("strength",),
     "face": ("track.face",),
     "ref": ("track.reference",),
     "cast": ("track.cast",),
@@ -58,6 +60,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "max_pixels": ("detect.max_pixels",),
     "feather": ("paste.feather",),
     "edit": (),
+    "preserve": (),
     "occlusion": ("paste.occlusion",),
     "label": ("mark.label",),
     "compare": ("mark.compare",),
@@ -67,7 +70,10 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "progress": ("show.progress",),
     "log_file": ("show.log_file",),
 }
-"""Flag, with underscores -> the keys that it sets; ``--edit`` names keys of its group itself."""
+"""Flag, with underscores -> the keys that it sets; ``--edit`` and ``--preserve`` name those of a group."""
+
+OVER_TIME = frozenset({"strength", "shape_mix"})
+"""Flags whose value may be keyframes."""
 
 NOT_SETTINGS = frozenset({"ACCEPT_TERMS", "PEOPLE", "REQUIRE_GPU", "SHARED", "WEIGHTS"})
 """Variables with our prefix that are read elsewhere."""
@@ -144,8 +150,10 @@ def known_keys() -> dict[str, Key]:
 
 
 def _plain(hint: Any) -> tuple[type, bool]:
-    """``float | None`` -> (float, True)."""
+    """``float | None`` -> (float, True); what may change over time is of the kind :class:`Keyframes`."""
     if get_origin(hint) in (Union, types.UnionType):
+        if Keyframes in get_args(hint):
+            return Keyframes, False
         (kind,) = (kind for kind in get_args(hint) if kind is not type(None))
         return kind, True
     return hint, False
@@ -156,6 +164,8 @@ def convert(key: Key, value: Any, origin: str, folder: Path | None = None) -> An
     try:
         if key.kind is bool:
             return _as_bool(value)
+        if key.kind is Keyframes:
+            return level_of(value, key.name)
         if isinstance(value, (bool, dict, list)):
             raise ValueError
         if key.kind is int:
@@ -212,7 +222,7 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
 def file_layer(path: Path) -> Layer:
     """Settings of a TOML file; unknown keys are errors that list the known ones."""
     keys, layer = known_keys(), Layer(str(path))
-    for name, value in _flat(_read_toml(path)):
+    for name, value in _flat(_read_toml(path), keys):
         if name not in keys:
             raise UsageError(_unknown(name, path, list(keys)))
         layer.values[name] = convert(keys[name], value, str(path), path.parent)
@@ -236,9 +246,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"configuration file {path} is not valid TOML: {error}") from error
 
 
-def _flat(tree: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _flat(tree: dict[str, Any], keys: Collection[str]) -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and name not in keys:
             yield from ((f"{name}.{inner}", item) for inner, item in value.items())
         else:
             yield name, value
@@ -279,6 +289,10 @@ def set_by(flag: str, value: Any) -> dict[str, Any]:
     """Key -> value of what a flag sets."""
     if flag == "edit":
         return {f"edit.{name}": number for name, number in parse_edits(value).items()}
+    if flag == "preserve":
+        return {f"preserve.{name}": share for name, share in parse_preserved(value).items()}
+    if flag in OVER_TIME:
+        value = level_of(value, f"--{flag.replace('_', '-')}")
     return dict.fromkeys(FLAGS[flag], value)
 
 
@@ -298,17 +312,19 @@ class Settings:
     def swap_options(self) -> SwapOptions:
         """The options of a swap job; :class:`UsageError` when a value is out of its range."""
         groups = {name: self._build(name, kind) for name, kind in _groups() if name != "show"}
-        plain = {name: entry.value for name, entry in self.entries.items() if "." not in name}
-        return SwapOptions(**plain, **groups)
+        built: SwapOptions = self._build("", SwapOptions, groups)
+        return built
 
     def show_options(self) -> ShowOptions:
         shown: ShowOptions = self._build("show", ShowOptions)
         return shown
 
-    def _build(self, group: str, kind: type) -> Any:
-        own = {n.partition(".")[2]: e for n, e in self.entries.items() if n.startswith(group + ".")}
+    def _build(self, group: str, kind: type, more: Mapping[str, Any] = {}) -> Any:
+        """The options ``kind`` of ``group``, with ``more`` that is no setting itself."""
+        names = {name: name.rpartition(".") for name in self.entries}
+        own = {item: self.entries[name] for name, (owner, _, item) in names.items() if owner == group}
         try:
-            return kind(**{name: entry.value for name, entry in own.items()})
+            return kind(**{name: entry.value for name, entry in own.items()}, **more)
         except UsageError as error:
             # The message starts with the name of the field or of its flag: say where that was set.
             told = {entry.origin for entry in own.values() if entry.origin != "default"}

@@ -36,10 +36,11 @@ from faceswap_cli.records import (
     SourceIdentity,
 )
 from faceswap_cli.swap import build_method
-from faceswap_cli.swap.engine import with_edits, with_looks
+from faceswap_cli.swap.engine import NOT_AT_ALL, finished_face, made_ready
 from faceswap_cli.swap.method import SwapMethod
 from faceswap_cli.swap.portable import at_home
 from faceswap_cli.swap.prepared import prepared
+from faceswap_cli.swap.selective import Amounts, selection_of
 from faceswap_cli.video.picture import Picture, read_picture, write_picture
 
 
@@ -66,7 +67,9 @@ def swap_image(
     stop.check("rendering")
     method = build_method(options.method, at_home(options.job), options.paste)
     ready = prepared(method, source, options)
-    rendered = {row: _render(picture.rgb, found[row], row, method, ready, options) for row in chosen}
+    amounts = selection_of(options).at()
+    drawn = chosen if amounts.strength > 0 else []
+    rendered = {row: _render(picture.rgb, found[row], row, method, ready, options, amounts) for row in drawn}
     result = _pasted(picture, list(rendered.values()), options)
     made = recipe_of(PICTURE, target, [source], {}, method, _settled(options, found, chosen))
     result = replace(result, xmp=xmp_with(result.xmp or b"", made))
@@ -74,7 +77,10 @@ def swap_image(
     write_picture(output, result, seal=sign)
     clock.lap("assemble")
     listen(progress("render", 1, 1))
-    rows = tuple(_row(face, k, rendered.get(k), source) for k, face in enumerate(found))
+    rows = tuple(
+        _row(face, k, rendered.get(k), source, amounts.strength if k in chosen else None)
+        for k, face in enumerate(found)
+    )
     count = sum(row.swapped for row in rows)
     return Report(output, 1, int(count > 0), count, len(found), 0, clock.seconds, rows, consent=agreed)
 
@@ -121,7 +127,13 @@ def _settled(options: SwapOptions, found: Sequence[Face], chosen: Sequence[int])
 
 @told("in the picture")
 def _render(
-    rgb: U8, face: Face, row: int, method: SwapMethod, prepared: Any, options: SwapOptions
+    rgb: U8,
+    face: Face,
+    row: int,
+    method: SwapMethod,
+    prepared: Any,
+    options: SwapOptions,
+    amounts: Amounts,
 ) -> RenderedFace:
     unit = align.unit_from_points(face.landmarks, method.crop_scale)
     _, _, half = align.square_from_unit(unit)
@@ -133,9 +145,9 @@ def _render(
         crop_from_frame,
         align.apply(crop_from_frame, face.landmarks),
     )
-    crop = with_edits(crop, options.edit)
+    crop = made_ready(crop, amounts)
     drawn = method.render(prepared, crop, method.encode(prepared, crop), options.job.seed)
-    drawn = with_looks(drawn, options.edit)
+    drawn = finished_face(drawn, amounts)
     finite(drawn.mask, "the mask of a drawn face")
     return watermarked(drawn, crop, method.crop_scale)
 
@@ -160,7 +172,10 @@ def _unit(picture: Picture) -> F32:
     return picture.rgb.astype(np.float32) / np.float32(255)
 
 
-def _row(face: Face, number: int, drawn: RenderedFace | None, source: SourceIdentity) -> LedgerRow:
+def _row(
+    face: Face, number: int, drawn: RenderedFace | None, source: SourceIdentity, strength: float | None
+) -> LedgerRow:
+    """``strength`` is None for a face that is not chosen."""
     from faceswap_cli.identity.embed import embed
     from faceswap_cli.identity.pose import pose
 
@@ -176,7 +191,7 @@ def _row(face: Face, number: int, drawn: RenderedFace | None, source: SourceIden
         track=number,
         person=number,
         swapped=drawn is not None,
-        reason="" if drawn is not None else "not chosen",
+        reason="" if drawn is not None else "not chosen" if strength is None else NOT_AT_ALL,
         box=(x0, y0, x1, y1),
         yaw=round(float(angles.yaw), 2),
         pitch=round(float(angles.pitch), 2),
@@ -184,4 +199,5 @@ def _row(face: Face, number: int, drawn: RenderedFace | None, source: SourceIden
         identity_distance=distance,
         occluded=round(drawn.occluded, 4) if drawn else 0.0,
         mask_area=round(pasted_area(drawn), 1) if drawn else 0.0,
+        strength=strength or 0.0,
     )

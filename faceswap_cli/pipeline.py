@@ -50,6 +50,8 @@ from faceswap_cli.records import (
 from faceswap_cli.stream import prefetch
 from faceswap_cli.swap import build_method
 from faceswap_cli.swap.engine import (
+    COVERED,
+    NOT_AT_ALL,
     Scene,
     StageClock,
     Swapped,
@@ -60,6 +62,7 @@ from faceswap_cli.swap.engine import (
 )
 from faceswap_cli.swap.portable import at_home, is_light, packed
 from faceswap_cli.swap.prepared import prepared
+from faceswap_cli.swap.selective import selection_of
 from faceswap_cli.swap.untouched import copied_segment
 from faceswap_cli.video.assemble import assemble
 from faceswap_cli.video.copying import cuts_for
@@ -237,12 +240,12 @@ def prepare(
     scene = replace(
         scene,
         seed=options.job.seed,
-        edits=options.edit,
+        selection=selection_of(options),
         source_embeddings=embeddings if options.job.measure_identity else {},
         source_names={person: source.name for person, source in sources.items()},
     )
     cuts = partial(cuts_for, clip, options)
-    return scene, plan(clip, analysis, cast, options.job, options.smooth, cuts)
+    return scene, plan(clip, analysis, cast, options.job, options.smooth, cuts, options.strength)
 
 
 def render_segments(
@@ -371,8 +374,9 @@ class Stopwatch:
 
 
 def check_swapped(results: Sequence[SegmentResult], target: Path) -> None:
-    """Success must not be said of a clip in which nothing changed."""
-    if not any(row.swapped for done in results for row in done.ledger):
+    """Success must not be said of a clip in which nothing changed, unless ``--strength`` asked for that."""
+    why = {row.reason for done in results for row in done.ledger}
+    if "" not in why and (NOT_AT_ALL not in why or COVERED in why):
         raise NoFaceFound(
             f"nothing was swapped in {target.name}: the chosen face stayed covered throughout; "
             "try --face all or --no-occlusion"

@@ -69,10 +69,8 @@ class Planes:
     def chroma_step(self) -> tuple[int, int]:
         """(vertical, horizontal) luma samples per chroma sample: (2, 2), (1, 2) or (1, 1)."""
         height, width = self.shape
-        return (
-            2 if self.cb.shape[0] < height else 1,
-            2 if self.cb.shape[1] < width else 1,
-        )
+        down = 2 if self.cb.shape[0] < height else 1
+        return down, 2 if self.cb.shape[1] < width else 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,6 +199,8 @@ class FaceCrop:
     """How far this person's left and right eye are usually open, as a share of their width"""
     before: FaceCrop | None = None
     """As it is in the frame, where ``swap.edits`` has moved things in ``rgb`` and ``landmarks``"""
+    shape_mix: float | None = None
+    """Share of the source's proportions that is wanted here; None leaves it to the job's options"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -363,6 +363,7 @@ class LedgerRow:
     """Pixels of the frame that were replaced, as a soft count."""
     source: str = ""
     """Name of the person whose face was put in; empty when ``swapped`` is false."""
+    strength: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

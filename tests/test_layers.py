@@ -19,7 +19,8 @@ PACKAGE = Path(faceswap_cli.__file__).resolve().parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_bundled" not in path.parts)
 
 LAYERS = (
-    {"errors", "records", "config", "stream", "events", "limits", "memory", "numerics", "plain"},
+    {"errors", "records", "config", "stream", "events", "limits", "memory", "numerics", "plain"}
+    | {"keyframes"},
     {"colour", "devices", "config_files", "output"},
     {"weights", "nets"},
     {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},

@@ -101,11 +101,30 @@ class LookFlags:
             metavar="SIDE",
         ),
     ] = None
+    strength: Annotated[
+        str | None,
+        _option(
+            "--strength",
+            text="How far the swap goes, 0 to 1; over time as 0s:0,2s:1.",
+            panel=TUNING,
+            metavar="SHARE",
+        ),
+    ] = None
+    preserve: Annotated[
+        str | None,
+        _option(
+            "--preserve",
+            text="What stays the target's own: mouth, eyes, brows, skin, shape; in part as eyes=0.5.",
+            panel=TUNING,
+            metavar="PARTS",
+        ),
+    ] = None
     shape_mix: Annotated[
-        float | None,
+        str | None,
         _option(
             "--shape-mix",
-            text="Of fslsd 256: how much of the source's proportions eyes, nose and mouth take, 0 to 1.",
+            text="Of fslsd 256: how much of the source's proportions eyes, nose and mouth take, 0 to 1; over "
+            "time as --strength.",
             panel=TUNING,
             metavar="SHARE",
         ),

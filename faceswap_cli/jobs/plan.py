@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from faceswap_cli.config import JobOptions, SmoothOptions
+from faceswap_cli.keyframes import Level, keyframe_values, value_at
 from faceswap_cli.records import I64, Analysis, Clip, Plan, Segment
 from faceswap_cli.video.copying import Cuts
 
@@ -22,6 +23,7 @@ def plan(
     job: JobOptions,
     smooth: SmoothOptions,
     find_cuts: Callable[[], Cuts] = Cuts,
+    strength: Level = 1.0,
 ) -> Plan:
     """Segments of about ``job.segment_s`` seconds that end at shot cuts, and runs that are copied.
 
@@ -32,6 +34,7 @@ def plan(
     edges = _edges(clip, analysis, job)
     chosen = [track.pts for track in analysis.tracks if track.person in cast]
     swapped = np.unique(np.concatenate(chosen)) if chosen else np.zeros(0, np.int64)
+    swapped = _not_at_zero(swapped, clip, strength)
     untouched = ~np.isin(analysis.pts, swapped)
     cuts = find_cuts() if untouched.any() and edges else Cuts()
     copies = list(_copies(analysis.pts, untouched, cuts, edges[-1])) if len(cuts.pts) else []
@@ -45,6 +48,14 @@ def plan(
             touched = _count(swapped, first, end) > 0
             segments.append(Segment(len(segments), first, end, halo, frames, touched, first in begins))
     return Plan(tuple(segments), dict(cast), cuts.reason)
+
+
+def _not_at_zero(pts: I64, clip: Clip, strength: Level) -> I64:
+    """Those of ``pts`` at which a face is swapped at all."""
+    if 0.0 not in keyframe_values(strength):
+        return pts
+    shown = [t for t in pts.tolist() if value_at(strength, (t - clip.start_pts) * clip.time_base) > 0]
+    return np.array(shown, np.int64)
 
 
 def _edges(clip: Clip, analysis: Analysis, job: JobOptions) -> list[int]:

@@ -86,7 +86,7 @@ class Recipe:
             "options": dict(self.options),
             "libraries": dict(self.libraries),
         }
-        return json.dumps(content, separators=(",", ":"))
+        return json.dumps(content, separators=(",", ":"), default=str)  # keyframes are their text
 
     def changed_options(self) -> dict[str, Any]:
         """Settings that are not the defaults of this version."""

@@ -37,6 +37,10 @@ from faceswap_cli.records import (
 )
 from faceswap_cli.stream import centred, ordered_map
 from faceswap_cli.swap.method import SwapMethod
+from faceswap_cli.swap.selective import Amounts, Selection, selected
+
+COVERED, NOT_AT_ALL = "covered", "strength 0"
+"""Why the ledger calls a chosen face not swapped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +62,11 @@ class Scene:
     """track -> crop side"""
     open_eyes: dict[int, tuple[float, float]] = field(default_factory=dict)
     """track -> usual apertures of the left and right eye"""
-    edits: EditOptions = field(default_factory=EditOptions)
+    selection: Selection = field(default_factory=Selection)
+
+    def amounts(self, pts: int) -> Amounts:
+        """How far the swap goes at ``pts``, and what stays the target's own."""
+        return self.selection.at((pts - self.clip.start_pts) * self.clip.time_base)
 
     def chosen(self, pts: int) -> list[tuple[FaceTrack, int]]:
         """Tracks to swap at ``pts`` with the row of that frame, those behind before those in front.
@@ -178,7 +186,19 @@ def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop
         opacity=float(track.opacity[row]),
         open_eyes=scene.open_eyes[track.track_id],
     )
-    return with_edits(crop, scene.edits)
+    return made_ready(crop, scene.amounts(int(track.pts[row])))
+
+
+def made_ready(crop: FaceCrop, amounts: Amounts) -> FaceCrop:
+    """``crop`` as a method is to see it."""
+    if amounts.shape_mix is not None:
+        crop = replace(crop, shape_mix=amounts.shape_mix)
+    return with_edits(crop, amounts.edits)
+
+
+def finished_face(face: RenderedFace, amounts: Amounts) -> RenderedFace:
+    """What a method drew, with what stays the target's own, and the edits of lids and irises."""
+    return with_looks(selected(face, amounts), amounts.edits)
 
 
 def with_edits(crop: FaceCrop, edits: EditOptions) -> FaceCrop:
@@ -241,16 +261,18 @@ def _render(window: tuple[_Encoded, ...], centre: int, scene: Scene, clock: Stag
     people = {track.track_id: track.person for track in scene.analysis.tracks}
     faces: list[RenderedFace] = []
     start = time.perf_counter()
-    for crop, code in zip(item.crops, item.codes, strict=True):
+    amounts = scene.amounts(item.frame.pts)
+    crops = item.crops if amounts.strength > 0 else ()
+    for crop, code in zip(crops, item.codes, strict=False):
         smooth = _smoothed(window, centre, crop.track_id, code, scene)
         seed = abs(hash((scene.seed, item.frame.pts, crop.track_id))) % (1 << 63)
         prepared = scene.prepared[people[crop.track_id]]
-        faces.append(with_looks(scene.method.render(prepared, crop, smooth, seed), scene.edits))
+        faces.append(finished_face(scene.method.render(prepared, crop, smooth, seed), amounts))
     for face in faces:
         finite(face.mask, "the mask of a drawn face")
     start = clock.add("render faces", start)
     marked = [
-        watermarked(face, crop, scene.method.crop_scale) for face, crop in zip(faces, item.crops, strict=True)
+        watermarked(face, crop, scene.method.crop_scale) for face, crop in zip(faces, crops, strict=True)
     ]
     start = clock.add("mark", start)
     planes = paste_into_planes(item.frame.planes, scene.clip.colour, marked)
@@ -264,6 +286,7 @@ def ledger_rows(pts: int, faces: Sequence[RenderedFace], scene: Scene) -> tuple[
     from faceswap_cli.identity.pose import pose
 
     drawn = {face.crop.track_id: face for face in faces}
+    strength = scene.amounts(pts).strength
     rows = []
     for track in scene.analysis.tracks:
         row = track.at(pts)
@@ -281,7 +304,7 @@ def ledger_rows(pts: int, faces: Sequence[RenderedFace], scene: Scene) -> tuple[
                 track=track.track_id,
                 person=track.person,
                 swapped=swapped,
-                reason="" if swapped else ("covered" if face is not None else "not chosen"),
+                reason="" if swapped else _why_not(face, track.person in scene.prepared, strength),
                 box=tuple(round(v, 1) for v in box),
                 yaw=round(float(angles.yaw), 2),
                 pitch=round(float(angles.pitch), 2),
@@ -290,9 +313,16 @@ def ledger_rows(pts: int, faces: Sequence[RenderedFace], scene: Scene) -> tuple[
                 occluded=round(face.occluded, 4) if face else 0.0,
                 mask_area=round(pasted_area(face), 1) if face else 0.0,
                 source=scene.source_names.get(track.person, "") if swapped else "",
+                strength=round(strength, 4) if swapped else 0.0,
             )
         )
     return tuple(rows)
+
+
+def _why_not(face: RenderedFace | None, chosen: bool, strength: float) -> str:
+    if face is not None:
+        return COVERED
+    return NOT_AT_ALL if chosen and strength <= 0 else "not chosen"
 
 
 def _distance(face: RenderedFace | None, person: int, scene: Scene) -> float | None:

@@ -6,19 +6,17 @@ Seconds count from the clip's first frame.  The end is exclusive: the first fram
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 import av
 import numpy as np
 
 from faceswap_cli.config import RangeOptions
 from faceswap_cli.errors import InputError, UsageError
+from faceswap_cli.keyframes import seconds_of
 from faceswap_cli.records import I64, Clip
 from faceswap_cli.video.probe import open_input
 
 _FRAME = re.compile(r"([0-9]+)f")
-_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
-_CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]*)?)")
 _FORMS = "use seconds (12.5), hh:mm:ss.mmm (00:00:12.500) or a frame number (300f)"
 
 
@@ -66,18 +64,5 @@ def _row(text: str, flag: str, clip: Clip, pts: I64) -> int:
     frame = _FRAME.fullmatch(text)
     if frame:
         return min(int(frame[1]), len(pts))
-    ticks = int(pts[0]) + seconds_of(text, flag) / clip.time_base
+    ticks = int(pts[0]) + seconds_of(text, flag, _FORMS) / clip.time_base
     return int(np.searchsorted(pts, -(-ticks.numerator // ticks.denominator), side="left"))
-
-
-def seconds_of(text: str, flag: str = "time") -> Fraction:
-    """Exact seconds of ``12.5`` or ``hh:mm:ss.mmm``."""
-    if _SECONDS.fullmatch(text):
-        return Fraction(text)
-    clock = _CLOCK.fullmatch(text)
-    if clock is None:
-        raise UsageError(f"{flag} {text!r} is not a time; {_FORMS}")
-    hours, minutes, seconds = int(clock[1] or 0), int(clock[2]), Fraction(clock[3])
-    if minutes >= 60 or seconds >= 60:
-        raise UsageError(f"{flag} {text!r}: minutes and seconds go up to 59; {_FORMS}")
-    return hours * 3600 + minutes * 60 + seconds

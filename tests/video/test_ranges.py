@@ -7,8 +7,9 @@ import pytest
 
 from faceswap_cli.config import RangeOptions
 from faceswap_cli.errors import UsageError
+from faceswap_cli.keyframes import seconds_of
 from faceswap_cli.video.probe import probe
-from faceswap_cli.video.ranges import frame_times, pts_range, seconds_of
+from faceswap_cli.video.ranges import frame_times, pts_range
 from tests.clips import make_clip
 
 

@@ -22,6 +22,7 @@ from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
+from faceswap_cli.keyframes import value_at
 from faceswap_cli.nets.fslsd256 import Fslsd256, Source
 from faceswap_cli.nets.fslsd256_encoders import MESH_POINTS, SIDE, STRUCTURE_ROWS
 from faceswap_cli.nets.meshfield import LIGHT_CELLS
@@ -114,7 +115,7 @@ class Fslsd256Method:
     def __init__(self, job: JobOptions, paste: PasteOptions, weights: Path) -> None:
         self._weights, self._paste = weights, paste
         self._device = resolve_device(job.device).name
-        self._mix = job.shape_mix
+        self._mix = value_at(job.shape_mix)
         self.light = self._device == "cpu"
         self.inputs_digest = digest(weights)
         self._mesh = mesh.MeshMethod(job, paste)
@@ -173,7 +174,7 @@ class Fslsd256Method:
         rgb, points = self._small(crop)
         theirs = remove_pose(points)
         offset = proportions(prepared.shape(self._device), theirs, net.expression)
-        moves = theirs.direct(offset * self._weights_of_mix())
+        moves = theirs.direct(offset * self._weights_of_mix(crop))
         drawn = scene.draw(points + moves, self._outline_before(crop, moves))
         light = scene.face_light(rgb, drawn)
         gain = _gain(light)
@@ -225,7 +226,7 @@ class Fslsd256Method:
             torch.from_numpy(np.ascontiguousarray(x))[None].to(self._device)
             for x in (code.offset, code.light, code.rows)
         )
-        pairing = scene.pair(own, points, net.expression, self._weights_of_mix(), offset)
+        pairing = scene.pair(own, points, net.expression, self._weights_of_mix(crop), offset)
         drawn = scene.draw(pairing.wanted, self._outline_before(crop, pairing.wanted - points))
         pairing = replace(pairing, visible=scene.gated(pairing.visible, drawn, own, pairing.wanted))
         gain = _gain(light)
@@ -251,8 +252,9 @@ class Fslsd256Method:
             return None
         return torch.from_numpy(covered(crop)[1])[None].to(self._device) + moves
 
-    def _weights_of_mix(self) -> Tensor:
-        return mix_weights(self._mix).to(self._device)
+    def _weights_of_mix(self, crop: FaceCrop) -> Tensor:
+        mix = self._mix if crop.shape_mix is None else crop.shape_mix
+        return mix_weights(mix).to(self._device)
 
     def _half(self) -> torch.autocast:
         kind = self._device.partition(":")[0]
