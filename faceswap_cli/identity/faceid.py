@@ -147,7 +147,7 @@ def read_faceid(path: Path) -> Faceid:
             raise ValueError("its digest is wrong")
         _check(arrays)
         return _content(arrays, json.loads(header["person"]))
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{path} is damaged ({reason}); {_AGAIN}") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -179,7 +180,7 @@ def _assemble(
                     f"{output}: the container refuses these streams ({error}); try .mkv"
                 ) from error
             others = carried_packets(source, carried, window, carried.notes)
-            _mux(target, _video_packets(clip, segments, video, carried.video, window), others)
+            _mux(target, carried, _video_packets(clip, segments, video, carried.video, window), others)
     return [*clip.notes, *carried.notes, *_lost(muxer, clip, metadata)]
 
 
@@ -238,10 +239,15 @@ def _video_packets(
 
 def _mux(
     target: av.container.OutputContainer,
+    carried: Carried,
     *sources: Iterator[tuple[Fraction, Any, av.Packet[Any]]],
 ) -> None:
-    """Write packets of all sources in the order of their times; decoding times strictly increase."""
+    """Write packets of all sources in the order of their times; decoding times strictly increase.
+
+    Damage in sound or subtitles that the container refuses costs its own packet, and a note.
+    """
     last: dict[int, int] = {}
+    refused: Counter[str] = Counter()
     for _, stream, packet in heapq.merge(*sources, key=lambda item: item[0]):
         _rescale(packet, clock_of(stream))
         before = last.get(stream.index)
@@ -252,7 +258,18 @@ def _mux(
             if packet.pts is not None and packet.pts < packet.dts:
                 packet.pts = packet.dts
         packet.stream = stream
-        target.mux_one(packet)
+        try:
+            target.mux_one(packet)
+        except av.error.InvalidDataError as error:
+            if stream is carried.video:
+                raise OutputError(
+                    f"{target.name}: the container refuses a frame ({error}); try .mkv"
+                ) from error
+            refused[f"{stream.type} stream {stream.index}"] += 1
+    carried.notes.extend(
+        f"{count} damaged packet{'s' if count > 1 else ''} of {name} could not be carried over"
+        for name, count in refused.items()
+    )
 
 
 def _rescale(packet: av.Packet[Any], clock: Fraction) -> None:

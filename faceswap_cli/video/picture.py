@@ -6,10 +6,11 @@ The only module that imports Pillow.
 from __future__ import annotations
 
 import os
+import struct
 import threading
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ from faceswap_cli.video.files import check_file
 
 _SWITCH = threading.Lock()
 _ORIENTATION = 0x0112
+_DEFLATE_RATIO = 1032
+"""Bytes that one byte of a PNG can become at most"""
+_BAND = 1 << 20
+"""Samples converted at a time, so that what is in between takes no memory to speak of"""
+_ODD_DAMAGE = (TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
+"""What Pillow raises for some damaged tags, besides the errors it names"""
 _FORMATS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -85,6 +92,7 @@ def read_picture(path: Path, max_pixels: int = 0) -> Picture:
             image = _opened(path)
             with image:
                 _check_size(image, path, picture_pixels(max_pixels))
+                _check_content(image, path)
                 return _read(image, path)
     except UnidentifiedImageError as error:
         raise InputError(
@@ -114,6 +122,33 @@ def _check_size(image: Any, path: Path, limit: int) -> None:
         raise InputError(f"{path} {problem}")
 
 
+def _check_content(image: Any, path: Path) -> None:
+    """Most of the picture must be in the file: memory for the rest would only be filled with black."""
+    width, height = image.size
+    if image.format == "TIFF":
+        parts = [tile[1] for tile in image.tile]
+        held = sum((right - left) * (lower - upper) for left, upper, right, lower in parts)
+    elif image.format == "PNG" and image.tile:
+        raw, _, depth = str(image.tile[0][3]).partition(";")
+        bits = len(raw) * (int(depth.rstrip("BN") or 8) if depth else 1 if raw == "1" else 8)
+        held = path.stat().st_size * _DEFLATE_RATIO * 8 // max(bits, 1)
+    else:
+        return
+    if held < width * height:
+        raise InputError(
+            f"{path} is damaged or cut off (it claims {width}x{height} pixels and cannot hold them); "
+            "copy or download it again"
+        )
+
+
+@contextmanager
+def _odd_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _ODD_DAMAGE as error:
+        raise InputError(f"{path} is damaged ({error}); copy or download it again") from error
+
+
 def _is_deep_colour(image: Any) -> bool:
     """Whether the file holds 16 bits per channel that Pillow is about to cut to 8."""
     tiles = [str(tile[3]) for tile in image.tile]
@@ -124,12 +159,15 @@ def _is_deep_colour(image: Any) -> bool:
 
 def _read(image: Any, path: Path) -> Picture:
     is_deep = _is_deep_colour(image)  # asked first: reading the EXIF data may decode the picture
-    exif, icc = image.getexif(), image.info.get("icc_profile")
-    orientation = exif.pop(_ORIENTATION, 1)
+    icc = image.info.get("icc_profile")
+    with _odd_damage(path):
+        exif = image.getexif()
+        orientation = exif.pop(_ORIENTATION, 1)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     stored, mode = image.format or "PNG", image.mode
     deep = read_deep(path) if is_deep else None
-    image.load()
+    with _odd_damage(path):
+        image.load()
     if deep is not None:
         alpha = _upper_byte(deep[:, :, 3]) if deep.shape[2] == 4 else None
         deep = np.ascontiguousarray(deep[:, :, :3])
@@ -147,23 +185,47 @@ def _read(image: Any, path: Path) -> Picture:
         alpha=None if alpha is None else _upright(alpha, orientation),
         deep=deep_rgb,
         icc=icc,
-        exif=exif.tobytes() if len(exif) else None,
+        exif=_exif_bytes(exif),
         xmp=xmp.encode() if isinstance(xmp, str) else xmp,
         format=stored,
     )
 
 
+def _exif_bytes(exif: Any) -> bytes | None:
+    """None where there is none, or where it is too damaged to be written again."""
+    try:
+        return exif.tobytes() if len(exif) else None
+    except (*_ODD_DAMAGE, ValueError, OSError):
+        return None
+
+
 def _deep_gray(samples: Samples, mode: str) -> Samples:
     """16-bit, 32-bit integer and float gray -> (H, W, 3) uint16."""
+    scale = 1.0
     if mode == "F":
         top = float(np.nanmax(samples)) if samples.size else 1.0
-        samples = np.nan_to_num(samples) * (65535.0 if top <= 1.0 else 1.0)
-    gray = np.clip(samples, 0, 65535).astype(np.uint16)
+        scale = 65535.0 if top <= 1.0 else 1.0
+
+    def to_16_bit(part: Any) -> Any:
+        known = np.nan_to_num(part) * scale if mode == "F" else part
+        return np.clip(known, 0, 65535)
+
+    gray = _in_bands(samples, to_16_bit, np.uint16)
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
 def _upper_byte(deep: Samples) -> U8:
-    return ((deep.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    made: U8 = _in_bands(deep, lambda part: (part.astype(np.uint32) * 255 + 32767) // 65535, np.uint8)
+    return made
+
+
+def _in_bands(samples: Any, convert: Callable[[Any], Any], kind: Any) -> Any:
+    """``convert`` over all samples, a band at a time, as ``kind``."""
+    flat = samples.reshape(-1)
+    made = np.empty(flat.shape, kind)
+    for start in range(0, flat.size, _BAND):
+        made[start : start + _BAND] = convert(flat[start : start + _BAND])
+    return made.reshape(samples.shape)
 
 
 def _rgb_and_alpha(image: Any) -> tuple[U8, U8 | None]:

@@ -124,6 +124,7 @@ def edited(path: Path, **change: Any) -> None:
         ({"person": "{"}, "damaged"),
         ({"person": "[]"}, "damaged"),
         ({"person": "[" * 5000}, "damaged"),
+        ({"person": '{"photos": [{"file": "a", "weight": 1' + 400 * "0" + "}]}"}, "damaged"),
         ({"schema": "99"}, "another version"),
         ({"format": "other"}, "no enrolment file"),
     ],

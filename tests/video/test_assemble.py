@@ -95,6 +95,23 @@ def test_metadata_that_is_not_utf_8_is_no_obstacle(tmp_path: Path) -> None:
     assert probe(output).metadata["title"].startswith("Xaa")
 
 
+def test_a_packet_that_the_container_refuses_costs_itself(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    make_clip(path, audio=1)
+    with av.open(str(path)) as container:
+        place = next(packet.pos for packet in container.demux(audio=0))
+    data = bytearray(path.read_bytes())
+    assert place is not None
+    data[place : place + 7] = b"\xff\xf1" + 5 * b"\xff"  # as if it had a header of its own, of impossible content
+    path.write_bytes(data)
+    clip = probe(path)
+    notes = assemble(tmp_path / "out.mp4", clip, rendered(clip, tmp_path, 2))
+    assert [note for note in notes if "damaged packet of audio stream 1" in note] == notes
+    (before,), (after,) = packets_of(path, "audio"), packets_of(tmp_path / "out.mp4", "audio")
+    assert after == before[1:]
+    assert_same_frames(frames_of(probe(tmp_path / "out.mp4")), frames_of(clip))
+
+
 def test_a_cover_picture_is_carried(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     make_clip(tmp_path / "plain.mp4", audio=1)

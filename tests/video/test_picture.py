@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,42 @@ def _cut_off(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-900])
 
 
+def _promising(path: Path) -> None:
+    """A whole PNG but for the number of rows, which a thousandth of the file's own could not fill."""
+    Image.fromarray(RGB).save(path)
+    data = bytearray(path.read_bytes())
+    import zlib
+
+    data[20:24] = (9_000_000 // RGB.shape[1]).to_bytes(4, "big")
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path.write_bytes(data)
+
+
+def _tag(path: Path, tag: int, *, kind: int | None = None, count: int | None = None, value: int) -> None:
+    """A gray TIFF of floats, one entry of whose table says something else."""
+    Image.fromarray(RGB[:, :, 0].astype(np.float32)).save(path, "TIFF")
+    data = bytearray(path.read_bytes())
+    place = struct.unpack_from("<I", data, 4)[0] + 2
+    while struct.unpack_from("<H", data, place)[0] != tag:
+        place += 12
+    old = struct.unpack_from("<HHI", data, place)
+    new = (tag, old[1] if kind is None else kind, old[2] if count is None else count, value)
+    struct.pack_into("<HHII", data, place, *new)
+    path.write_bytes(data)
+
+
+def _rational_offset(path: Path) -> None:
+    _tag(path, 273, kind=5, value=142)
+
+
+def _more_rows(path: Path) -> None:
+    _tag(path, 257, value=4_000_000)
+
+
 BAD = {
+    "a PNG of fewer rows than it claims": (_promising, "cannot hold them"),
+    "a TIFF of fewer rows than it claims": (_more_rows, "cannot hold them"),
+    "a fraction of a byte": (_rational_offset, "is damaged"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
     "text": (lambda path: path.write_text("hello" * 99), "is not a picture"),
     "cut off": (_cut_off, "damaged or cut off"),
@@ -145,6 +181,13 @@ def test_bad_input_is_one_line(name: str, tmp_path: Path) -> None:
         read_picture(path)
     assert "\n" not in str(caught.value)
     assert "a.png" in str(caught.value)
+
+
+def test_damaged_tags_are_left_behind(tmp_path: Path) -> None:
+    """They cannot be written again, and need not be to show the picture."""
+    path = tmp_path / "a.tif"
+    _tag(path, 262, count=128, value=1)
+    assert read_picture(path).exif is None
 
 
 def test_our_own_size_limit(tmp_path: Path) -> None:
