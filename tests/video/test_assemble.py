@@ -102,7 +102,7 @@ def test_a_packet_that_the_container_refuses_costs_itself(tmp_path: Path) -> Non
         place = next(packet.pos for packet in container.demux(audio=0))
     data = bytearray(path.read_bytes())
     assert place is not None
-    data[place : place + 7] = b"\xff\xf1" + 5 * b"\xff"  # as if it had a header of its own, of impossible content
+    data[place : place + 7] = b"\xff\xf1" + 5 * b"\xff"  # a header of its own, which says what cannot be
     path.write_bytes(data)
     clip = probe(path)
     notes = assemble(tmp_path / "out.mp4", clip, rendered(clip, tmp_path, 2))
