@@ -32,7 +32,8 @@ from faceswap_cli.jobs.estimate import (
 )
 from faceswap_cli.jobs.executor import Processes, Work
 from faceswap_cli.metrics.memory import MemoryWatch
-from faceswap_cli.pipeline import Stopwatch, analyse, executor_for, gather_sources, prepare, render_segment
+from faceswap_cli.outcome import Stopwatch
+from faceswap_cli.pipeline import analyse, executor_for, gather_sources, prepare, render_segment
 from faceswap_cli.policy.gate import check_clip, check_sources
 from faceswap_cli.records import Analysis, Plan, Segment, SegmentResult
 from faceswap_cli.swap.engine import Scene

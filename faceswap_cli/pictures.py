@@ -16,7 +16,8 @@ from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align
 from faceswap_cli.geometry.paste import paste_into_rgb, pasted_area
 from faceswap_cli.numerics import finite, told
-from faceswap_cli.pipeline import Stopwatch, identify
+from faceswap_cli.outcome import NOTHING_ASKED, Stopwatch
+from faceswap_cli.pipeline import identify
 from faceswap_cli.policy.consent import consent_digest
 from faceswap_cli.policy.gate import check_picture, check_sources
 from faceswap_cli.provenance.label import draw_label
@@ -82,7 +83,8 @@ def swap_image(
         for k, face in enumerate(found)
     )
     count = sum(row.swapped for row in rows)
-    return Report(output, 1, int(count > 0), count, len(found), 0, clock.seconds, rows, consent=agreed)
+    notes = () if amounts.strength > 0 else (NOTHING_ASKED,)
+    return Report(output, 1, int(count > 0), count, len(found), 0, clock.seconds, rows, notes, consent=agreed)
 
 
 def _faces(rgb: U8, target: Path, options: SwapOptions) -> tuple[Face, ...]:

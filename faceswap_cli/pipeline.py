@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from faceswap_cli.jobs.plan import plan, with_halo
 from faceswap_cli.jobs.recipe import write_recipe, write_rows
 from faceswap_cli.jobs.untouched import untouched_notes
 from faceswap_cli.memory import give_back
+from faceswap_cli.outcome import Stopwatch, check_swapped, report
 from faceswap_cli.policy.consent import consent_digest
 from faceswap_cli.policy.gate import check_clip, check_sources
 from faceswap_cli.provenance.mark import container_metadata
@@ -35,7 +36,7 @@ from faceswap_cli.provenance.signing import Seal, sealer
 from faceswap_cli.recipe.earlier import NOTHING, Earlier
 from faceswap_cli.recipe.metadata import container_entry
 from faceswap_cli.recipe.raw import KeepRaw, raw_keeper
-from faceswap_cli.recipe.record import VIDEO, recipe_of
+from faceswap_cli.recipe.record import VIDEO, Recipe, recipe_of
 from faceswap_cli.records import (
     Analysis,
     Clip,
@@ -50,8 +51,6 @@ from faceswap_cli.records import (
 from faceswap_cli.stream import prefetch
 from faceswap_cli.swap import build_method
 from faceswap_cli.swap.engine import (
-    COVERED,
-    NOT_AT_ALL,
     Scene,
     StageClock,
     Swapped,
@@ -98,9 +97,9 @@ def swap_video(
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
     people = gather_sources(sources, options, listen)
     check_sources(people.people, options.policy)
-    first, end = pts_range(clip, options.range)
+    span = pts_range(clip, options.range)
     with open_journal(output, options.job) as journal:
-        analysis = known_analysis(clip, options, journal, listen, stop, (first, end), earlier)
+        analysis = known_analysis(clip, options, journal, listen, stop, span, earlier)
         clock.lap("analyse")
         tell_shots(clip, analysis, listen)
         check_clip(clip, analysis, options.policy, listen, stop)
@@ -113,34 +112,45 @@ def swap_video(
         results = list(render_segments(job, scene, journal, options, listen, stop))
         clock.lap("render")
         check_unchanged(clip, key)
-        check_swapped(results, target)
+        notes = [*check_swapped(results, target), *untouched_notes(job)]
         listen(progress("assemble", 0, job.frames))
-        told: list[str] = []
-        notes = assemble(
-            output,
-            clip,
-            [done.path for done in results],
-            start_pts=first,
-            end_pts=end,
-            metadata=container_metadata(clip.metadata) | container_entry(made, clip.metadata),
-            seal=signed(sign, journal, told),
-        )
+        notes += put_together(output, clip, span, results, made, sign, journal)
         if options.job.keep:
             write_recipe(journal.folder, people.people, target, options, job, made.text(), people.files)
             write_rows(journal.folder, results)
         clock.lap("assemble")
-    done = report(output, analysis, results, clock, [*untouched_notes(job), *notes, *told])
-    return replace(done, consent=agreed)
+    return replace(report(output, analysis, results, clock, notes), consent=agreed)
 
 
-def signed(sign: Seal, journal: Journal, told: list[str]) -> Callable[[Path], None]:
-    """The last steps of a finished file before it gets its name: signed, then known to the journal."""
+def put_together(
+    output: Path,
+    clip: Clip,
+    span: tuple[int | None, int | None],
+    results: Sequence[SegmentResult],
+    made: Recipe,
+    sign: Seal,
+    journal: Journal,
+) -> list[str]:
+    """The finished file out of its segments: signed and known to the journal before it gets its name.
+
+    Returns what there is to know of it.
+    """
+    told: list[str] = []
 
     def seal(part: Path) -> None:
         told.extend(sign(part))
         journal.seal(part)
 
-    return seal
+    notes = assemble(
+        output,
+        clip,
+        [done.path for done in results],
+        start_pts=span[0],
+        end_pts=span[1],
+        metadata=container_metadata(clip.metadata) | container_entry(made, clip.metadata),
+        seal=seal,
+    )
+    return [*notes, *told]
 
 
 def known_analysis(
@@ -357,56 +367,3 @@ def finished(item: Swapped, clip: Clip, options: SwapOptions) -> Frame:
 
         frame = compared(item.original, frame, clip, options.mark.compare)
     return frame
-
-
-@dataclass
-class Stopwatch:
-    """Wall seconds between laps."""
-
-    def __post_init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
-
-
-def check_swapped(results: Sequence[SegmentResult], target: Path) -> None:
-    """Success must not be said of a clip in which nothing changed, unless ``--strength`` asked for that."""
-    why = {row.reason for done in results for row in done.ledger}
-    if "" not in why and (NOT_AT_ALL not in why or COVERED in why):
-        raise NoFaceFound(
-            f"nothing was swapped in {target.name}: the chosen face stayed covered throughout; "
-            "try --face all or --no-occlusion"
-        )
-
-
-def report(
-    output: Path,
-    analysis: Analysis,
-    results: Sequence[SegmentResult],
-    clock: Stopwatch,
-    notes: Sequence[str],
-) -> Report:
-    """The figures of a finished job."""
-    rows = tuple(row for done in results for row in done.ledger)
-    swapped = [row for row in rows if row.swapped]
-    seconds = dict(clock.seconds)
-    for done in results:
-        for stage, spent in done.seconds.items():
-            seconds[f"render: {stage}"] = seconds.get(f"render: {stage}", 0.0) + spent
-    return Report(
-        output=output,
-        frames=sum(done.frames for done in results),
-        frames_with_swap=len({row.pts for row in swapped}),
-        faces_swapped=len(swapped),
-        people=len(analysis.people),
-        damaged_packets=analysis.damaged_packets,
-        seconds=seconds,
-        ledger=rows,
-        notes=tuple(notes),
-        shots=analysis.shots,
-        segments=tuple(done.segment for done in results),
-    )

@@ -13,7 +13,8 @@ from faceswap_cli import colour
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
 from faceswap_cli.identity.pose import pose
-from faceswap_cli.pipeline import Stopwatch, analyse, gather_sources, prepare, swapped_frames
+from faceswap_cli.outcome import Stopwatch
+from faceswap_cli.pipeline import analyse, gather_sources, prepare, swapped_frames
 from faceswap_cli.policy.consent import consent_digest
 from faceswap_cli.policy.gate import check_clip, check_sources
 from faceswap_cli.provenance.mark import xmp_packet

@@ -26,7 +26,7 @@ LAYERS = (
     {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},
     {"swap", "provenance", "policy"},
     {"pipeline", "pictures", "preview", "forecast", "recipe", "training", "metrics", "report", "inspection"}
-    | {"bench", "batch", "doctor", "enrol"},
+    | {"bench", "batch", "doctor", "enrol", "outcome"},
     {"cli"},
 )
 """Lowest first; a module imports its own layer and those below."""

@@ -23,7 +23,6 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.keyframes import Level, keyframe_values, value_at
 from faceswap_cli.records import F32, U8, FaceCrop, RenderedFace
 from faceswap_cli.swap import appearance
-from faceswap_cli.swap.methods.mesh import inner_face
 
 FADE = 0.08
 """Strength below which the mask fades: a face drawn only so little is as good as none, and 0 is none."""
@@ -34,6 +33,8 @@ _RINGS: dict[str, tuple[tuple[int, ...], ...]] = {
 }
 _REACH = {"mouth": 0.028, "eyes": 0.038, "brows": 0.026}
 """How far a part reaches beyond its ring, in widths of the face; half of it is the soft edge."""
+_BESIDE = 0.03
+"""Distance of skin from the rings of the features, in widths of the face."""
 _PORES = 0.022
 """Blur that parts texture of skin from features, in widths of the face."""
 _APART = (4.0, 14.0)
@@ -148,12 +149,16 @@ def _area_of(kept: dict[str, float], points: F32, window: Window) -> F32 | None:
     return found
 
 
+def _skin(points: F32, window: Window) -> F32:
+    """(h, w) inside the outline, outside the features."""
+    features = masks.union(points, parts.FEATURE_RINGS, window)
+    grown = masks.grow(features, _BESIDE * _face_width(points, window))
+    return masks.union(points, (parts.OVAL,), window) * (1.0 - grown)
+
+
 def _with_skin(rgb: U8, own: U8, points: F32, window: Window, share: float) -> U8:
     """Tone and fine texture of the target's skin between the drawn features; light and form stay as drawn."""
-    width = _face_width(points, window)
-    hull = masks.union(points, (parts.OVAL,), window)
-    features = masks.grow(masks.union(points, parts.FEATURE_RINGS, window), 0.03 * width)
-    skin = hull * (1.0 - features)
+    width, skin = _face_width(points, window), _skin(points, window)
     lab, theirs = appearance.lab_from_rgb(rgb), appearance.lab_from_rgb(own)
     low, weight = masks.masked_blur(np.stack([lab[..., 0], theirs[..., 0]], axis=-1), skin, _PORES * width)
     wanted, apart = theirs.copy(), low[..., 0] - low[..., 1]
@@ -168,23 +173,21 @@ def _with_skin(rgb: U8, own: U8, points: F32, window: Window, share: float) -> U
 
 
 def _morphed(own: U8, drawn: U8, strength: float, points: F32, window: Window) -> U8:
-    """Between two pictures whose features lie in the same places; detail keeps its contrast.
+    """Between two pictures whose features lie in the same places; skin keeps the contrast of its detail.
 
-    Pores, lashes and grain of two faces do not fall together: the mean of both would be soft.
+    Pores and grain of two faces do not fall together: their mean would be soft.
     """
     mixed = own + (drawn.astype(np.float32) - own) * np.float32(strength)
-    inside = inner_face(points, window)
-    before, after, luma = (
-        cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
+    skin = _skin(points, window)
+    first, second, both = (
+        appearance.split_bands(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY))
         for image in (own, drawn, mixed)
     )
-    layers = appearance.split_bands(luma)
-    have = appearance.measure_detail(layers, inside).bands
-    first, second = (
-        appearance.measure_detail(appearance.split_bands(x), inside).bands for x in (before, after)
-    )
-    wanted = np.sqrt((1.0 - strength) * first**2 + strength * second**2)
+    before, after, have = (appearance.measure_detail(bands, skin).bands for bands in (first, second, both))
+    wanted = np.sqrt((1.0 - strength) * before**2 + strength * after**2)
     gains = np.clip(wanted / have, 1.0, _MOST_GAIN)
-    for layer, gain in zip(layers[:-1], gains.tolist(), strict=True):
-        mixed += (layer * np.float32(gain - 1.0))[..., None]
+    more = np.zeros(window.shape, np.float32)
+    for layer, gain in zip(both[:-1], gains.tolist(), strict=True):
+        more += layer * np.float32(gain - 1.0)
+    mixed += (more * masks.blur(skin, 0.5 * _BESIDE * _face_width(points, window)))[..., None]
     return np.asarray(np.clip(mixed + 0.5, 0, 255), np.uint8)
