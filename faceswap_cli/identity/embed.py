@@ -87,6 +87,25 @@ def embed_chips(chips: U8, *, flip: bool = False) -> F32:
         return finite(np.asarray(found.numpy(), np.float32), "the embedding of a face")
 
 
+def pooled_chips(chips: U8) -> F32:
+    """(N, 150, 150, 3) uint8 -> (N, 2, 256): last features of each and of its mirror image, averaged over
+    the face; :func:`head_of` turns them into embeddings."""
+    import torch
+
+    x = torch.from_numpy(np.ascontiguousarray(chips)).permute(0, 3, 1, 2).float()
+    net = identity_network()
+    with torch.inference_mode(), _one_thread():
+        found = [net.features(side)[-1].mean(dim=(2, 3)) for side in (x, x.flip(3))]
+    with told("(identity network)"):
+        return finite(np.asarray(torch.stack(found, dim=1).numpy(), np.float32), "the features of a face")
+
+
+def head_of(pooled: F32) -> F32:
+    """(..., 256) -> (..., 128) embeddings."""
+    weight = identity_network().head.weight.detach().numpy()
+    return np.asarray(pooled @ weight.T, np.float32)
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     import torch

@@ -28,6 +28,7 @@ _MODELS = (
     "face_landmarker_short.task",
     "identity.safetensors",
     "edits.safetensors",
+    "quality.safetensors",
     "occluder.onnx",
 )
 _HOW_IT_RUNS = frozenset(
