@@ -256,6 +256,9 @@ class JobOptions:
     shape_mix: Level = 0.5
     """Of ``fslsd`` 256: share of the source's own proportions given to eyes, nose and mouth, 0 to 1; may
     change over time."""
+    mapper: str = "landmarks"
+    """What the source is drawn from: ``landmarks`` its pictures, ``nitzan`` its identity embedding alone,
+    ``blend:X`` between the two, X of the second."""
     appear_from: str = "released"
     """First latent row taken from the target: ``released`` (11), ``paper`` (7) or a number."""
     landmark_maps: str = "released"
@@ -275,9 +278,19 @@ class JobOptions:
         _check(self.segment_s > 0, f"segment_s must be above 0, not {self.segment_s}")
         _check(self.max_ram_mb == 0 or self.max_ram_mb >= 700, "max_ram must be 700 MB or more")
         _check_share(self.shape_mix, "shape_mix")
+        mapper_share(self.mapper)
         _check(self.batch >= 0, f"batch must be 0 or more, not {self.batch}")
         _check(self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
         _check(_names_cluster(self.cluster), f"cluster must be auto or HOST:PORT, not {self.cluster!r}")
+
+
+def mapper_share(text: str) -> float:
+    """``landmarks`` -> 0, ``nitzan`` -> 1, ``blend:0.5`` -> 0.5."""
+    named = {"landmarks": 0.0, "nitzan": 1.0}
+    found = re.fullmatch(r"blend:(0|1|0?\.\d{1,4}|[01]\.\d{1,4})", text, re.ASCII)
+    share = named.get(text, float(found[1]) if found else -1.0)
+    _check(0 <= share <= 1, f"mapper must be landmarks, nitzan or blend:X with X from 0 to 1, not {text!r}")
+    return share
 
 
 def _names_cluster(name: str | None) -> bool:

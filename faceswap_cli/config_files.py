@@ -37,6 +37,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "smooth": ("smooth.strength",),
     "profile": ("job.profile",),
     "shape_mix": ("job.shape_mix",),
+    "mapper": ("job.mapper",),
     "appear_from": ("job.appear_from",),
     "precision": ("job.precision",),
     "parsing": ("job.parsing",),

@@ -129,6 +129,16 @@ class LookFlags:
             metavar="SHARE",
         ),
     ] = None
+    mapper: Annotated[
+        str | None,
+        _option(
+            "--mapper",
+            text="Draw the source from its pictures (landmarks), from its identity embedding alone (nitzan), "
+            "or between (blend:0.5).",
+            panel=TUNING,
+            metavar="NAME",
+        ),
+    ] = None
     appear_from: Annotated[
         str | None,
         _option(

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 VALUES: dict[str, tuple[str, ...]] = {
     "--face": ("largest", "left", "all", "1", "2"),
-    "--method": ("auto", "mesh", "fslsd"),
+    "--method": ("auto", "mesh", "fslsd", "nitzan"),
+    "--mapper": ("landmarks", "nitzan", "blend:0.5"),
     "--device": ("auto", "cpu", "cuda", "mps"),
     "--precision": ("float32", "bfloat16"),
     "--appear-from": ("released", "paper"),

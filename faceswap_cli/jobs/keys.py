@@ -29,6 +29,7 @@ _MODELS = (
     "identity.safetensors",
     "edits.safetensors",
     "quality.safetensors",
+    "facespace.safetensors",
     "occluder.onnx",
 )
 _HOW_IT_RUNS = frozenset(

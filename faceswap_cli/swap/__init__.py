@@ -21,6 +21,7 @@ def _lazily(module: str, name: str) -> MethodBuilder:
 METHODS: dict[str, MethodBuilder] = {
     "mesh": _lazily("faceswap_cli.swap.methods.mesh", "build_mesh"),
     "fslsd": _lazily("faceswap_cli.swap.methods.fslsd", "build_fslsd"),
+    "nitzan": _lazily("faceswap_cli.swap.methods.nitzan", "build_nitzan"),
 }
 """Every method by name; a new one is a file in ``methods/`` and a line here."""
 

@@ -186,6 +186,8 @@ def read_parsing(path: Path, numbering: str) -> F64:
 
 def build_fslsd1024(job: JobOptions, paste: PasteOptions) -> Fslsd1024:
     """Networks, options and parsing map of one job."""
+    if job.mapper != "landmarks":
+        raise UsageError(f"profile 1024 has no mapper {job.mapper!r}; leave --mapper out")
     if job.landmark_maps not in MAPS:
         raise UsageError(f"landmark_maps must be one of {', '.join(MAPS)}, not {job.landmark_maps}")
     if job.precision not in PRECISIONS:

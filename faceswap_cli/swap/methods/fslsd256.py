@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from faceswap_cli.config import JobOptions, PasteOptions
+from faceswap_cli.config import JobOptions, PasteOptions, mapper_share
 from faceswap_cli.devices import resolve_device
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces import landmarks as parts
@@ -115,7 +115,7 @@ class Fslsd256Method:
     def __init__(self, job: JobOptions, paste: PasteOptions, weights: Path) -> None:
         self._weights, self._paste = weights, paste
         self._device = resolve_device(job.device).name
-        self._mix = value_at(job.shape_mix)
+        self._mix, self._mapper = value_at(job.shape_mix), mapper_share(job.mapper)
         self.light = self._device == "cpu"
         self.inputs_digest = digest(weights)
         self._mesh = mesh.MeshMethod(job, paste)
@@ -140,7 +140,8 @@ class Fslsd256Method:
     def prepare(self, source: SourceIdentity) -> _Prepared:
         """Fuse the photographs, then encode the fused picture once; an enrolled person is encoded already."""
         known = source.enrolled
-        codes = None if known is None else known.codes
+        # A person drawn from the embedding alone has no codes of pictures.
+        codes = None if known is None or self._mapper == 1.0 else known.codes
         if codes is not None and codes.base != self.inputs_digest:
             raise WeightsError(
                 f"{source.name} was enrolled with other weights of fslsd than those installed; "
@@ -160,11 +161,12 @@ class Fslsd256Method:
                 finite(array, "the code of the source")
         tuning = None
         if codes is not None:
-            flat[1:] = [codes.rows[None], codes.z[None]]
-            if flat[1].shape != tuple(found.w.shape):
+            if codes.rows[None].shape != flat[1].shape:
                 raise WeightsError(f"the codes of {source.name} fit no {self._weights.name}; enroll again")
+            share = np.float32(self._mapper)
+            flat[1:] = [codes.rows[None] + share * (flat[1] - codes.rows[None]), codes.z[None]]
             tuning = Tuning(codes.digest, codes.deltas) if codes.deltas else None
-        neutral = None if known is None else known.neutral
+        neutral = None if known is None or self._mapper > 0.0 else known.neutral
         return _Prepared(ready, ready.texture.points, flat[0], flat[1], flat[2], arrays, neutral, tuning)
 
     @torch.inference_mode()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from faceswap_cli.config import JobOptions, PasteOptions
+from faceswap_cli.config import JobOptions, PasteOptions, mapper_share
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, masks, warp
 from faceswap_cli.geometry.masks import Window
@@ -23,6 +23,7 @@ from faceswap_cli.swap import appearance, texture
 from faceswap_cli.swap.method import CodeSmoothing, covered, in_frame
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
+from faceswap_cli.swap.sourcing import source_texture
 
 _LIGHT = MESH_POINTS * 3
 _BANDS = len(appearance.BANDS)
@@ -63,7 +64,7 @@ class MeshMethod:
     inputs_digest = ""
 
     def __init__(self, job: JobOptions, paste: PasteOptions) -> None:
-        self._paste = paste
+        self._paste, self._mapper = paste, mapper_share(job.mapper)
         beta = np.full(CODE, _LIGHT_BETA, np.float32)
         beta[_LIGHT:] = _DETAIL_BETA
         self.smoothing = CodeSmoothing(beta)
@@ -73,9 +74,8 @@ class MeshMethod:
         return int(min(max(math.ceil(face_px / 32) * 32, _MIN_SIDE), _MAX_SIDE))
 
     def prepare(self, source: SourceIdentity) -> Prepared:
-        """Fuse the photographs into one texture."""
-        known = source.enrolled
-        fused = texture.build_texture(source.photos) if known is None else texture.from_enrolled(known)
+        """Fuse the photographs into one texture, or make one up from the embedding (``--mapper``)."""
+        fused = source_texture(source, self._mapper)
         pyramid = [fused.lab]
         while pyramid[-1].shape[0] > 96:
             half = pyramid[-1].shape[0] // 2
