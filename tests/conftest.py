@@ -17,9 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("FACESWAP_METHOD", "mesh")
 
 
-@pytest.fixture(autouse=True)
-def _quick_method(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("faceswap_cli.swap.BEST", "mesh")
+@pytest.fixture(autouse=True, scope="session")
+def _quick_method() -> Iterator[None]:
+    """Of the whole session: what fixtures of a module make must be made with the same method."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("faceswap_cli.swap.BEST", "mesh")
+        yield
 
 
 @pytest.fixture
