@@ -128,19 +128,25 @@ def scatter(
     return Spread(points, weights).field(values, levels, side)
 
 
-def enlarge(field: F32, window: Window | int) -> F32:
-    """(n, n) or (n, n, D <= 4) field -> its part in ``window`` (height, width[, D]), linear, centres kept."""
-    if isinstance(window, int):
-        return np.asarray(cv2.resize(field, (window, window), interpolation=cv2.INTER_LINEAR))
+def enlarge(field: F32, window: Window | int, size: tuple[int, int] | None = None) -> F32:
+    """(n, n) or (n, n, D <= 4) field -> its part in ``window`` (height, width[, D]), linear, centres kept.
+
+    ``size`` (width, height) of the result where it is not to be the window's.
+    """
+    window = Window.full(window) if isinstance(window, int) else window
+    if size is None:
+        # Enlarging all of it is several times as fast as an affine warp of the part.
+        whole = cv2.resize(field, (window.side, window.side), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(window.of(np.asarray(whole)))
     scale = field.shape[0] / window.side
+    across, down = scale * window.width / size[0], scale * window.height / size[1]
     matrix = np.array(
         [
-            [scale, 0, (window.x + 0.5) * scale - 0.5],
-            [0, scale, (window.y + 0.5) * scale - 0.5],
+            [across, 0, window.x * scale + 0.5 * across - 0.5],
+            [0, down, window.y * scale + 0.5 * down - 0.5],
         ]
     )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    size = (window.width, window.height)
     return np.asarray(cv2.warpAffine(field, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
 
 

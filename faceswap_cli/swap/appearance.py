@@ -20,6 +20,8 @@ from faceswap_cli.records import F32, U8
 
 LIGHT_SIDE = 96
 """Light is measured on crops reduced to this side; nothing finer matters to it."""
+_LIGHT_MOST = 160
+"""Larger pictures are reduced to this side before light is measured: it changes by 0.01 of L* at most."""
 LIGHT_SIGMA, CHROMA_SIGMA = 0.13, 0.27
 """Blurs that separate light from structure, as shares of the crop's side: of L*, of a* and b*."""
 BANDS = (1.0, 2.0, 4.0)
@@ -121,12 +123,22 @@ def light_at(lab: F32, skin: F32, points: F32) -> F32:
     Colour is smoothed more widely than lightness, so that a beard's grey is not taken for light.
     Where little skin is near (eyes, lips, hair over the forehead), the wide neighbourhood answers.
     """
+    if lab.shape[0] > _LIGHT_MOST:
+        lab, skin = _reduced(lab, skin, _LIGHT_MOST)
     side = lab.shape[0]
     near, weight = masks.masked_blur(lab[..., 0], skin, LIGHT_SIGMA * side)
     light, _ = masks.masked_blur(lab, skin, CHROMA_SIGMA * side)
     trust = masks.smoothstep(weight / 0.35)
     light[..., 0] += (near[..., 0] - light[..., 0]) * trust
     return masks.sample(light, points)
+
+
+def _reduced(lab: F32, weight: F32, side: int) -> tuple[F32, F32]:
+    """A picture (n, n, 3) and its weight (n, n) at a smaller ``side``; colours are weighted means."""
+    size = (side, side)
+    small = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
+    total = cv2.resize(lab * weight[..., None], size, interpolation=cv2.INTER_AREA)
+    return np.asarray(total / np.maximum(small, 1e-4)[..., None], np.float32), np.asarray(small, np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,9 +164,21 @@ def measure_detail(layers: list[F32], inside: F32) -> Detail:
     chosen = inside > 0.5
     if np.count_nonzero(chosen) < 64:
         return Detail(np.ones(len(BANDS), np.float32), 0.0)
-    bands = np.array([max(float(layer[chosen].std()), 1e-3) for layer in layers[: len(BANDS)]], np.float32)
-    grain = 1.4826 * float(np.median(np.abs(layers[0][chosen])))
+    where = chosen.view(np.uint8)
+    spread = [cv2.meanStdDev(layer, mask=where)[1].item() for layer in layers[: len(BANDS)]]
+    bands = np.array([max(each, 1e-3) for each in spread], np.float32)
+    grain = 1.4826 * _median_size(layers[0], where)
     return Detail(bands, grain)
+
+
+def _median_size(values: F32, where: U8) -> float:
+    """Median of ``|values|`` (h, w) where ``where`` is not 0, from a histogram: within 0.002 below 8."""
+    top, bins = 8.0, 4096
+    count = cv2.calcHist([cv2.absdiff(values, 0.0)], [0], where, [bins], [0.0, top]).ravel().cumsum()
+    half = 0.5 * float(np.count_nonzero(where))
+    if count[-1] <= half:
+        return float(np.median(np.abs(values[where > 0])))
+    return (float(np.searchsorted(count, half)) + 0.5) * top / bins
 
 
 def measure_chroma(lab: F32, inside: F32) -> F32:
@@ -172,11 +196,16 @@ def relight(lab: F32, light_from: F32, light_to: F32, colourful: F32 | None = No
     are shifted, and scaled alike with L so that colour contrast follows the light.
     ``colourful`` (2,) scales the contrast of a and b once more: sepia footage has none.
     """
-    offset = np.float32(LAB_OFFSET)
-    ratio = (light_to[..., 0] + offset) / np.maximum(light_from[..., 0] + offset, np.float32(1.0))
-    np.clip(ratio, np.float32(0.3), np.float32(2.5), out=ratio)
+    light, ratio = relit(lab[..., 0], light_from[..., 0], light_to[..., 0])
     chroma = np.clip(ratio, np.float32(0.7), np.float32(1.2))
-    light = (lab[..., 0] + offset) * ratio - offset
     more = np.ones(2, np.float32) if colourful is None else colourful
     a, b = (light_to[..., k] + (lab[..., k] - light_from[..., k]) * (chroma * more[k - 1]) for k in (1, 2))
     return np.asarray(cv2.merge([light, a, b]))
+
+
+def relit(luma: F32, light_from: F32, light_to: F32) -> tuple[F32, F32]:
+    """The L* of :func:`relight`, and the ratio of the fields; all (h, w)."""
+    offset = np.float32(LAB_OFFSET)
+    ratio = (light_to + offset) / np.maximum(light_from + offset, np.float32(1.0))
+    np.clip(ratio, np.float32(0.3), np.float32(2.5), out=ratio)
+    return np.asarray((luma + offset) * ratio - offset), ratio

@@ -7,14 +7,17 @@ smoothed over time by the pipeline) and how it draws a face.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
+from faceswap_cli.swap.batches import Batches
+
+_NO_CODE = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,32 @@ class SwapMethod(Protocol):
 
         ``seed`` depends on the frame's pts and the job's seed only, so noise is repeatable.
         """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """One face to be measured or drawn: the arguments of ``encode`` (without ``code``) or of ``render``."""
+
+    prepared: Any
+    crop: FaceCrop
+    code: F32 = field(default_factory=lambda: _NO_CODE)
+    seed: int = 0
+
+
+@runtime_checkable
+class BatchMethod(SwapMethod, Protocol):
+    """A method whose networks take several faces at once.
+
+    The result of a face does not depend on the others, and ``encode`` and ``render`` are batches of one.
+    """
+
+    @property
+    def batches(self) -> Batches:
+        """How many faces are taken at a time; adapts itself to memory."""
+
+    def encode_batch(self, tasks: Sequence[Task]) -> list[F32]: ...
+
+    def render_batch(self, tasks: Sequence[Task]) -> list[RenderedFace]: ...
 
 
 def in_frame(crop: FaceCrop) -> FaceCrop:

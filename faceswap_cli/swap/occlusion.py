@@ -30,16 +30,24 @@ _EDGE_RADIUS, _EDGE_NOISE = 0.03, 12.0
 """Reach of the edge refinement as a share of the crop, and the variance of L* that it takes for flat."""
 
 
+def reduced(window: Window) -> tuple[int, int]:
+    """(width, height) at which a window is looked at."""
+    scale = min(_SIDE / window.side, 1.0)
+    return max(round(window.width * scale), 1), max(round(window.height * scale), 1)
+
+
 def occluder_map(target: F32, light: F32, points: F32, window: Window, seen: Seen) -> F32:
     """(h, w) in [0, 1]: 1 where something lies in front of the face.
 
-    ``target`` and ``light`` are Lab (h, w, 3) of ``window``; ``points`` (478, 2+) unit coordinates;
-    ``seen`` is what the network says of the whole crop.
+    ``target`` and ``light`` are Lab (h, w, 3) of ``window``, as large as it or :func:`reduced`;
+    ``points`` (478, 2+) unit coordinates; ``seen`` is what the network says of the whole crop.
     """
-    scale = min(_SIDE / window.side, 1.0)
-    size = (max(round(window.width * scale), 1), max(round(window.height * scale), 1))
-    n = scale * window.side
-    small, expected = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (target, light))
+    size = reduced(window)
+    n = min(_SIDE / window.side, 1.0) * window.side
+    small, expected = (
+        x if x.shape[1::-1] == size else cv2.resize(x, size, interpolation=cv2.INTER_AREA)
+        for x in (target, light)
+    )
     told = seen.over(window, size)
     front = _eased(_along_edges(told, small, _EDGE_RADIUS * n), _SURE)
     doubt = _eased(masks.blur(masks.grow(told, _NEAR * n), 0.5 * _NEAR * n), _DOUBT)

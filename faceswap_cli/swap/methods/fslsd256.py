@@ -7,12 +7,16 @@ grain are brought to the target's; what passes in front of the face is kept.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -29,6 +33,7 @@ from faceswap_cli.nets.meshfield import LIGHT_CELLS
 from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, U8, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, scene
+from faceswap_cli.swap.batches import Batches
 from faceswap_cli.swap.fslsd256_weights import (
     FILE,
     Tuning,
@@ -38,7 +43,7 @@ from faceswap_cli.swap.fslsd256_weights import (
     ready_net,
     tuned_net,
 )
-from faceswap_cli.swap.method import CodeSmoothing, covered, in_frame
+from faceswap_cli.swap.method import CodeSmoothing, Task, covered, in_frame
 from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
@@ -50,6 +55,8 @@ _OFFSET = MESH_POINTS * 3
 _DARK, _MOST_GAIN = 0.35, 5.0
 """A face darker than this (mean R'G'B') is brightened for the network, at most so far: it has learned from
 pictures that somebody could see."""
+GPU_BATCH = 16
+"""Faces at a time on an accelerator, to begin with; one of them takes some 60 MB there"""
 _MOUTH_EDGE = 0.004
 """Softness of the mouth's inner edge, as a share of the crop."""
 _EYE_EDGE = 0.008
@@ -118,6 +125,7 @@ class Fslsd256Method:
         self._mix, self._mapper = value_at(job.shape_mix), mapper_share(job.mapper)
         self.light = self._device == "cpu"
         self.inputs_digest = digest(weights)
+        self.batches = Batches(job.batch or (1 if self.light else GPU_BATCH))
         self._mesh = mesh.MeshMethod(job, paste)
         preset = preset_of(weights)
         self._rows = (preset.rows - STRUCTURE_ROWS, preset.style)
@@ -149,7 +157,7 @@ class Fslsd256Method:
             )
         ready = self._mesh.prepare(source)
         net = self._net()
-        rgb = _to_input(ready.texture.picture(SIDE)).to(self._device)
+        rgb = _to_input(self._moved(ready.texture.picture(SIDE)[None]))
         embedding = torch.from_numpy(source.embedding)[None].to(self._device)
         z = functional.normalize(embedding - net.mean_embedding, dim=-1)
         with self._half():
@@ -169,39 +177,66 @@ class Fslsd256Method:
         neutral = None if known is None or self._mapper > 0.0 else known.neutral
         return _Prepared(ready, ready.texture.points, flat[0], flat[1], flat[2], arrays, neutral, tuning)
 
-    @torch.inference_mode()
     def encode(self, prepared: _Prepared, crop: FaceCrop) -> F32:
         """(D,) appearance rows and light of the target, proportions, and the code of ``methods.mesh``."""
+        return self.encode_batch([Task(prepared, crop)])[0]
+
+    def render(self, prepared: _Prepared, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
+        """Draw the source as the target; only the bounds of the face come back."""
+        return self.render_batch([Task(prepared, crop, code, seed)])[0]
+
+    def encode_batch(self, tasks: Sequence[Task]) -> list[F32]:
+        """The codes of several crops."""
+        measured = self._measured(tasks)
+        return [
+            _Code(self._mesh.encode(task.prepared.mesh, task.crop), *found).packed()
+            for task, found in zip(tasks, measured, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _measured(self, tasks: Sequence[Task]) -> Iterator[tuple[F32, F32, F32]]:
+        """What the network sees in each target: appearance rows, light, difference of proportions."""
         net = self._net()
-        rgb, points = self._small(crop)
+        rgb, points = self._small([task.crop for task in tasks])
         theirs = remove_pose(points)
-        offset = proportions(prepared.shape(self._device), theirs, net.expression)
-        moves = theirs.direct(offset * self._weights_of_mix(crop))
-        drawn = scene.draw(points + moves, self._outline_before(crop, moves))
+        own = _joined([_on_device(task.prepared, self._device).shape for task in tasks])
+        offset = proportions(own, theirs, net.expression)
+        moves = theirs.direct(offset * self._weights_of_mix(tasks))
+        drawn = scene.draw(points + moves, self._outline_before(tasks, points, moves))
         light = scene.face_light(rgb, drawn)
         gain = _gain(light)
         with self._half():
             erased = scene.erase(_brighter(rgb, gain), drawn, _brighter(light, gain))
             rows = net.style(erased)[:, STRUCTURE_ROWS:]
-        found = (x[0].float().cpu().numpy() for x in (rows, light, offset))
-        return _Code(self._mesh.encode(prepared.mesh, crop), *found).packed()
+        return zip(*(_arrays(x) for x in (rows, light, offset)), strict=True)
 
-    def render(self, prepared: _Prepared, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
-        """Draw the source as the target; only the bounds of the face come back."""
-        parts_of = self._unpacked(code)
-        face, mask, wanted = self._drawn(prepared, crop, parts_of)
-        side = crop.rgb.shape[0]
+    def render_batch(self, tasks: Sequence[Task]) -> list[RenderedFace]:
+        """Several faces; those of one person go through the network together."""
+        people: dict[int, list[int]] = {}
+        for k, task in enumerate(tasks):
+            people.setdefault(id(task.prepared), []).append(k)
+        faces: dict[int, RenderedFace] = {}
+        for chosen in people.values():
+            some = [tasks[k] for k in chosen]
+            codes = [self._unpacked(task.code) for task in some]
+            for k, code, drawn in zip(chosen, codes, self._drawn(some, codes), strict=True):
+                faces[k] = self._finished(tasks[k], code, *drawn)
+        return [faces[k] for k in range(len(tasks))]
+
+    def _finished(self, task: Task, code: _Code, face: F32, mask: F32, wanted: F32) -> RenderedFace:
+        """The network's picture with what the crop's full resolution adds, and its mask."""
+        crop, side = task.crop, task.crop.rgb.shape[0]
         # With an edit both outlines are covered, the one that was there and the wanted one.
         window = Window.around(
             np.concatenate([p[list(parts.OVAL)] for p in (wanted, *covered(crop)[1:])]), side
         )
         part = mesh.cut_down(crop, window)
-        warped, light = mesh.draw(prepared.mesh, wanted, parts_of.mesh, window)
+        carried = mesh.carry(task.prepared.mesh, wanted, code.mesh)
         lab = appearance.lab_from_float(window.of(_enlarged(face, side)))
         if side > SIDE:
-            lab[..., 0] += _above(warped[..., 0], side)
-        _keep_eye_colour(lab, warped, wanted, window)
-        mesh.match_detail(lab, parts_of.mesh, mesh.inner_face(wanted, window), seed)
+            lab[..., 0] += _above(carried.luma(window), side)
+        _keep_eye_colour(lab, carried, wanted, window)
+        mesh.match_detail(lab, code.mesh, mesh.inner_face(wanted, window), task.seed)
         target = appearance.lab_from_rgb(part.rgb)
         _keep_mouth(lab, target, crop.landmarks / np.float32(side), wanted, window)
         share = np.clip(window.of(_enlarged(mask, side)), 0.0, 1.0)
@@ -209,8 +244,8 @@ class Fslsd256Method:
         if self._paste.occlusion:
             real = in_frame(crop)
             seen = look(real.rgb, real.landmarks / np.float32(side))
-            there = appearance.lab_from_rgb(window.of(real.rgb))
-            front = occluder_map(there, light, wanted, window, seen)
+            there = target if real is crop else appearance.lab_from_rgb(window.of(real.rgb))
+            front = occluder_map(there, carried.light(window), wanted, window, seen)
             occluded = float((share * front).sum() / max(float(share.sum()), 1.0))
             share = share * (1.0 - front)
         drawn = np.asarray(wanted * side - np.array([window.x, window.y, 0]), np.float32)
@@ -218,45 +253,55 @@ class Fslsd256Method:
         return RenderedFace(part, appearance.rgb_from_lab(lab), share, occluded, drawn)
 
     @torch.inference_mode()
-    def _drawn(self, prepared: _Prepared, crop: FaceCrop, code: _Code) -> tuple[F32, F32, F32]:
-        """Face (256, 256, 3) RGB in [0, 1], its mask (256, 256), landmarks (478, 3) in unit coordinates."""
-        net = self._net(prepared)
-        rgb, points = self._small(crop)
-        source = prepared.tensors(self._device)
-        own = torch.from_numpy(prepared.points)[None].to(self._device)
+    def _drawn(self, tasks: Sequence[Task], codes: Sequence[_Code]) -> list[tuple[F32, F32, F32]]:
+        """Of each face (256, 256, 3) RGB in [0, 1], mask (256, 256), landmarks (478, 3) in unit coordinates.
+
+        All tasks are of one person.
+        """
+        net, source = self._net(tasks[0].prepared), _on_device(tasks[0].prepared, self._device)
+        rgb, points = self._small([task.crop for task in tasks])
         offset, light, rows = (
-            torch.from_numpy(np.ascontiguousarray(x))[None].to(self._device)
-            for x in (code.offset, code.light, code.rows)
+            self._moved(np.stack([getattr(code, name) for code in codes]))
+            for name in ("offset", "light", "rows")
         )
-        pairing = scene.pair(own, points, net.expression, self._weights_of_mix(crop), offset)
-        drawn = scene.draw(pairing.wanted, self._outline_before(crop, pairing.wanted - points))
+        own = source.points.expand(len(tasks), -1, -1)
+        pairing = scene.pair(own, points, net.expression, self._weights_of_mix(tasks), offset)
+        drawn = scene.draw(pairing.wanted, self._outline_before(tasks, points, pairing.wanted - points))
         pairing = replace(pairing, visible=scene.gated(pairing.visible, drawn, own, pairing.wanted))
         gain = _gain(light)
         seen = scene.build_scene(_brighter(rgb, gain), points, pairing, drawn, _brighter(light, gain))
         w_target = functional.pad(rows, (0, 0, STRUCTURE_ROWS, 0))
         with self._half():
-            face = net(source, seen, w_target).face
-        picture = (face[0].float().clamp(-1, 1).permute(1, 2, 0).cpu().numpy() + 1) / (2 * gain)
-        finite(picture, "the network's face")
-        return picture, drawn.mask[0, 0].cpu().numpy(), pairing.wanted[0].cpu().numpy()
+            face = net(source.codes, seen, w_target).face
+        picture = (face.float().clamp(-1, 1).permute(0, 2, 3, 1) + 1) / (2 * gain)
+        masks_of, meshes = _arrays(drawn.mask[:, 0]), _arrays(pairing.wanted)
+        return list(zip(finite(_arrays(picture), "the network's face"), masks_of, meshes, strict=True))
 
-    def _small(self, crop: FaceCrop) -> tuple[Tensor, Tensor]:
-        """The crop as the network takes it, and its mesh (1, 478, 3) in unit coordinates."""
-        side = crop.rgb.shape[0]
-        how = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
-        rgb = crop.rgb if side == SIDE else cv2.resize(crop.rgb, (SIDE, SIDE), interpolation=how)
-        points = torch.from_numpy(np.asarray(crop.landmarks / np.float32(side), np.float32))[None]
-        return _to_input(np.asarray(rgb, np.uint8)).to(self._device), points.to(self._device)
+    def _moved(self, x: NDArray[Any]) -> Tensor:
+        """An array on the device; the copy to an accelerator does not wait for its work."""
+        tensor = torch.from_numpy(np.ascontiguousarray(x))
+        if self._device.startswith("cuda"):
+            return tensor.pin_memory().to(self._device, non_blocking=True)
+        return tensor.to(self._device)
 
-    def _outline_before(self, crop: FaceCrop, moves: Tensor) -> Tensor | None:
-        """Mesh (1, 478, 3) of what the frame shows where an edit has moved it, with the same ``moves``."""
-        if crop.before is None:
+    def _small(self, crops: Sequence[FaceCrop]) -> tuple[Tensor, Tensor]:
+        """The crops as the network takes them, and their meshes (N, 478, 3) in unit coordinates."""
+        points = np.stack([crop.landmarks / np.float32(crop.rgb.shape[0]) for crop in crops])
+        rgb = self._moved(np.stack([_shrunk(crop.rgb) for crop in crops]))
+        return _to_input(rgb), self._moved(points.astype(np.float32))
+
+    def _outline_before(self, tasks: Sequence[Task], points: Tensor, moves: Tensor) -> Tensor | None:
+        """Meshes (N, 478, 3) of what the frame shows where an edit has moved it, with the same ``moves``."""
+        if all(task.crop.before is None for task in tasks):
             return None
-        return torch.from_numpy(covered(crop)[1])[None].to(self._device) + moves
+        meshes = [covered(task.crop) for task in tasks]
+        before = [self._moved(found[1]) if len(found) > 1 else points[k] for k, found in enumerate(meshes)]
+        return torch.stack(before) + moves
 
-    def _weights_of_mix(self, crop: FaceCrop) -> Tensor:
-        mix = self._mix if crop.shape_mix is None else crop.shape_mix
-        return mix_weights(mix).to(self._device)
+    def _weights_of_mix(self, tasks: Sequence[Task]) -> Tensor:
+        """(N, 478, 1)"""
+        mixes = (task.crop.shape_mix for task in tasks)
+        return torch.stack([_mix(self._mix if mix is None else mix, self._device) for mix in mixes])
 
     def _half(self) -> torch.autocast:
         kind = self._device.partition(":")[0]
@@ -273,20 +318,64 @@ class Fslsd256Method:
         )
 
 
-def _to_input(rgb: U8) -> Tensor:
-    """(256, 256, 3) uint8 -> (1, 3, 256, 256) in [-1, 1], channels last."""
-    return (torch.from_numpy(np.ascontiguousarray(rgb))[None].permute(0, 3, 1, 2).float() / 127.5) - 1
+@dataclass(frozen=True, slots=True, eq=False)
+class _OnDevice:
+    """What is the same for every target of a person."""
+
+    codes: Source
+    points: Tensor
+    shape: Posed
 
 
-def _gain(light: Tensor) -> float:
-    """Factor on R'G'B' that brings a dark face, known by its light map in [-1, 1], into view."""
-    mean = float((light.mean() + 1) / 2)
-    return min(max(_DARK / max(mean, 1e-3), 1.0), _MOST_GAIN)
+@lru_cache(maxsize=16)
+@torch.inference_mode()
+def _on_device(prepared: _Prepared, device: str) -> _OnDevice:
+    """``prepared`` as tensors, made once."""
+    points = torch.from_numpy(prepared.points)[None].to(device)
+    return _OnDevice(prepared.tensors(device), points, prepared.shape(device))
 
 
-def _brighter(rgb: Tensor, gain: float) -> Tensor:
+@lru_cache(maxsize=64)
+@torch.inference_mode()
+def _mix(share: float, device: str) -> Tensor:
+    return mix_weights(share).to(device)
+
+
+def _joined(posed: Sequence[Posed]) -> Posed:
+    """Several batches of one as one batch."""
+    if len(posed) == 1:
+        return posed[0]
+    names = ("canonical", "rotation", "scale", "centre")
+    return Posed(*(torch.cat([getattr(one, name) for one in posed]) for name in names))
+
+
+def _arrays(x: Tensor) -> F32:
+    return np.asarray(x.float().cpu().numpy())
+
+
+def _shrunk(rgb: U8) -> U8:
+    """A crop at the network's size."""
+    side = rgb.shape[0]
+    how = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
+    return rgb if side == SIDE else np.asarray(cv2.resize(rgb, (SIDE, SIDE), interpolation=how), np.uint8)
+
+
+def _to_input(rgb: Tensor) -> Tensor:
+    """(N, 256, 256, 3) uint8 -> (N, 3, 256, 256) in [-1, 1], channels last."""
+    return (rgb.permute(0, 3, 1, 2).float() / 127.5) - 1
+
+
+def _gain(light: Tensor) -> Tensor:
+    """(N, 1, 1, 1) factor on R'G'B' that brings a dark face, known by its light map in [-1, 1], into view."""
+    mean = (light.mean((1, 2, 3), keepdim=True) + 1) / 2
+    return (_DARK / mean.clamp_min(1e-3)).clamp(1.0, _MOST_GAIN)
+
+
+def _brighter(rgb: Tensor, gain: Tensor) -> Tensor:
     """``rgb`` in [-1, 1] with its R'G'B' multiplied."""
-    return rgb if gain == 1.0 else ((rgb + 1) * gain - 1).clamp(-1.0, 1.0)
+    if rgb.device.type == "cpu" and bool((gain == 1.0).all()):
+        return rgb
+    return torch.where(gain == 1.0, rgb, ((rgb + 1) * gain - 1).clamp(-1.0, 1.0))
 
 
 def _enlarged(image: F32, side: int) -> F32:
@@ -302,11 +391,27 @@ def _above(luma: F32, side: int) -> F32:
     return np.asarray(luma - cv2.GaussianBlur(luma, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
-def _keep_eye_colour(lab: F32, warped: F32, wanted: F32, window: Window) -> None:
+def _keep_eye_colour(lab: F32, carried: mesh.Carried, wanted: F32, window: Window) -> None:
     """Colour (not lightness) of the eyes from the warped source: few pixels taught the network; in place."""
-    eyes = masks.union(wanted, (parts.LEFT_EYE, parts.RIGHT_EYE), window)
-    share = masks.blur(eyes, _EYE_EDGE * window.side)[..., None]
-    lab[..., 1:] += (warped[..., 1:] - lab[..., 1:]) * share
+    sigma = _EYE_EDGE * window.side
+    rings = [parts.LEFT_EYE, parts.RIGHT_EYE]
+    part = _bounds(window.pixels(wanted[[k for ring in rings for k in ring]]), window, 4 * sigma + 2)
+    if part is None:
+        return
+    share = masks.blur(masks.union(wanted, rings, part), sigma)[..., None]
+    x, y = part.x - window.x, part.y - window.y
+    eyes = lab[y : y + part.height, x : x + part.width, 1:]
+    eyes += (carried.lab(part)[..., 1:] - eyes) * share
+
+
+def _bounds(pixels: F32, window: Window, margin: float) -> Window | None:
+    """The part of ``window`` around ``pixels`` of it; None when it lies outside."""
+    low = np.clip(np.floor(pixels.min(axis=0) - margin), 0, (window.width, window.height)).astype(int)
+    high = np.clip(np.ceil(pixels.max(axis=0) + margin) + 1, 0, (window.width, window.height)).astype(int)
+    if (high <= low).any():
+        return None
+    width, height = (int(v) for v in high - low)
+    return Window(window.x + int(low[0]), window.y + int(low[1]), width, height, window.side)
 
 
 def _keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:

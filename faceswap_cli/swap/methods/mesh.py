@@ -22,7 +22,7 @@ from faceswap_cli.records import F32, MESH_POINTS, FaceCrop, RenderedFace, Sourc
 from faceswap_cli.swap import appearance, texture
 from faceswap_cli.swap.method import CodeSmoothing, covered, in_frame
 from faceswap_cli.swap.occluder_head import look
-from faceswap_cli.swap.occlusion import occluder_map
+from faceswap_cli.swap.occlusion import occluder_map, reduced
 from faceswap_cli.swap.sourcing import source_texture
 
 _LIGHT = MESH_POINTS * 3
@@ -48,6 +48,8 @@ class Prepared:
     texture: texture.Texture
     pyramid: tuple[F32, ...]
     """Lab textures, each half as large as the one before"""
+    lumas: tuple[F32, ...]
+    """The same, L* alone"""
     eyes: F32
     """(2,) apertures of the source's left and right eye"""
     chroma: F32
@@ -80,7 +82,8 @@ class MeshMethod:
         while pyramid[-1].shape[0] > 96:
             half = pyramid[-1].shape[0] // 2
             pyramid.append(cv2.resize(pyramid[-1], (half, half), interpolation=cv2.INTER_AREA))
-        return Prepared(fused, tuple(pyramid), parts.eye_apertures(fused.points), _chroma(fused))
+        lumas = tuple(np.ascontiguousarray(lab[..., 0]) for lab in pyramid)
+        return Prepared(fused, tuple(pyramid), lumas, parts.eye_apertures(fused.points), _chroma(fused))
 
     def encode(self, prepared: Prepared, crop: FaceCrop) -> F32:
         """(D,) light at the mesh points, then logarithms of detail, grain and colour of the target crop."""
@@ -116,7 +119,7 @@ class MeshMethod:
         occluded = 0.0
         if self._paste.occlusion:
             real = in_frame(crop)
-            there = appearance.lab_from_rgb(window.of(real.rgb))
+            there = target if real is crop else appearance.lab_from_rgb(window.of(real.rgb))
             seen = look(real.rgb, real.landmarks / np.float32(side))
             front = occluder_map(there, light, points, window, seen)
             occluded = float((mask * front).sum() / max(float(mask.sum()), 1.0))
@@ -146,8 +149,49 @@ def cut_down(crop: FaceCrop, window: Window) -> FaceCrop:
     )
 
 
-def draw(prepared: Prepared, points: F32, code: F32, window: Window) -> tuple[F32, F32]:
-    """Warped and relit source, and the target's light field; (h, w, 3) Lab each."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Carried:
+    """The source in the target's geometry and light, as fields: pixels are drawn where they are needed."""
+
+    prepared: Prepared
+    move: F32
+    """(n, n, 2) displacement from the target's crop to the texture, unit coordinates"""
+    light_from: F32
+    light_to: F32
+    """(m, m, 3) low-frequency Lab of the source as it was, and as the target has it"""
+    colourful: F32
+
+    def lab(self, window: Window) -> F32:
+        """(h, w, 3) Lab of ``window``."""
+        where, level = self._where(window)
+        drawn = _sampled(self.prepared.pyramid[level], where)
+        before, after = warp.enlarge(self.light_from, window), warp.enlarge(self.light_to, window)
+        return appearance.relight(drawn, before, after, self.colourful)
+
+    def luma(self, window: Window) -> F32:
+        """(h, w) its L* alone."""
+        where, level = self._where(window)
+        drawn = _sampled(self.prepared.lumas[level], where)
+        before, after = (
+            warp.enlarge(np.ascontiguousarray(x[..., 0]), window) for x in (self.light_from, self.light_to)
+        )
+        return appearance.relit(drawn, before, after)[0]
+
+    def light(self, window: Window) -> F32:
+        """(h, w, 3) the target's light over ``window``, at the size that occluders are looked for at."""
+        return warp.enlarge(self.light_to, window, reduced(window))
+
+    def _where(self, window: Window) -> tuple[F32, int]:
+        level = _pyramid_level(self.prepared, window.side)
+        return warp.sample_map(self.move, window, self.prepared.pyramid[level].shape[0]), level
+
+
+def _sampled(picture: F32, where: F32) -> F32:
+    return np.asarray(cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT))
+
+
+def carry(prepared: Prepared, points: F32, code: F32) -> Carried:
+    """Fit the fields that carry the source to the mesh ``points`` (478, 3) in unit coordinates."""
     source, light_to = prepared.texture, code[:_LIGHT].reshape(MESH_POINTS, 3)
     colourful = np.clip(np.exp(code[-2:]) / prepared.chroma, *_COLOURFUL).astype(np.float32)
     facing = warp.vertex_normals(points, parts.topology().triangles)[:, 2]
@@ -156,15 +200,17 @@ def draw(prepared: Prepared, points: F32, code: F32, window: Window) -> tuple[F3
     for iris, corner in ((parts.LEFT_IRIS, parts.LEFT_LIDS[2]), (parts.RIGHT_IRIS, parts.RIGHT_LIDS[2])):
         trust[list(iris)] = max(float(trust[corner]), 0.3)
     spread = warp.Spread(points[:, :2], trust)
-    field = spread.field(source.points[:, :2] - points[:, :2])
+    move = spread.field(source.points[:, :2] - points[:, :2])
     both = np.concatenate([source.light, light_to], axis=1)
     light = spread.field(both, levels=_COLOUR_LEVELS, side=64)
-    light_from = warp.enlarge(np.ascontiguousarray(light[..., :3]), window)
-    light_to = warp.enlarge(np.ascontiguousarray(light[..., 3:]), window)
-    lab = prepared.pyramid[_pyramid_level(prepared, window.side)]
-    where = warp.sample_map(field, window, lab.shape[0])
-    drawn = cv2.remap(lab, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    return appearance.relight(drawn, light_from, light_to, colourful), light_to
+    before, after = (np.ascontiguousarray(light[..., half]) for half in (slice(3), slice(3, 6)))
+    return Carried(prepared, move, before, after, colourful)
+
+
+def draw(prepared: Prepared, points: F32, code: F32, window: Window) -> tuple[F32, F32]:
+    """Warped and relit source (h, w, 3) Lab, and the target's light field over the window, smaller."""
+    carried = carry(prepared, points, code)
+    return carried.lab(window), carried.light(window)
 
 
 def _pyramid_level(prepared: Prepared, side: int) -> int:
