@@ -33,6 +33,8 @@ _SPREAD_FLOOR = np.array([2.0, 1.0, 1.0], np.float32)
 
 LAB_OFFSET = 16.0
 """L* + 16 is proportional to the cube root of luminance."""
+_EYES_OWN = 0.75
+"""Share of an eye's own colour that stays when the skin's is exchanged"""
 
 
 def _lightness_table() -> F32:
@@ -189,18 +191,32 @@ def measure_chroma(lab: F32, inside: F32) -> F32:
     return np.asarray(np.maximum(chosen[:, 1:].std(axis=0), 0.3), np.float32)
 
 
-def relight(lab: F32, light_from: F32, light_to: F32, colourful: F32 | None = None) -> F32:
+def relight(
+    lab: F32, light_from: F32, light_to: F32, colourful: F32 | None = None, eyes: F32 | None = None
+) -> F32:
     """Move a Lab picture from one light field to another (all (h, w, 3)).
 
-    ``L + 16`` is scaled by the ratio of the fields, as a change of illumination does; a and b
-    are shifted, and scaled alike with L so that colour contrast follows the light.
-    ``colourful`` (2,) scales the contrast of a and b once more: sepia footage has none.
+    ``L + 16`` is scaled by the ratio of the fields, as a change of illumination does.  Colour is
+    handled as ``(a, b) / (L + 16)``, which a shadow shares with the lit skin beside it: the skin's
+    is exchanged, and the contrast to it follows the light.  ``colourful`` (2,) scales that contrast
+    once more: sepia footage has none.  In ``eyes`` (h, w) most of the exchange is left out: two
+    people's skins differ, the whites of their eyes do not.
     """
+    offset = np.float32(LAB_OFFSET)
     light, ratio = relit(lab[..., 0], light_from[..., 0], light_to[..., 0])
-    chroma = np.clip(ratio, np.float32(0.7), np.float32(1.2))
-    more = np.ones(2, np.float32) if colourful is None else colourful
-    a, b = (light_to[..., k] + (lab[..., k] - light_from[..., k]) * (chroma * more[k - 1]) for k in (1, 2))
-    return np.asarray(cv2.merge([light, a, b]))
+    before = np.maximum(light_from[..., 0] + offset, np.float32(1.0))
+    after = np.maximum(light_to[..., 0] + offset, np.float32(1.0))
+    follow = np.clip(ratio, np.float32(0.7), np.float32(1.2))
+    share = None if eyes is None else 1.0 - np.float32(_EYES_OWN) * eyes
+    planes = [light]
+    for k in (1, 2):
+        own = light_from[..., k] / before
+        change = light_to[..., k] / after - own
+        contrast = (lab[..., k] - own * (lab[..., 0] + offset)) * follow
+        if colourful is not None:
+            contrast *= colourful[k - 1]
+        planes.append((own + (change if share is None else change * share)) * (light + offset) + contrast)
+    return np.asarray(cv2.merge(planes))
 
 
 def relit(luma: F32, light_from: F32, light_to: F32) -> tuple[F32, F32]:

@@ -59,7 +59,8 @@ GPU_BATCH = 16
 """Faces at a time on an accelerator, to begin with; one of them takes some 60 MB there"""
 _MOUTH_EDGE = 0.004
 """Softness of the mouth's inner edge, as a share of the crop."""
-_EYE_EDGE = 0.008
+_LIDS, _EYE_EDGE = 0.015, 0.02
+"""How far around the eyes their colour is the source's, and how softly it ends, as shares of the crop."""
 _ROWS_BETA, _LIGHT_BETA, _OFFSET_BETA = 10.0, 12.0, 25.0
 """Appearance is steady, light moves a little; proportions of a person do not change at all."""
 
@@ -392,13 +393,16 @@ def _above(luma: F32, side: int) -> F32:
 
 
 def _keep_eye_colour(lab: F32, carried: mesh.Carried, wanted: F32, window: Window) -> None:
-    """Colour (not lightness) of the eyes from the warped source: few pixels taught the network; in place."""
-    sigma = _EYE_EDGE * window.side
+    """Colour (not lightness) of the eyes and the lids around them from the warped source; in place.
+
+    Of so few pixels the network has learned little: it tints them.
+    """
+    sigma, around = _EYE_EDGE * window.side, _LIDS * window.side
     rings = [parts.LEFT_EYE, parts.RIGHT_EYE]
-    part = _bounds(window.pixels(wanted[[k for ring in rings for k in ring]]), window, 4 * sigma + 2)
+    part = _bounds(window.pixels(wanted[[k for ring in rings for k in ring]]), window, 4 * sigma + around + 2)
     if part is None:
         return
-    share = masks.blur(masks.union(wanted, rings, part), sigma)[..., None]
+    share = masks.blur(masks.grow(masks.union(wanted, rings, part), around), sigma)[..., None]
     x, y = part.x - window.x, part.y - window.y
     eyes = lab[y : y + part.height, x : x + part.width, 1:]
     eyes += (carried.lab(part)[..., 1:] - eyes) * share

@@ -37,6 +37,8 @@ _GAIN_HIGH = np.array([1.6, 1.4, 1.15], np.float32)
 of a small face they are the eyes and brows, and those are the source's."""
 _COLOURFUL = (0.15, 1.1)
 """Limits of what a source's colour contrast is scaled by to match the target's."""
+_EYE_EDGE = 0.004
+"""Softness of the eyes' outlines, as a share of the crop."""
 _COLOUR_LEVELS = (2, 4, 8, 16)
 _FACING = 0.05
 _SHUT = (0.55, 0.68)
@@ -154,6 +156,8 @@ class Carried:
     """The source in the target's geometry and light, as fields: pixels are drawn where they are needed."""
 
     prepared: Prepared
+    points: F32
+    """(478, 3) the mesh in the target's crop, unit coordinates"""
     move: F32
     """(n, n, 2) displacement from the target's crop to the texture, unit coordinates"""
     light_from: F32
@@ -166,7 +170,9 @@ class Carried:
         where, level = self._where(window)
         drawn = _sampled(self.prepared.pyramid[level], where)
         before, after = warp.enlarge(self.light_from, window), warp.enlarge(self.light_to, window)
-        return appearance.relight(drawn, before, after, self.colourful)
+        eyes = masks.union(self.points, (parts.LEFT_EYE, parts.RIGHT_EYE), window)
+        eyes = masks.blur(eyes, _EYE_EDGE * window.side)
+        return appearance.relight(drawn, before, after, self.colourful, eyes)
 
     def luma(self, window: Window) -> F32:
         """(h, w) its L* alone."""
@@ -204,7 +210,7 @@ def carry(prepared: Prepared, points: F32, code: F32) -> Carried:
     both = np.concatenate([source.light, light_to], axis=1)
     light = spread.field(both, levels=_COLOUR_LEVELS, side=64)
     before, after = (np.ascontiguousarray(light[..., half]) for half in (slice(3), slice(3, 6)))
-    return Carried(prepared, move, before, after, colourful)
+    return Carried(prepared, points, move, before, after, colourful)
 
 
 def draw(prepared: Prepared, points: F32, code: F32, window: Window) -> tuple[F32, F32]:

@@ -1,0 +1,39 @@
+"""A face moved from one light and skin tone to another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from faceswap_cli.records import F32
+from faceswap_cli.swap.appearance import LAB_OFFSET, relight
+
+FROM, TO = np.array([50, 20, 30], np.float32), np.array([74, 10, 12], np.float32)
+"""Lab of two skins, the second one lighter and paler."""
+
+
+def fields(shape: tuple[int, ...]) -> tuple[F32, F32]:
+    return np.broadcast_to(FROM, shape).copy(), np.broadcast_to(TO, shape).copy()
+
+
+def test_shadows_take_the_colour_of_the_skin_they_fall_on() -> None:
+    black = np.array([-LAB_OFFSET, 0, 0], np.float32)
+    shadow = (FROM + black) / 2
+    lab = np.stack([FROM, shadow]).astype(np.float32)[None]
+    lit, dark = relight(lab, *fields(lab.shape))[0]
+    assert np.allclose(lit, TO, atol=1e-3)
+    assert np.allclose(dark[1:] / (dark[0] + LAB_OFFSET), TO[1:] / (TO[0] + LAB_OFFSET), atol=1e-4)
+
+
+def test_another_skin_hardly_tints_the_whites_of_the_eyes() -> None:
+    white = np.full((4, 4, 3), (60, 0, 2), np.float32)
+    before, after = fields(white.shape)
+    tinted = np.abs(relight(white, before, after)[..., 1:]).max()
+    eyes = np.abs(relight(white, before, after, None, np.ones((4, 4), np.float32))[..., 1:]).max()
+    assert eyes < 0.35 * tinted
+
+
+def test_sepia_footage_takes_the_colour_contrast_away() -> None:
+    lips = np.full((4, 4, 3), (45, 40, 20), np.float32)
+    grey = relight(lips, *fields(lips.shape), np.zeros(2, np.float32))
+    level = (grey[..., 0] + LAB_OFFSET) / (TO[0] + LAB_OFFSET)
+    assert np.allclose(grey[..., 1:], TO[1:] * level[..., None], atol=1e-3)
