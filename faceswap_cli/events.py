@@ -66,13 +66,19 @@ EVENTS: dict[str, tuple[str, tuple[Field, ...]]] = {
             Field("segments", "integer", "pieces of work"),
             Field("frames", "integer", "frames that will be written"),
             Field("cast", "array", "numbers of the people that will be swapped"),
+            Field(
+                "settings",
+                "object",
+                "method, and what shapes the pixels and is not the default; not with `--dry-run`",
+                always=False,
+            ),
         ),
     ),
     "progress": (
         "how far a stage has come; at most ten a second, the end of a stage always",
         (
             Field("stage", "string", "analyse, check, render, assemble, evaluate; others for other commands"),
-            Field("done", "integer", "frames (MiB for `weights`)"),
+            Field("done", "integer", "frames (MiB for `weights`, jobs of a batch as a whole)"),
             Field("total", "integer", "of so many; it may grow where it was an estimate"),
         ),
     ),

@@ -21,6 +21,21 @@ PLAIN_EVERY_S = 10.0
 EVENTS_EVERY_S = 0.1
 
 
+UNITS = {
+    **{"batch": "jobs", "train": "pictures", "photos": "photos", "level 1": "steps", "level 2": "steps"},
+    **dict.fromkeys(("download", "import", "verify"), "MiB"),
+}
+"""What a stage counts, where that is not frames."""
+
+
+def rate_of(stage: str, per_second: float) -> str:
+    """``12.5 fps``, ``3.0 jobs/min``, ``8.1 MiB/s``."""
+    unit = UNITS.get(stage)
+    if unit == "jobs":
+        return f"{60 * per_second:.1f} jobs/min"
+    return f"{per_second:.1f} {'fps' if unit is None else unit + '/s'}"
+
+
 class Display(Protocol):
     """Shows events on stderr."""
 
@@ -47,7 +62,7 @@ class Pace:
         spent = now - self.started
         rate = self.done / spent if spent > 0 else 0.0
         of = f"/{self.total}" if self.total else ""
-        text = f"{self.stage}: {self.done}{of} frames, {rate:.1f} fps"
+        text = f"{self.stage}: {self.done}{of} {UNITS.get(self.stage, 'frames')}, {rate_of(self.stage, rate)}"
         left = self.total - self.done
         return f"{text}, {clock(left / rate)} left" if rate > 0 and left > 0 else text
 
@@ -128,7 +143,7 @@ class Live:
                 self._tasks[stage] = bars.add_task(stage, total=total, rate="")
             task = bars.tasks[self._tasks[stage]]
             spent = task.elapsed or 0.0
-            rate = f"{done / spent:5.1f} fps" if spent > 0.2 else ""
+            rate = rate_of(stage, done / spent) if spent > 0.2 else ""
             bars.update(self._tasks[stage], completed=done, total=max(total, done), rate=rate)
 
     def say(self, line: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from faceswap_cli.cli.options import (
+    AS_FILE,
     AcceptTerms,
     ClipFlags,
     LookFlags,
@@ -36,7 +37,7 @@ SETTLED = {"face", "ref", "cast", "parsing", "min_face", "max_faces", "start", "
 """Flags that ``edit`` does not have: who is there and who is swapped is kept."""
 
 
-@partial(expanded, leave_out=SETTLED)
+@partial(expanded, leave_out=SETTLED, instead=AS_FILE)
 def edit(
     ctx: typer.Context,
     result: Result,

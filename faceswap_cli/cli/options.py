@@ -8,7 +8,7 @@ can speak.  Everyday flags come first, the rest in named panels of ``--help``.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -77,6 +77,15 @@ class OutputFlags:
             metavar="GATES",
         ),
     ] = None
+
+
+AS_FILE = {
+    "output": Annotated[
+        str | None,
+        _option("--output", "-o", text="File, folder, or template with {stem} {ext} {source} {index}."),
+    ]
+}
+"""Instead of the field of :class:`OutputFlags`, for commands that do not write to stdout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,8 +334,13 @@ def given(*groups: Any) -> dict[str, Any]:
     return {name: value for group in groups for name, value in asdict(group).items() if name in FLAGS}
 
 
-def expanded(command: Command, leave_out: Collection[str] = ()) -> Callable[..., Any]:
-    """A command whose parameters of a flags class became the options of its fields, but for ``leave_out``."""
+def expanded(
+    command: Command, leave_out: Collection[str] = (), instead: Mapping[str, Any] = {}
+) -> Callable[..., Any]:
+    """A command whose parameters of a flags class became the options of its fields, but for ``leave_out``.
+
+    ``instead`` holds annotations that some fields have in this command.
+    """
     hints = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if is_dataclass(kind) and isinstance(kind, type)}
     parameters: list[inspect.Parameter] = []
@@ -335,7 +349,7 @@ def expanded(command: Command, leave_out: Collection[str] = ()) -> Callable[...,
             one = parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
             parameters.append(one)
             continue
-        kinds = get_type_hints(group, include_extras=True)
+        kinds = {**get_type_hints(group, include_extras=True), **instead}
         parameters += [
             inspect.Parameter(f.name, parameter.KEYWORD_ONLY, default=f.default, annotation=kinds[f.name])
             for f in fields(group)

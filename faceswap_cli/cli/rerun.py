@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from faceswap_cli.cli.options import AcceptTerms, ClipFlags, LookFlags, OutputFlags, ShowFlags, expanded
+from faceswap_cli.cli.options import (
+    AS_FILE,
+    AcceptTerms,
+    ClipFlags,
+    LookFlags,
+    OutputFlags,
+    ShowFlags,
+    expanded,
+)
 from faceswap_cli.cli.remake import Remake, check_flags, remake
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.cli.terms import require_terms
@@ -46,7 +54,7 @@ def source_paths(given: list[str] | None) -> list[Path]:
     return [Path(resolved(name)) for name in given or ()]
 
 
-@partial(expanded, leave_out=IN_THE_RECIPE)
+@partial(expanded, leave_out=IN_THE_RECIPE, instead=AS_FILE)
 def rerun(
     ctx: typer.Context,
     result: Result,

@@ -43,6 +43,25 @@ def test_plain_starts_its_clock_again_with_each_stage(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
+    ("stage", "line"),
+    [
+        ("batch", "batch: 2/10 jobs, 8.0 jobs/min, 1:00 left"),
+        ("download", "download: 2/10 MiB, 0.1 MiB/s, 1:00 left"),
+        ("analyse", "analyse: 2/10 frames, 0.1 fps, 1:00 left"),
+    ],
+)
+def test_a_stage_is_counted_in_its_own_units(
+    capsys: pytest.CaptureFixture[str], stage: str, line: str
+) -> None:
+    moment = [0.0]
+    display = Plain(now=lambda: moment[0])
+    display.show(progress(stage, 0, 10))
+    moment[0] = 15.0
+    display.show(progress(stage, 2, 10))
+    assert capsys.readouterr().err.splitlines() == [line]
+
+
+@pytest.mark.parametrize(
     ("wanted", "terminal", "term", "quiet", "kind"),
     [
         ("auto", True, "xterm", False, Live),

@@ -6,12 +6,15 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer.main
 from PIL import Image
 
 import faceswap_cli
+from faceswap_cli.cli import app
 from tests.cli.fakes import Ran
 from tests.clips import make_clip
 from tests.jobs.example import frames_digest, small_example
@@ -107,3 +110,11 @@ def test_a_folder_of_another_result_is_not_used(run: Run, result: Path, machine:
     content["result"] = content["result"].replace('"job.seed":0', '"job.seed":5')
     recipe.write_text(json.dumps(content))
     run("edit", "out.mp4", "--smooth", "0.2").failed(4, "was kept for another out.mp4")
+
+
+def test_help_offers_stdout_only_where_it_is_taken() -> None:
+    commands: dict[str, Any] = dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    for name in ("image", "video", "edit", "rerun"):
+        (output,) = (one for one in commands[name].params if one.name == "output")
+        assert ("'-'" in output.help) == (name in ("image", "video"))
+        assert "{stem}" in output.help
