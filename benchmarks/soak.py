@@ -1,11 +1,12 @@
 """A long run of mixed work in one process: do memory, open files and threads stay flat?
 
-    python benchmarks/soak.py --minutes 30 [--method mesh]
+    python benchmarks/soak.py --minutes 30 [--methods mesh fslsd]
 
 Small clips of several codecs, frame rates and rotations, damaged and unusable ones, pictures and inspections
-are worked through in turn, as a program does that calls the library for weeks.  After each round memory in
-use (heap given back first), open files, threads and child processes are noted.  Ends with 1 when the second
-half of the rounds has more of them than the first beyond what is allowed below.  Linux only (/proc).
+are worked through in turn with each method, as a program does that calls the library for weeks.  After each
+round memory in use (heap given back first), open files, threads and child processes are noted.  Ends with 1
+when the second half of the rounds has more of them than the first beyond what is allowed below.  Linux only
+(/proc).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from faceswap_cli.config import DetectOptions, EncodeOptions, JobOptions, SwapOptions
+from faceswap_cli.config import DetectOptions, JobOptions, SwapOptions
 from faceswap_cli.errors import FaceswapError
 from faceswap_cli.inspection import inspect_video
 from faceswap_cli.memory import give_back
@@ -108,20 +109,19 @@ def work(folder: Path, clips: list[Path], options: SwapOptions) -> list[Callable
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--method", default="mesh")
+    parser.add_argument("--methods", nargs="+", default=["mesh", "fslsd"])
     asked = parser.parse_args()
-    options = SwapOptions(
-        method=asked.method,
-        detect=DetectOptions(workers=1),
-        encode=EncodeOptions(preset=None),
-        job=JobOptions(workers=1, segment_s=0.3),
-    )
+    options = [
+        SwapOptions(method=method, detect=DetectOptions(workers=1), job=JobOptions(workers=1, segment_s=0.3))
+        for method in asked.methods
+    ]
     found: list[State] = []
     done = refused = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = make_clips(folder)
-        steps, start = work(folder, clips, options), time.monotonic()
+        steps = [step for each in options for step in work(folder, clips, each)]
+        start = time.monotonic()
         while time.monotonic() - start < 60 * asked.minutes or len(found) < WARM_ROUNDS + 4:
             for step in steps:
                 try:

@@ -13,6 +13,7 @@ from typing import IO, Any
 from faceswap_cli.errors import OutputError
 
 _BLOCK = 1 << 20
+_DIGEST = "digest"
 
 
 @contextmanager
@@ -35,19 +36,32 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     flush_folder(path.parent)
 
 
-def write_json(path: Path, content: object) -> None:
-    """``content`` as JSON, whole or not at all."""
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """``content`` as JSON with a digest of itself, whole or not at all."""
     with whole_file(path) as handle:
-        handle.write(json.dumps(content).encode())
+        handle.write(json.dumps({**content, _DIGEST: _digest_of(content)}).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in ``path``; empty when there is none or it is not whole."""
+    """The object that :func:`write_json` wrote to ``path``; empty when there is none or it is not whole."""
+    found = read_object(path)
+    try:
+        return found if found.pop(_DIGEST, None) == _digest_of(found) else {}
+    except RecursionError:
+        return {}
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``, written by whomever; empty when there is none."""
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _digest_of(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from faceswap_cli.config import JobOptions
 from faceswap_cli.errors import FaceswapError, InputError, NoFaceFound, OutputError, PolicyError, UsageError
@@ -39,6 +39,8 @@ WORKERS_END_S = 20.0
 _ANSWERS = (NoFaceFound, UsageError, PolicyError)
 """Errors with which the same command would end again: nothing is worth keeping."""
 _ATTEMPTS = 50
+_LARGEST = 1e15
+"""Of the numbers in a ledger"""
 
 
 class Journal:
@@ -113,7 +115,7 @@ class Journal:
         try:
             if record["segment"] != asdict(segment) or record["sha256"] != sha256(path):
                 return None
-            ledger = tuple(LedgerRow(**{**row, "box": tuple(row["box"])}) for row in record["ledger"])
+            ledger = tuple(map(ledger_row, record["ledger"]))
             frames, faces = int(record["frames"]), int(record["swapped_faces"])
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
@@ -129,6 +131,18 @@ class Journal:
     def worth_keeping(self) -> bool:
         """Whether a later run can use what is here."""
         return any(self.folder.glob("segment_*.json")) or (self.folder / "analysis.json").exists()
+
+
+def ledger_row(found: dict[str, Any]) -> LedgerRow:
+    """A row out of a record; :class:`ValueError` or :class:`TypeError` when it is none."""
+    row = LedgerRow(**{**found, "box": tuple(found["box"])})
+    numbers = [row.time_s, *row.box, row.yaw, row.pitch, row.roll, row.occluded, row.mask_area, row.strength]
+    known = [row.identity_distance] if row.identity_distance is not None else []
+    good = all(type(one) is int for one in (row.pts, row.track, row.person)) and len(row.box) == 4
+    good = good and type(row.swapped) is bool and {type(row.reason), type(row.source)} == {str}
+    if not good or any(type(one) not in (int, float) or abs(one) > _LARGEST for one in numbers + known):
+        raise ValueError("no row of a ledger")
+    return row
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from faceswap_cli.jobs.files import whole_file
 from faceswap_cli.records import Analysis, FaceTrack, Person, Shot
 
 SCHEMA = 1
-_UNREADABLE = (
+UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, ArithmeticError, RuntimeError),
     *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
@@ -55,7 +55,7 @@ def load_analysis(path: Path) -> Analysis:
                 people=_put_together(Person, header["people"], "person", stored),
                 damaged_packets=int(header["damaged_packets"]),
             )
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise InputError(f"{path} is no readable analysis ({reason}); remove it to analyse again") from error
 

@@ -6,14 +6,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import InputError, OutputError
-from faceswap_cli.jobs.files import read_json, sha256
-from faceswap_cli.jobs.journal import Journal
+from faceswap_cli.jobs.files import read_json, read_object, sha256
+from faceswap_cli.jobs.journal import Journal, ledger_row
 from faceswap_cli.jobs.keys import Key, differences
 from faceswap_cli.jobs.locks import try_lock
 from faceswap_cli.jobs.plan import frames_within
@@ -84,25 +84,30 @@ class Kept:
             record = records.get(_place(asdict(segment)))
             if record is None or segment.index in there or (changed and (segment.touched or not alike)):
                 continue
-            result = self._taken_over(record, segment, journal.segment_path(segment))
+            result = self._taken_over(record, segment, scene, journal.segment_path(segment))
             if result is not None:
-                journal.keep(replace(result, ledger=_rows(record, segment, scene)))
+                journal.keep(result)
 
     def _records(self) -> Iterator[dict[str, Any]]:
         """What the journal noted of each segment, with its file."""
         for path in sorted(self.folder.glob("segment_*.json")):
             record = read_json(path)
-            if isinstance(record.get("segment"), dict):
+            place = record.get("segment")
+            if isinstance(place, dict) and all(isinstance(one, int) for one in _place(place)):
                 yield {**record, "file": path.with_suffix(".mp4")}
 
-    def _taken_over(self, record: dict[str, Any], segment: Segment, path: Path) -> SegmentResult | None:
+    def _taken_over(
+        self, record: dict[str, Any], segment: Segment, scene: Scene, path: Path
+    ) -> SegmentResult | None:
         try:
             if sha256(record["file"]) != record["sha256"]:
                 return None
+            frames, faces = int(record["frames"]), int(record["swapped_faces"])
+            rows = _rows(record, segment, scene)
             _share(record["file"], path)
-            return SegmentResult(segment, path, int(record["frames"]), int(record["swapped_faces"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
+        return SegmentResult(segment, path, frames, faces, rows)
 
 
 def _changed(old: Key, new: Key) -> set[str]:
@@ -138,7 +143,7 @@ def _place(segment: dict[str, Any]) -> tuple[Any, ...]:
 def _rows(record: dict[str, Any], segment: Segment, scene: Scene) -> tuple[LedgerRow, ...]:
     """The ledger of a copied segment; of an untouched one anew, since it tells of smoothed faces."""
     if segment.touched:
-        return tuple(LedgerRow(**{**row, "box": tuple(row["box"])}) for row in record["ledger"])
+        return tuple(map(ledger_row, record["ledger"]))
     pts = frames_within(segment, scene.analysis).tolist()
     return tuple(row for one in pts for row in ledger_rows(one, (), scene))
 
@@ -146,7 +151,7 @@ def _rows(record: dict[str, Any], segment: Segment, scene: Scene) -> tuple[Ledge
 def kept_job(result: Path) -> Kept | None:
     """The kept job of ``result``; None when there is none, or one that is of no use."""
     folder = folder_of(result)
-    noted = read_json(folder / "recipe.json")
+    noted = read_object(folder / "recipe.json")
     try:
         known = Known(
             target=Path(noted["target"]),

@@ -6,9 +6,9 @@ The analysis in a job folder is smoothed for good; ``--keep`` leaves this file b
 
 from __future__ import annotations
 
+import hashlib
 import json
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from faceswap_cli.config import JobOptions
 from faceswap_cli.errors import InputError
 from faceswap_cli.jobs.files import whole_file
 from faceswap_cli.jobs.keys import Key
+from faceswap_cli.jobs.store import UNREADABLE
 
 if TYPE_CHECKING:
     from faceswap_cli.tracking.analyse import Gathered
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
 KeepRaw = Callable[["Gathered"], None]
 NAME = "found.npz"
-SCHEMA = 1
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+SCHEMA = 2
 _ARRAYS = ("frames", "landmarks", "scores")
 
 
@@ -47,7 +47,8 @@ def save_raw(path: Path, key: Key, found: Gathered) -> None:
         arrays |= {f"piece{k}.{name}": getattr(piece, name) for name in _ARRAYS}
         if piece.embedding is not None:
             arrays[f"piece{k}.embedding"] = piece.embedding
-    header = {"schema": SCHEMA, "key": key, "sharpness": [piece.sharpness for piece in found.pieces]}
+    sharpness = [piece.sharpness for piece in found.pieces]
+    header = {"schema": SCHEMA, "key": key, "sharpness": sharpness, "sha256": _digest(arrays)}
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with whole_file(path) as handle:
         np.savez(handle, header=text, **arrays)
@@ -63,12 +64,23 @@ def load_raw(path: Path) -> tuple[Gathered, Key]:
             header = json.loads(stored["header"].tobytes())
             if header["schema"] != SCHEMA:
                 raise ValueError(f"format {header['schema']}")
+            if header["sha256"] != _digest({name: stored[name] for name in stored.files if name != "header"}):
+                raise ValueError("its digest is wrong")
             looks = zip(stored["layouts"], stored["colours"], strict=True)
             pieces = tuple(_piece(stored, k, float(sharp)) for k, sharp in enumerate(header["sharpness"]))
             signatures = tuple(Signature(layout, colours) for layout, colours in looks)
             return Gathered(stored["pts"], signatures, pieces), dict(header["key"])
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(f"{path} is not readable ({type(error).__name__}: {error})") from error
+
+
+def _digest(arrays: Mapping[str, Any]) -> str:
+    """SHA-256 of names, kinds, shapes and numbers."""
+    found = hashlib.sha256()
+    for name, value in arrays.items():
+        found.update(f"{name} {value.dtype} {value.shape} ".encode())
+        found.update(np.ascontiguousarray(value).data)
+    return found.hexdigest()
 
 
 def _piece(stored: Any, k: int, sharpness: float) -> Piece:

@@ -12,6 +12,7 @@ import struct
 import zipfile
 import zlib
 
+from tests.fuzz.corpus import resealed_record
 from tests.fuzz.mutate import mutated
 
 
@@ -22,6 +23,8 @@ def mutated_inside(name: str, data: bytes, dice: random.Random, *, text: bool, o
         return _zip(data, dice)
     if ending in ("faceid", "safetensors"):
         return _tensors(data, dice)
+    if ending == "json" and b'"digest"' in data:
+        return resealed_record(mutated(data, dice, text=text, other=other))
     if ending == "png":
         return _repaired_png(mutated(data, dice) if dice.random() < 0.5 else _png_samples(data, dice))
     return mutated(data, dice, text=text, other=other)

@@ -7,6 +7,7 @@ seed and the same number give the same damaged file.
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import shutil
@@ -21,7 +22,10 @@ import numpy as np
 from tests.clips import make_clip
 from tests.jobs.example import EXAMPLES, small_example
 
-TEXTS = ("manifest", "config", "cast", "consent", "rules", "record", "pem", "card", "train")
+TEXTS = (
+    *("manifest", "config", "cast", "consent", "rules", "record", "pem", "card", "train"),
+    *("recipe", "kept"),
+)
 """Kinds that are lines of text"""
 
 
@@ -160,7 +164,7 @@ def records(folder: Path) -> Iterator[Seed]:
         "swapped_faces": 12,
         "ledger": [asdict(row)],
         "seconds": {},
-        "sha256": "00" * 32,
+        "sha256": hashlib.sha256(SEGMENT_FILE).hexdigest(),
     }
     found = {
         "segment_000003.json": segment,
@@ -171,7 +175,57 @@ def records(folder: Path) -> Iterator[Seed]:
         "terms.json": {"schema": 1, "terms": 1, "accepted": "2026-01-01T00:00:00"},
     }
     for name, content in found.items():
-        yield Seed("record", name, json.dumps(content).encode())
+        yield Seed("record", name, resealed_record(json.dumps(content).encode()))
+        if name in ("segment_000003.json", "job.json"):
+            yield Seed("kept", name, resealed_record(json.dumps(content).encode()))
+
+
+SEGMENT_FILE = b"damaged"
+"""What lies beside a record of a segment"""
+
+
+def resealed_record(data: bytes) -> bytes:
+    """A record of the journal with the digest of what it holds now; other texts as they are."""
+    from faceswap_cli.jobs import files
+
+    try:
+        content = json.loads(data)
+        content.pop(files._DIGEST, None)
+        content[files._DIGEST] = files._digest_of(content)
+        return json.dumps(content).encode()
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return data
+
+
+def recipes(folder: Path) -> Iterator[Seed]:
+    from faceswap_cli.recipe.record import VIDEO, Recipe, libraries, shaping_keys
+
+    values = {name: key.default for name, key in shaping_keys().items()}
+    made = Recipe(
+        kind=VIDEO, program="0.1.0", target="ab" * 32,
+        sources=(("cd" * 32,), ("ef" * 32,)), cast={0: 1, 2: 0},
+        weights="12" * 32, models="34" * 32, parsing="", device="cpu", options=values, libraries=libraries(),
+    )  # fmt: skip
+    yield Seed("recipe", "recipe.json", made.text().encode())
+
+
+def found_faces(folder: Path) -> Iterator[Seed]:
+    from faceswap_cli.recipe.raw import save_raw
+    from faceswap_cli.records import MESH_POINTS
+    from faceswap_cli.tracking.analyse import Gathered
+    from faceswap_cli.tracking.shots import Signature
+    from faceswap_cli.tracking.tracks import Piece
+
+    rng = np.random.default_rng(8)
+    frames = np.arange(12, dtype=np.int64)
+
+    def some(*shape: int) -> Any:
+        return rng.random(shape).astype(np.float32)
+
+    looks = tuple(Signature(rng.integers(0, 255, (18, 32), np.uint8), some(64) / 32) for _ in frames)
+    piece = Piece(frames, 40 * some(len(frames), MESH_POINTS, 3), some(len(frames)), some(128), 0.5)
+    save_raw(folder / "found.npz", {"schema": "2"}, Gathered(512 * frames, looks, (piece,)))
+    yield Seed("found", "found.npz", (folder / "found.npz").read_bytes())
 
 
 def manifests(folder: Path) -> Iterator[Seed]:
@@ -309,6 +363,8 @@ MAKERS: dict[str, Callable[[Path], Iterator[Seed]]] = {
     "classifier": classifiers,
     "analysis": analyses,
     "record": records,
+    "recipe": recipes,
+    "found": found_faces,
     "manifest": manifests,
     "config": configs,
     "cast": casts,
@@ -322,7 +378,7 @@ MAKERS: dict[str, Callable[[Path], Iterator[Seed]]] = {
     "face_clip": face_clips,
     "face_picture": face_pictures,
 }
-"""Kind -> seeds; ``signed`` makes those of the kind ``sidecar`` as well."""
+"""Kind -> seeds; ``signed`` makes those of the kind ``sidecar`` as well, ``records`` those of ``kept``."""
 LIBRARY_KINDS = tuple(kind for kind in MAKERS if not kind.startswith("face_"))
 
 

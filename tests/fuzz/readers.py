@@ -17,6 +17,7 @@ import numpy as np
 from faceswap_cli.config import EncodeOptions, JobOptions, SmoothOptions
 from faceswap_cli.config_files import Setting, Settings, known_keys, resolve
 from faceswap_cli.errors import FaceswapError
+from tests.fuzz.corpus import SEGMENT_FILE
 from tests.jobs.example import EXAMPLES
 
 Step = Callable[[Path, Path], None]
@@ -180,7 +181,7 @@ def _job_folder(path: Path, out: Path) -> None:
     folder = folder_of(output)
     folder.mkdir()
     for name in ("segment_000003.mp4", "analysis.npz"):
-        (folder / name).write_bytes(b"damaged")
+        (folder / name).write_bytes(SEGMENT_FILE)
     shutil.copy(path, folder / path.name)
     output.write_bytes(b"x" * 12)
     is_own_result(output)
@@ -199,6 +200,63 @@ def _job_folder(path: Path, out: Path) -> None:
     shutil.copy(path, kept)
     terms.accepted()
     kept.unlink()
+
+
+def _kept(path: Path, out: Path) -> None:
+    """The file lies in the folder of a kept job, from which another one takes what it can."""
+    from faceswap_cli.jobs.journal import open_journal
+    from faceswap_cli.jobs.seal import folder_of
+    from faceswap_cli.recipe.inputs import Known
+    from faceswap_cli.recipe.kept import Kept, kept_job
+    from faceswap_cli.recipe.record import parsed
+    from faceswap_cli.records import LedgerRow, Plan, Segment
+    from tests.fuzz.corpus import recipes
+
+    recipe = parsed(next(recipes(out)).data.decode(), "a")
+    folder = folder_of(out / "result.mp4")
+    folder.mkdir()
+    (folder / "segment_000003.mp4").write_bytes(SEGMENT_FILE)
+    shutil.copy(path, folder / path.name)
+    segments = (Segment(3, 0, 100, 8, 12, True),)
+    with open_journal(out / "other.mp4", JobOptions()) as journal:
+        journal.begin({"schema": "2"})
+        if not (folder / "job.json").exists():
+            shutil.copy(journal.folder / "job.json", folder)
+        kept = Kept(folder, Known(path, (), None), recipe)
+        kept.lend(journal, Plan(segments, {}), None, {"schema": "2"})  # type: ignore[arg-type]  # all touched
+        for result in journal.done(segments).values():
+            assert all(isinstance(row, LedgerRow) and row.time_s >= -1e15 for row in result.ledger)
+    (folder / "recipe.json").write_bytes(path.read_bytes())
+    kept_job(out / "result.mp4")
+
+
+def _recipe(path: Path, out: Path) -> None:
+    """A recipe in the metadata of a stranger's file."""
+    from faceswap_cli.config import SwapOptions
+    from faceswap_cli.jobs.keys import option_key
+    from faceswap_cli.recipe.record import parsed, with_options
+
+    recipe = parsed(path.read_bytes().decode("utf-8", "replace"), path.name)
+    option_key(with_options(SwapOptions(), recipe.options))
+    recipe.changed_options()
+    assert recipe.text().isascii()
+    assert recipe.text().isprintable()
+
+
+def _found(path: Path, out: Path) -> None:
+    from fractions import Fraction
+
+    from faceswap_cli.config import TrackOptions
+    from faceswap_cli.recipe.raw import load_raw
+    from faceswap_cli.records import Clip, ColourTags
+    from faceswap_cli.tracking.analyse import build_analysis
+
+    gathered, _ = load_raw(path)
+    clip = Clip(
+        Path("a.mp4"), "mov", "h264", 64, 48, "yuv420p", "yuv420p", 8, Fraction(1, 12800), 0,
+        Fraction(25), 12, 0.48, 0, Fraction(1), ColourTags(), (), 0,
+    )  # fmt: skip
+    build_analysis(gathered, clip, TrackOptions(), SmoothOptions())
 
 
 def _manifest(path: Path, out: Path) -> None:
@@ -373,6 +431,9 @@ READERS: dict[str, tuple[Step, ...]] = {
     "classifier": (_classifier,),
     "analysis": (_analysis,),
     "record": (_job_folder,),
+    "kept": (_kept,),
+    "recipe": (_recipe,),
+    "found": (_found,),
     "manifest": (_manifest,),
     "config": (_config,),
     "cast": (_cast,),

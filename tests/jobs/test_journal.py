@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from faceswap_cli.config import DetectOptions, EncodeOptions, JobOptions, SwapOptions, TrackOptions
 from faceswap_cli.errors import InputError, Interrupted, NoFaceFound, OutputError
 from faceswap_cli.jobs import journal as journals
-from faceswap_cli.jobs.files import read_json
+from faceswap_cli.jobs.files import read_json, write_json
 from faceswap_cli.jobs.journal import Journal, open_journal
 from faceswap_cli.jobs.keys import Key, analysis_key, differences, job_key
 from faceswap_cli.jobs.locks import try_lock
@@ -107,7 +108,7 @@ def test_a_kept_folder_serves_the_next_run(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 
 
-@pytest.mark.parametrize("harm", ["file", "record", "missing", "plan"])
+@pytest.mark.parametrize("harm", ["file", "record", "digit", "missing", "plan"])
 def test_what_is_not_whole_is_rendered_again(tmp_path: Path, harm: str) -> None:
     interrupted(tmp_path / "out.mp4")
     with open_journal(tmp_path / "out.mp4", JOB) as journal:
@@ -116,6 +117,11 @@ def test_what_is_not_whole_is_rendered_again(tmp_path: Path, harm: str) -> None:
             path.write_bytes(b"frame")
         elif harm == "record":
             path.with_suffix(".json").write_text(path.with_suffix(".json").read_text()[:-9])
+        elif harm == "digit":
+            record = path.with_suffix(".json")
+            record.write_text(
+                record.read_text().replace('"identity_distance": 0.41', '"identity_distance": 0.42')
+            )
         elif harm == "missing":
             path.unlink()
         asked = replace(SEGMENT, end_pts=440) if harm == "plan" else SEGMENT
@@ -320,6 +326,24 @@ def test_what_is_no_analysis_is_an_input_error(tmp_path: Path, content: bytes) -
         load_analysis(path)
     with pytest.raises(InputError, match="No such file"):
         load_analysis(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pts": 1.5}, {"box": [1, 2, 3]}, {"box": ["1", 2, 3, 4]}, {"yaw": None}, {"occluded": 10**400},
+        {"reason": 3}, {"swapped": 1}, {"more": 1},
+    ],
+)  # fmt: skip
+def test_a_row_that_is_none_is_not_believed(change: dict[str, Any], tmp_path: Path) -> None:
+    """A record may be whole and still say nonsense: it may be another one's."""
+    with open_journal(tmp_path / "out.mp4", JOB) as journal:
+        path = finish(journal).path.with_suffix(".json")
+        record = read_json(path)
+        write_json(path, {**record, "ledger": [{**record["ledger"][0], **change}]})
+        assert not journal.done([SEGMENT])
+        write_json(path, record)
+        assert journal.done([SEGMENT])
 
 
 def test_records_are_json(tmp_path: Path) -> None:

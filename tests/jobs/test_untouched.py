@@ -15,7 +15,7 @@ from faceswap_cli.config import EncodeOptions, JobOptions, RangeOptions, SmoothO
 from faceswap_cli.errors import Interrupted
 from faceswap_cli.events import Event, StopRequest
 from faceswap_cli.jobs import executor
-from faceswap_cli.jobs.files import read_json
+from faceswap_cli.jobs.files import read_object
 from faceswap_cli.jobs.plan import plan
 from faceswap_cli.jobs.seal import folder_of
 from faceswap_cli.jobs.untouched import treatment
@@ -106,7 +106,7 @@ def test_a_kept_folder_tells_how_and_serves_other_options(clip: Path, tmp_path: 
     assert sorted(path.name for path in folder.iterdir() if not path.name.startswith("segment_")) == [
         *("analysis.json", "analysis.npz", "found.npz", "job.json", "ledger.jsonl", "lock", "recipe.json"),
     ]
-    recipe = read_json(folder / "recipe.json")
+    recipe = read_object(folder / "recipe.json")
     assert recipe["target"] == str(clip.resolve())
     assert recipe["options"]["encode"]["crf"] == 30
     assert [segment["how"] for segment in recipe["segments"]] == [treatment(s) for s in report.segments]
