@@ -48,6 +48,13 @@ MaxTime = Annotated[
 KeepPhotos = Annotated[
     bool, typer.Option("--keep-photos", help="Keep the faces of the photos in the file, for profile 1024.")
 ]
+NoPicture = Annotated[
+    bool,
+    typer.Option(
+        "--no-picture",
+        help="Keep no picture: the file holds the identity embedding and a face made from it alone.",
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -70,6 +77,7 @@ def enroll(
     tune: Level = 0,
     max_time: MaxTime = None,
     keep_photos: KeepPhotos = False,
+    no_picture: NoPicture = False,
     output: Output = None,
     force: Force = False,
     list_people: List = False,
@@ -89,6 +97,10 @@ def enroll(
         raise UsageError("a name and photos are needed: faceswap enroll NAME PHOTO...")
     if tune not in LEVELS:
         raise UsageError(f"--tune is 0, 1 or 2, not {tune}")
+    if no_picture and (tune or keep_photos):
+        raise UsageError(
+            "--no-picture leaves nothing to tune on or to keep; leave --tune and --keep-photos out"
+        )
     limit = duration_s(max_time) if max_time else float("inf")
     with Session(ctx.obj, show, settings, soft_stop=True) as session:
         session.invocation.resumable = False  # what a signal leaves is a whole file, or none
@@ -96,7 +108,8 @@ def enroll(
         photos = _photos(given[1:])
         require_terms(accept_terms)
         check_inputs(photos)
-        _enroll(session, path, photos, {"level": tune, "keep_photos": keep_photos, "max_s": limit})
+        asked = {"level": tune, "keep_photos": keep_photos, "picture": not no_picture, "max_s": limit}
+        _enroll(session, path, photos, asked)
 
 
 def place(name: str, output: Path | None, *, force: bool) -> Path:
@@ -131,6 +144,7 @@ def _enroll(session: Session, path: Path, photos: Sequence[Path], asked: dict[st
     options = EnrolOptions(
         level=asked["level"],
         keep_photos=asked["keep_photos"],
+        picture=asked["picture"],
         detect=session.settings.swap_options().detect,
         tuning=TuneOptions(max_s=asked["max_s"]),
     )

@@ -33,7 +33,9 @@ from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import SIDE
 from faceswap_cli.records import F32, SourcePhoto
 from faceswap_cli.swap import appearance
+from faceswap_cli.swap.facespace import made, mapped
 from faceswap_cli.swap.fslsd256_weights import FILE, digest, load_swap_net
+from faceswap_cli.swap.shape import remove_pose
 from faceswap_cli.swap.texture import Texture, build_texture
 from faceswap_cli.training.observers import Observers
 from faceswap_cli.weights.registry import bundled
@@ -57,6 +59,8 @@ class EnrolOptions:
 
     level: int = 0
     keep_photos: bool = False
+    picture: bool = True
+    """False keeps no picture of the person: a face made from the embedding stands in the file instead."""
     detect: DetectOptions = field(default_factory=DetectOptions)
     tuning: TuneOptions = field(default_factory=TuneOptions)
 
@@ -84,10 +88,10 @@ def enrol(
     used, shares, more = weighed(photos)
     tell("photos", len(photos), len(photos))
     stop.check("reading the photos")
-    fused = build_texture(used)
-    views = [view_of(photo) for photo in used]
-    net = _network(options.level)
     embedding = mean_embedding(used)
+    fused = build_texture(used) if options.picture else made(mapped(embedding))
+    views = [view_of(photo) for photo in used] if options.picture else []
+    net = _network(options.level)
     outcomes: list[Outcome] = []
     codes = None
     basis = None
@@ -100,7 +104,7 @@ def enrol(
         codes = _codes(state)
     level = max((o.level for o in outcomes if o.helped), default=0)
     content = Faceid(
-        person=_person(name, level, fused, neutral_shape(views, _points(fused), basis), codes),
+        person=_person(name, level, fused, _neutral(views, fused, basis), codes),
         embedding=embedding,
         embeddings=np.stack([photo.embedding for photo in photos]).astype(np.float32),
         shares=shares,
@@ -110,6 +114,13 @@ def enrol(
         program=__version__,
     )
     return Enrolment(content, tuple(outcomes))
+
+
+def _neutral(views: Sequence[View], fused: Texture, basis: Tensor | None) -> Tensor:
+    """(478, 3) canonical shape: of the photographs, or of the made face where none is kept."""
+    if not views:
+        return remove_pose(_points(fused)).canonical[0]
+    return neutral_shape(views, _points(fused), basis)
 
 
 def _network(level: int) -> Fslsd256 | None:

@@ -73,7 +73,7 @@ def write_faceid(path: Path, content: Faceid) -> None:
         "content": _content_digest(arrays),
         "person": json.dumps(_described(content), ensure_ascii=True),
     }
-    data = save(arrays, metadata=header)
+    data = _steady(save(arrays, metadata=header))
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -85,6 +85,14 @@ def write_faceid(path: Path, content: Faceid) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise OutputError(f"{path} cannot be written ({error.strerror or error})") from error
+
+
+def _steady(data: bytes) -> bytes:
+    """The same file with its header in order: as it is written, the order changes from time to time."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
 
 
 def _arrays(content: Faceid) -> Arrays:

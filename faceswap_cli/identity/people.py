@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 from faceswap_cli.errors import InputError, OutputError, UsageError
 
 SUFFIX = ".faceid"
 MARK = "@"
+MIXTURES = ".mixed"
+"""Folder of people between people, beside theirs."""
 _NAME = re.compile(r"[^\W_][\w-]{0,39}")
 
 
@@ -54,23 +57,35 @@ def known_people() -> list[Path]:
 def resolved(name: str) -> str:
     """A source as it was given: ``@NAME`` becomes the path of that person's file, all else stays.
 
-    A file whose own name begins with ``@`` is meant by ``./@...``.
+    ``@A:0.3+@B:0.7`` becomes that of a person between them (``identity.mixture``).  A file whose own name
+    begins with ``@`` is meant by ``./@...``.
     """
     if not name.startswith(MARK):
         return name
+    if "+" in name:
+        return str(_mixture(name))
     path = person_path(name)
     if not path.is_file():
         raise InputError(_unknown(path.stem))
     return str(path)
 
 
+def _mixture(text: str) -> Path:
+    from faceswap_cli.identity.mixture import mixed_file, parts_of
+
+    files = [Path(resolved(MARK + name)) for name, _ in parts_of(text)]
+    return mixed_file(text, files, people_folder())
+
+
 def remove(name: str) -> Path:
-    """Delete the file of ``name``; its path."""
+    """Delete the file of ``name`` and all mixtures of people; its path."""
     path = person_path(name)
     if not path.is_file():
         raise InputError(_unknown(path.stem))
     try:
         path.unlink()
+        if (mixtures := people_folder() / MIXTURES).is_dir():
+            shutil.rmtree(mixtures)
     except OSError as error:
         raise OutputError(f"{path} cannot be removed ({error.strerror}); check its permissions") from error
     return path

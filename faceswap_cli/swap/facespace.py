@@ -89,7 +89,7 @@ def unflat(numbers: F32) -> F32:
     big = cv2.resize(colour, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     whole = np.concatenate([luma, luma[:, ::-1]], axis=1)[..., None]
     share = (outline() + outline()[:, ::-1]) / 2
-    return np.concatenate([whole, big], axis=2) * share[..., None]
+    return np.asarray(np.concatenate([whole, big], axis=2) * share[..., None], np.float32)
 
 
 def detail_of(lab: F32, points: F32) -> F32:

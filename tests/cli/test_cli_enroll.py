@@ -214,3 +214,12 @@ def test_end_to_end(run: Run, machine: Path) -> None:
     assert swapped.json["figures"]["identity"] < 0.45
     ran = run("video", "@anna", picture(machine / "x.png"))
     assert ran.code == 4
+
+
+def test_no_picture_is_passed_on_and_excludes_tuning(run: Run, enrol: FakeEnrol, photo: Path) -> None:
+    assert run("enroll", "anna", photo, "--no-picture").code == 0
+    assert [options.picture for _, _, options in enrol.calls] == [False]
+    for flag in ("--tune=1", "--keep-photos"):
+        ran = run("enroll", "bert", photo, "--no-picture", flag)
+        assert ran.code == 2
+        assert "--no-picture" in ran.err

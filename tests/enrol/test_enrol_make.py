@@ -17,6 +17,9 @@ from faceswap_cli.geometry import align
 from faceswap_cli.identity.faceid import read_faceid, source_of, write_faceid
 from faceswap_cli.identity.photos import load_photos
 from faceswap_cli.records import U8, FaceCrop, SourceIdentity
+from faceswap_cli.swap import build_method
+from faceswap_cli.swap.appearance import rgb_from_lab
+from faceswap_cli.swap.facespace import made, mapped
 from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method
 from faceswap_cli.swap.methods.mesh import MeshMethod
 from tests.enrol.conftest import Saver, mirrored
@@ -174,3 +177,21 @@ def test_whole_ladder(save: Saver, portrait: U8, tmp_path: Path, installed: Path
     assert sum("tuning level" in note for note in made.content.notes) == 2
     for outcome in made.outcomes:
         assert outcome.after <= outcome.before
+
+
+def test_without_a_picture_only_the_embedding_is_kept(
+    installed: Path, save: Saver, portrait: U8, tmp_path: Path
+) -> None:
+    files = [save("a.png", portrait), save("b.png", mirrored(portrait))]
+    kept, blind = (
+        enrol("anna", files, EnrolOptions(picture=picture), quiet).content for picture in (True, False)
+    )
+    assert np.allclose(kept.embedding, blind.embedding)
+    # The face in the file is a function of the embedding: the photographs do not come in.
+    again = made(mapped(blind.embedding))
+    assert np.array_equal(blind.person.texture, rgb_from_lab(again.lab))
+    assert blind.person.texture.shape != kept.person.texture.shape
+    write_faceid(tmp_path / "anna.faceid", blind)
+    source = source_of([tmp_path / "anna.faceid"])
+    for name in ("mesh", "fslsd"):
+        build_method(name, JobOptions(device="cpu"), PasteOptions()).prepare(source)
