@@ -1,6 +1,7 @@
 """The invisible mark, measured: what it survives, how faint it is, and how often chance looks like it.
 
-    python benchmarks/watermark.py survive FOLDER_OR_CLIP... --source PHOTO [--frames 48] [--jobs 2]
+    python benchmarks/watermark.py survive FOLDER_OR_CLIP... --source PHOTO [--method fslsd] [--frames 48]
+        [--jobs 2]
     python benchmarks/watermark.py chance FOLDER_OR_CLIP... [--frames 72] [--keys 40] [--jobs 2]
 
 ``survive`` swaps the first frames of each clip without loss, sends the result through each treatment
@@ -21,6 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -72,10 +74,10 @@ TREATMENTS = (
 )
 
 
-def options(frames: int) -> SwapOptions:
-    """One process, the method without networks, nothing lost in encoding."""
+def options(frames: int, method: str = "mesh") -> SwapOptions:
+    """One process, nothing lost in encoding."""
     return SwapOptions(
-        method="mesh",
+        method=method,
         track=TrackOptions(face="largest"),
         detect=DetectOptions(workers=1),
         range=RangeOptions(end=f"{frames}f"),
@@ -130,18 +132,18 @@ class Survival:
     found: dict[str, Detection]
 
 
-def survive(path: Path, source: Path, frames: int) -> Survival | None:
+def survive(path: Path, source: Path, frames: int, method: str) -> Survival | None:
     """Swap, treat, search; None when no face is swapped in the clip."""
     with tempfile.TemporaryDirectory(prefix="faceswap-mark-") as folder:
         marked, plain, other = (Path(folder) / name for name in ("marked.mkv", "plain.mkv", "other.mp4"))
         try:
-            swap_video([source], path, marked, options(frames))
+            swap_video([source], path, marked, options(frames, method))
         except FaceswapError as error:
             sys.stderr.write(f"{path.name}: {error}\n")
             return None
         strength, watermark.STRENGTH = watermark.STRENGTH, (0.0, 0.0)
         try:
-            swap_video([source], path, plain, options(frames))
+            swap_video([source], path, plain, options(frames, method))
         finally:
             watermark.STRENGTH = strength
         found = {"as made": search_clip(*analysed(marked))}
@@ -248,6 +250,7 @@ def main() -> None:
     parser.add_argument("what", choices=("survive", "chance"))
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--source", type=Path, help="photograph that is put in (survive)")
+    parser.add_argument("--method", default="fslsd", help="that swaps (survive)")
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--keys", type=int, default=40, help="keys for the whole search (chance)")
     parser.add_argument("--jobs", type=int, default=2)
@@ -257,8 +260,8 @@ def main() -> None:
         if asked.what == "survive":
             if asked.source is None:
                 parser.error("survive needs --source PHOTO")
-            rows = pool.map(survive, paths, [asked.source] * len(paths), [asked.frames] * len(paths))
-            tell_survival([row for row in rows if row is not None])
+            how = partial(survive, source=asked.source, frames=asked.frames, method=asked.method)
+            tell_survival([row for row in pool.map(how, paths) if row is not None])
             return
         people = pool.map(_quiet_chance, paths, [asked.frames] * len(paths))
         tell_chance([person for group in people for person in group], asked.keys)
