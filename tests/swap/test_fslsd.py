@@ -18,6 +18,7 @@ from faceswap_cli.records import FaceCrop, SourceIdentity, SourcePhoto
 from faceswap_cli.swap import build_method
 from faceswap_cli.swap.fslsd_networks import MixOptions, OfficialNetworks, keep_large_blocks
 from faceswap_cli.swap.methods.fslsd import SIDE, Fslsd1024
+from faceswap_cli.swap.selective import Amounts, selected
 
 THIN = {"multiplier": 1, "most_channels": 4}
 EXAMPLE = Path(__file__).parents[2] / "examples"
@@ -123,6 +124,23 @@ def test_the_steps_are_the_published_ones(networks: OfficialNetworks) -> None:
     gap = np.abs(drawn.rgb.astype(int) - official.to_uint8(picture))
     assert gap.max() <= 1
     assert (gap > 0).mean() < 1e-3
+
+
+def test_strength_and_parts_work_around_it(networks: OfficialNetworks) -> None:
+    """Its mesh says nothing of where it draws: the target's own is laid over it as it is."""
+    ours = method(networks)
+    prepared, target = ours.prepare(person(1)), crop()
+    drawn = ours.render(prepared, target, ours.encode(prepared, target), seed=0)
+
+    def away(amounts: Amounts) -> float:
+        rgb = selected(drawn, amounts).rgb
+        return float(np.abs(rgb.astype(int) - target.rgb)[drawn.mask > 0.9].mean())
+
+    far = [away(Amounts(strength=s)) for s in (0.25, 0.5, 0.75, 1.0)]
+    assert far == sorted(far)
+    assert far[0] < 0.5 * far[-1]
+    assert away(Amounts(kept={"mouth": 1.0, "eyes": 1.0, "brows": 1.0, "skin": 1.0})) < far[-1]
+    np.testing.assert_array_equal(selected(drawn, Amounts(strength=0.5)).mask, drawn.mask)
 
 
 def test_several_photographs_are_averaged(networks: OfficialNetworks) -> None:
