@@ -60,10 +60,13 @@ def _track(track: int, rows: list[LedgerRow]) -> dict[str, Any]:
 def coverage(rows: Sequence[LedgerRow]) -> float | None:
     """Share of the frames with a chosen person in which a chosen person was swapped.
 
-    A person is chosen when at least one of its frames was swapped; None without any.
+    A person is chosen when at least one of its frames was swapped; None without any.  Frames where
+    ``--strength`` is 0 do not count.
     """
+    from faceswap_cli.swap.engine import NOT_AT_ALL
+
     chosen = {row.person for row in rows if row.swapped}
-    wanted = {row.pts for row in rows if row.person in chosen}
+    wanted = {row.pts for row in rows if row.person in chosen and row.reason != NOT_AT_ALL}
     done = {row.pts for row in rows if row.swapped}
     return len(done) / len(wanted) if wanted else None
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from faceswap_cli.batch.manifest import Entry, read_manifest, row_options
+from faceswap_cli.cli.ledger import coverage
 from faceswap_cli.config import PreserveOptions, SwapOptions
 from faceswap_cli.config_files import resolve
 from faceswap_cli.errors import UsageError
 from faceswap_cli.jobs.keys import option_key
 from faceswap_cli.keyframes import Keyframes
-from tests.cli.fakes import FakePipeline, Ran
+from tests.cli.fakes import FakePipeline, Ran, row
 
 Run = Callable[..., Ran]
 pytestmark = pytest.mark.usefixtures("accepted")
@@ -114,3 +115,11 @@ def test_keyframes_are_part_of_a_jobs_key() -> None:
         )
     ]
     assert all(one != other for row, one in enumerate(keys) for other in keys[:row])
+
+
+def test_frames_at_zero_are_not_missed() -> None:
+    """``--fail-under coverage`` is about frames that were to be swapped."""
+    rows = [replace(row(0, swapped=False), reason="strength 0"), row(1), row(2), row(3, swapped=False)]
+    assert coverage(rows) == pytest.approx(2 / 3)
+    assert coverage(rows[:3]) == 1.0
+    assert coverage(rows[:1]) is None
