@@ -1,5 +1,5 @@
 # make demo   installs into .venv, swaps the face in the example clip, says where the result is
-# make test   installs into .venv with the tools for development, checks style and types, runs the tests
+# make test   installs into .venv with the tools for development, checks style and types, runs the tests (make test-all: the slow ones too)
 SHELL := /bin/sh
 PYTHON ?=
 JOBS ?= 3
@@ -8,12 +8,12 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' faceswap_cli/__init__.
 BIN := .venv/bin
 OUT := demo_out
 
-.PHONY: demo test lint format wheel sbom audit constraints hashes clean help
+.PHONY: demo test test-all lint format wheel sbom audit constraints hashes clean help
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
-	@echo "make lint | format | wheel | sbom | audit | constraints | hashes | clean"
+	@echo "make test-all | lint | format | wheel | sbom | audit | constraints | hashes | clean"
 
 .venv/made:
 	@for candidate in "$(PYTHON)" python3 python3.13 python3.12 python3.11 python3.10 python; do \
@@ -49,6 +49,10 @@ lint: .venv/installed-dev
 	@$(BIN)/python -m mypy
 
 test: lint
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m "not slow"
+
+# The slow ones too: full-size networks, killed jobs, cluster nodes; 6 GB of memory for each process.
+test-all: lint
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
 
 format: .venv/installed-dev

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from faceswap_cli.memory import give_back
 from faceswap_cli.records import U8
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +24,13 @@ def _quick_method() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("faceswap_cli.swap.BEST", "mesh")
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory_given_back() -> Iterator[None]:
+    """Full-size networks of one module leave gigabytes of free heap, which several workers do not have."""
+    yield
+    give_back()
 
 
 @pytest.fixture
