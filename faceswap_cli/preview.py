@@ -54,7 +54,7 @@ def preview(
     scene, _ = prepare(clip, analysis, people, options, listen)
     tiles: list[U8] = []
     rows: list[LedgerRow] = []
-    hardest = hardest_frames(analysis, set(scene.prepared), count)
+    hardest = hardest_frames(analysis, scene, count)
     for number, pts in enumerate(hardest):
         stop.check("drawing the preview")
         item = _one_frame(scene, pts, options)
@@ -77,14 +77,15 @@ def preview(
     )
 
 
-def hardest_frames(analysis: Analysis, people: set[int], count: int) -> list[int]:
+def hardest_frames(analysis: Analysis, scene: Scene, count: int) -> list[int]:
     """Times of the frames that are hardest to swap: turned, small, fast (blurred), uncertain.
 
-    At most one in half a second, so that the sheet does not show one moment many times.
+    At most one in half a second, so that the sheet does not show one moment many times; where the strength is
+    0 only when it is so everywhere.
     """
     scored: list[tuple[float, int]] = []
     for track in analysis.tracks:
-        if track.person not in people:
+        if track.person not in scene.prepared:
             continue
         angles = pose(track.landmarks)
         width = np.ptp(track.landmarks[..., 0], axis=1)
@@ -101,7 +102,8 @@ def hardest_frames(analysis: Analysis, people: set[int], count: int) -> list[int
     frames = analysis.pts
     gap = max(int(np.median(np.diff(frames))) * 12, 1) if len(frames) > 1 else 1
     chosen: list[int] = []
-    for _, pts in sorted(scored, reverse=True):
+    asked = [(score, pts) for score, pts in scored if scene.amounts(pts).strength > 0]
+    for _, pts in sorted(asked or scored, reverse=True):
         if len(chosen) == count:
             break
         if all(abs(pts - other) >= gap for other in chosen):

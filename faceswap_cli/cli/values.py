@@ -8,6 +8,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "--face": ("largest", "left", "all", "1", "2"),
     "--method": ("auto", "mesh", "fslsd", "nitzan"),
     "--mapper": ("landmarks", "nitzan", "blend:0.5"),
+    "--preserve": ("mouth", "eyes", "brows", "skin", "shape"),
     "--device": ("auto", "cpu", "cuda", "mps"),
     "--precision": ("float32", "bfloat16"),
     "--appear-from": ("released", "paper"),
