@@ -246,6 +246,8 @@ class JobOptions:
     max_ram_mb: int = 0
     """Memory of a whole job in MB, which bounds the number of workers; 0: 2 GB, or half of the machine's for
     methods with networks."""
+    max_vram_mb: int = 0
+    """Memory of an accelerator in MB that batches may take; 0: most of what is free there."""
     restart: bool = False
     """Throw away what an interrupted run of this output has done."""
     keep: bool = False
@@ -277,6 +279,7 @@ class JobOptions:
     def __post_init__(self) -> None:
         _check(self.segment_s > 0, f"segment_s must be above 0, not {self.segment_s}")
         _check(self.max_ram_mb == 0 or self.max_ram_mb >= 700, "max_ram must be 700 MB or more")
+        _check(self.max_vram_mb >= 0, f"max_vram must be 0 or more, not {self.max_vram_mb}")
         _check_share(self.shape_mix, "shape_mix")
         mapper_share(self.mapper)
         _check(self.batch >= 0, f"batch must be 0 or more, not {self.batch}")

@@ -53,6 +53,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "keep": ("job.keep",),
     "threads": ("job.workers", "detect.workers"),
     "max_ram": ("job.max_ram_mb",),
+    "max_vram": ("job.max_vram_mb",),
     "cluster": ("job.cluster",),
     "batch": ("job.batch",),
     "seed": ("job.seed",),

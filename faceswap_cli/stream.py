@@ -102,6 +102,30 @@ def ordered_map(
         _close(source)
 
 
+def grouped(source: Iterable[A], size: Callable[[], int]) -> Iterator[tuple[A, ...]]:
+    """Items of ``source`` in groups of ``size()``, asked anew for each; the last may be smaller."""
+    group: list[A] = []
+    try:
+        for item in source:
+            group.append(item)
+            if len(group) >= size():
+                yield tuple(group)
+                group = []
+        if group:
+            yield tuple(group)
+    finally:
+        _close(source)
+
+
+def flattened(source: Iterable[Iterable[A]]) -> Generator[A, None, None]:
+    """The items of all groups of ``source``, in order."""
+    try:
+        for group in source:
+            yield from group
+    finally:
+        _close(source)
+
+
 def centred(source: Iterable[A], radius: int) -> Iterator[tuple[tuple[A, ...], int]]:
     """Each item with its neighbours: ``(window, position of the item in the window)``.
 

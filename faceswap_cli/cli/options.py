@@ -229,6 +229,15 @@ class LookFlags:
             "--max-ram", text="Memory of the whole job; bounds the workers.", panel=RUNNING, metavar="MB"
         ),
     ] = None
+    max_vram: Annotated[
+        int | None,
+        _option(
+            "--max-vram",
+            text="Memory of an accelerator that batches may take; 0: most of what is free.",
+            panel=RUNNING,
+            metavar="MB",
+        ),
+    ] = None
     batch: Annotated[
         int | None,
         _option("--batch", text="Faces per network call; 0 lets the method choose.", panel=RUNNING),

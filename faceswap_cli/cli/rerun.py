@@ -39,7 +39,7 @@ Target = Annotated[
     Path | None,
     typer.Option("--target", "-t", metavar="TARGET", help="The target of then.", show_default=False),
 ]
-HOW_IT_RUNS = {"device", "threads", "max_ram", "max_pixels", "cluster", "restart", "keep"} | {
+HOW_IT_RUNS = {"device", "threads", "max_ram", "max_vram", "max_pixels", "cluster", "restart", "keep"} | {
     "parsing",
     "c2pa_cert",
     "c2pa_key",

@@ -36,6 +36,7 @@ _HOW_IT_RUNS = frozenset(
     {
         "job.workers",
         "job.max_ram_mb",
+        "job.max_vram_mb",
         "detect.workers",
         "detect.max_pixels",
         "job.keep",

@@ -8,22 +8,63 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from faceswap_cli.errors import DeviceError
 
 A = TypeVar("A")
 B = TypeVar("B")
+T = TypeVar("T")
 
 MOST = 32
 """More faces at a time gain nothing: the chip is full long before."""
+SHARE = 0.6
+"""Of the free memory that a batch may take: others use the device too, and blocks do not fit without gaps."""
+
+
+class Meter(Protocol):
+    """Tells what work takes of a device's memory, and how much of it there is."""
+
+    def taken(self, work: Callable[[], T]) -> tuple[T, int]:
+        """The result of ``work()`` and the bytes that it took for a moment."""
+
+    def room(self) -> int:
+        """Bytes that batches may take."""
+
+
+class CudaMeter:
+    """Of one CUDA device; ``most_mb`` bounds what the program takes there, 0 leaves it unbounded."""
+
+    def __init__(self, device: str, most_mb: int) -> None:
+        self._device, self._most = device, most_mb << 20
+
+    def taken(self, work: Callable[[], T]) -> tuple[T, int]:
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(self._device)
+        before = torch.cuda.memory_allocated(self._device)
+        result = work()
+        torch.cuda.synchronize(self._device)
+        return result, torch.cuda.max_memory_allocated(self._device) - before
+
+    def room(self) -> int:
+        import torch
+
+        free, _ = torch.cuda.mem_get_info(self._device)
+        if not self._most:
+            return free
+        return min(free, self._most - torch.cuda.memory_allocated(self._device))
 
 
 class Batches:
-    """The present batch size; shared by the threads that use one set of networks."""
+    """The present batch size; shared by the threads that use one set of networks.
 
-    def __init__(self, size: int = 1) -> None:
+    With a ``meter`` the first face goes alone, and its memory tells how many may go together.
+    """
+
+    def __init__(self, size: int = 1, meter: Meter | None = None) -> None:
         self._size = min(max(size, 1), MOST)
+        self._meter = meter
         self._lock = threading.Lock()
 
     @property
@@ -35,29 +76,35 @@ class Batches:
         with self._lock:
             self._size = max(min(self._size, tried // 2), 1)
 
-    def __getstate__(self) -> int:
-        return self._size
+    def run(self, work: Callable[[Sequence[A]], Sequence[B]], some: Sequence[A]) -> Sequence[B]:
+        """``work(some)``; a first face is measured."""
+        meter, self._meter = self._meter, None
+        if meter is None or len(some) > 1:
+            self._meter = meter
+            return work(some)
+        found, taken = meter.taken(lambda: work(some))
+        with self._lock:
+            self._size = min(max(int(SHARE * meter.room() / max(taken, 1)), 1), MOST)
+        return found
 
-    def __setstate__(self, size: int) -> None:
-        self.__init__(size)  # type: ignore[misc]
+    def __getstate__(self) -> tuple[int, Meter | None]:
+        return self._size, self._meter
+
+    def __setstate__(self, state: tuple[int, Meter | None]) -> None:
+        self._size, self._meter = state
+        self._lock = threading.Lock()
 
 
-def in_batches(
-    work: Callable[[Sequence[A]], Sequence[B]],
-    items: Sequence[A],
-    batches: Batches,
-    make_room: Callable[[], None] | None = None,
-) -> list[B]:
+def in_batches(work: Callable[[Sequence[A]], Sequence[B]], items: Sequence[A], batches: Batches) -> list[B]:
     """``work`` over ``items``, ``batches.size`` at a time, results in order.
 
-    What does not fit is tried again in halves, after ``make_room``; :class:`DeviceError` when one alone
-    does not fit.
+    What does not fit is tried again in halves; :class:`DeviceError` when one alone does not fit.
     """
     done: list[B] = []
     while len(done) < len(items):
         some = items[len(done) : len(done) + batches.size]
         try:
-            found = work(some)
+            found = batches.run(work, some)
         except MemoryError as error:
             refused: BaseException = error
         except RuntimeError as error:
@@ -73,11 +120,17 @@ def in_batches(
                 "--method or a smaller --profile"
             ) from refused
         batches.too_many(len(some))
-        # The failed attempt's tensors hang on the error's traceback.
-        del refused
-        if make_room is not None:
-            make_room()
+        del refused  # the tensors of the failed attempt hang on its traceback
+        _give_back()
     return done
+
+
+def _give_back() -> None:
+    """What the failed attempt left with the allocator goes back to the device."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -8,10 +8,10 @@ becomes depends on the frames around it within the window, never on how the stre
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from faceswap_cli.errors import InputError
 from faceswap_cli.faces.landmarks import eye_apertures
 from faceswap_cli.geometry import align
 from faceswap_cli.geometry.paste import paste_into_planes, pasted_area
-from faceswap_cli.numerics import finite, told
+from faceswap_cli.numerics import NotFinite, finite, told
 from faceswap_cli.provenance.watermark import watermarked
 from faceswap_cli.records import (
     F32,
@@ -35,10 +35,12 @@ from faceswap_cli.records import (
     RenderedFace,
     Segment,
 )
-from faceswap_cli.stream import centred, ordered_map
-from faceswap_cli.swap.method import SwapMethod
+from faceswap_cli.stream import centred, flattened, grouped, ordered_map
+from faceswap_cli.swap.kernel import smoothing_kernel
+from faceswap_cli.swap.method import SwapMethod, Task, batches_of, encode_all, render_all
 from faceswap_cli.swap.selective import Amounts, Selection, selected
 
+R = TypeVar("R")
 COVERED, NOT_AT_ALL = "covered", "strength 0"
 """Why the ledger calls a chosen face not swapped."""
 
@@ -134,23 +136,25 @@ def render_frames(
 ) -> Generator[Swapped, None, None]:
     """Swap the frames with ``first_pts <= pts < end_pts``; the others only serve as neighbours."""
     radius = scene.smooth.code_radius if scene.smooth.strength > 0 else 0
+    batches = batches_of(scene.method)
+    # Frames go through in groups of a batch; in flight are enough of them to keep the other cores busy.
+    ahead = None if batches.size == 1 else max(workers // 2, 2)
 
-    def begin(frame: Frame) -> _Encoded:
-        with told(_where(frame, scene)):
-            return _encode(frame, scene, clock)
+    def begin(some: tuple[Frame, ...]) -> list[_Encoded]:
+        return _encode(some, scene, clock)
 
-    encoded = ordered_map(begin, frames, workers)
+    encoded = flattened(ordered_map(begin, grouped(frames, lambda: batches.size), workers, ahead))
     windows = (
         (window, centre)
         for window, centre in centred(encoded, radius)
         if first_pts <= window[centre].frame.pts < end_pts
     )
 
-    def finish(item: tuple[tuple[_Encoded, ...], int]) -> Swapped:
-        with told(_where(item[0][item[1]].frame, scene)):
-            return _render(item[0], item[1], scene, clock)
+    def finish(some: tuple[tuple[tuple[_Encoded, ...], int], ...]) -> list[Swapped]:
+        return _render(some, scene, clock)
 
-    with closing(encoded), closing(ordered_map(finish, windows, workers)) as done:
+    done = flattened(ordered_map(finish, grouped(windows, lambda: batches.size), workers, ahead))
+    with closing(encoded), closing(done):
         yield from done
 
 
@@ -159,17 +163,46 @@ def _where(frame: Frame, scene: Scene) -> str:
     return f"(method {scene.method.name}, frame at {seconds:.3f} s, pts {frame.pts})"
 
 
-def _encode(frame: Frame, scene: Scene, clock: StageClock) -> _Encoded:
+def _named(
+    work: Callable[[Sequence[Task]], list[R]], tasks: Sequence[Task], frames: Sequence[Frame], scene: Scene
+) -> list[R]:
+    """``work(tasks)``, one per entry of ``frames``; numbers that are none are told with their frame."""
+    if len({frame.pts for frame in frames}) > 1:
+        try:
+            return work(tasks)
+        except NotFinite:
+            pass  # each alone says which it is
+        return [_named(work, [t], [f], scene)[0] for t, f in zip(tasks, frames, strict=True)]
+    if not tasks:
+        return []
+    with told(_where(frames[0], scene)):
+        return work(tasks)
+
+
+def _encode(frames: Sequence[Frame], scene: Scene, clock: StageClock) -> list[_Encoded]:
     start = time.perf_counter()
-    chosen = scene.chosen(frame.pts)
-    crops = tuple(cut_crop(frame, scene, track, row) for track, row in chosen)
+    chosen = [scene.chosen(frame.pts) for frame in frames]
+    crops = [
+        tuple(cut_crop(frame, scene, track, row) for track, row in shown)
+        for frame, shown in zip(frames, chosen, strict=True)
+    ]
     start = clock.add("crop", start)
-    codes = tuple(
-        finite(scene.method.encode(scene.prepared[track.person], crop), "the code of a target face")
-        for (track, _), crop in zip(chosen, crops, strict=True)
-    )
+    tasks = [
+        Task(scene.prepared[track.person], crop)
+        for shown, cut in zip(chosen, crops, strict=True)
+        for (track, _), crop in zip(shown, cut, strict=True)
+    ]
+
+    def measured(some: Sequence[Task]) -> list[F32]:
+        return [finite(code, "the code of a target face") for code in encode_all(scene.method, some)]
+
+    of = [frame for frame, cut in zip(frames, crops, strict=True) for _ in cut]
+    codes = iter(_named(measured, tasks, of, scene))
     clock.add("encode faces", start)
-    return _Encoded(frame, crops, codes, tuple(row for _, row in chosen))
+    return [
+        _Encoded(frame, cut, tuple(next(codes) for _ in cut), tuple(row for _, row in shown))
+        for frame, cut, shown in zip(frames, crops, chosen, strict=True)
+    ]
 
 
 def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop:
@@ -219,20 +252,6 @@ def with_looks(face: RenderedFace, edits: EditOptions) -> RenderedFace:
     return looking(face, edits)
 
 
-def smoothing_kernel(beta: float, radius: int) -> F32:
-    """(2 radius + 1,) weights of the closed-form smoother far from the ends.
-
-    The smoother (1 + beta L) y = x has the impulse response a^|k| with
-    a = 1 + 1 / (2 beta) - sqrt(1 / beta + 1 / (4 beta^2)); cut at ``radius`` and normalised.
-    """
-    offsets = np.abs(np.arange(-radius, radius + 1))
-    if beta <= 0:
-        return np.asarray(offsets == 0, np.float32)
-    a = 1 + 0.5 / beta - np.sqrt(1 / beta + 0.25 / beta**2)
-    weights = a**offsets
-    return np.asarray(weights / weights.sum(), np.float32)
-
-
 def _smoothed(window: tuple[_Encoded, ...], centre: int, track_id: int, code: F32, scene: Scene) -> F32:
     """``code`` averaged with those of the same track in the window."""
     if scene.smooth.strength <= 0:
@@ -256,24 +275,50 @@ def _smoothed(window: tuple[_Encoded, ...], centre: int, track_id: int, code: F3
     return out
 
 
-def _render(window: tuple[_Encoded, ...], centre: int, scene: Scene, clock: StageClock) -> Swapped:
-    item = window[centre]
-    people = {track.track_id: track.person for track in scene.analysis.tracks}
-    faces: list[RenderedFace] = []
+def _render(
+    windows: Sequence[tuple[tuple[_Encoded, ...], int]], scene: Scene, clock: StageClock
+) -> list[Swapped]:
     start = time.perf_counter()
-    amounts = scene.amounts(item.frame.pts)
-    crops = item.crops if amounts.strength > 0 else ()
-    for crop, code in zip(crops, item.codes, strict=False):
+    items = [window[centre] for window, centre in windows]
+    tasks = [_tasks(window, centre, scene) for window, centre in windows]
+    of = [item.frame for item, some in zip(items, tasks, strict=True) for _ in some]
+
+    def drawn(some: Sequence[Task]) -> list[RenderedFace]:
+        faces = render_all(scene.method, some)
+        for face in faces:
+            finite(face.mask, "the mask of a drawn face")
+        return faces
+
+    faces = iter(_named(drawn, [task for some in tasks for task in some], of, scene))
+    clock.add("render faces", start)
+    return [
+        _pasted(item, [next(faces) for _ in some], scene, clock)
+        for item, some in zip(items, tasks, strict=True)
+    ]
+
+
+def _tasks(window: tuple[_Encoded, ...], centre: int, scene: Scene) -> list[Task]:
+    """What is to be drawn in the middle frame of ``window``."""
+    item = window[centre]
+    if scene.amounts(item.frame.pts).strength <= 0:
+        return []
+    people = {track.track_id: track.person for track in scene.analysis.tracks}
+    tasks = []
+    for crop, code in zip(item.crops, item.codes, strict=True):
         smooth = _smoothed(window, centre, crop.track_id, code, scene)
         seed = abs(hash((scene.seed, item.frame.pts, crop.track_id))) % (1 << 63)
-        prepared = scene.prepared[people[crop.track_id]]
-        faces.append(finished_face(scene.method.render(prepared, crop, smooth, seed), amounts))
-    for face in faces:
-        finite(face.mask, "the mask of a drawn face")
+        tasks.append(Task(scene.prepared[people[crop.track_id]], crop, smooth, seed))
+    return tasks
+
+
+def _pasted(item: _Encoded, drawn: Sequence[RenderedFace], scene: Scene, clock: StageClock) -> Swapped:
+    start = time.perf_counter()
+    amounts, scale = scene.amounts(item.frame.pts), scene.method.crop_scale
+    with told(_where(item.frame, scene)):
+        faces = [finished_face(face, amounts) for face in drawn]
     start = clock.add("render faces", start)
-    marked = [
-        watermarked(face, crop, scene.method.crop_scale) for face, crop in zip(faces, crops, strict=True)
-    ]
+    crops = item.crops if faces else ()
+    marked = [watermarked(face, crop, scale) for face, crop in zip(faces, crops, strict=True)]
     start = clock.add("mark", start)
     planes = paste_into_planes(item.frame.planes, scene.clip.colour, marked)
     clock.add("paste", start)

@@ -15,7 +15,7 @@ import numpy as np
 
 from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
-from faceswap_cli.swap.batches import Batches
+from faceswap_cli.swap.batches import Batches, in_batches
 
 _NO_CODE = np.zeros(0, np.float32)
 
@@ -84,6 +84,25 @@ class BatchMethod(SwapMethod, Protocol):
     def encode_batch(self, tasks: Sequence[Task]) -> list[F32]: ...
 
     def render_batch(self, tasks: Sequence[Task]) -> list[RenderedFace]: ...
+
+
+def batches_of(method: SwapMethod) -> Batches:
+    """How many faces ``method`` takes at a time."""
+    return method.batches if isinstance(method, BatchMethod) else Batches(1)
+
+
+def encode_all(method: SwapMethod, tasks: Sequence[Task]) -> list[F32]:
+    """The codes of all ``tasks``, in batches where the method knows any."""
+    if isinstance(method, BatchMethod):
+        return in_batches(method.encode_batch, tasks, method.batches)
+    return [method.encode(task.prepared, task.crop) for task in tasks]
+
+
+def render_all(method: SwapMethod, tasks: Sequence[Task]) -> list[RenderedFace]:
+    """All ``tasks`` drawn, likewise."""
+    if isinstance(method, BatchMethod):
+        return in_batches(method.render_batch, tasks, method.batches)
+    return [method.render(task.prepared, task.crop, task.code, task.seed) for task in tasks]
 
 
 def in_frame(crop: FaceCrop) -> FaceCrop:

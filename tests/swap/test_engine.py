@@ -24,7 +24,8 @@ from faceswap_cli.records import (
     RenderedFace,
     Shot,
 )
-from faceswap_cli.swap.engine import StageClock, build_scene, render_frames, smoothing_kernel
+from faceswap_cli.swap.engine import StageClock, build_scene, render_frames
+from faceswap_cli.swap.kernel import smoothing_kernel
 from faceswap_cli.swap.method import CodeSmoothing
 from faceswap_cli.tracking.smoothing import smooth
 

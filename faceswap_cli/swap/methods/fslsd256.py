@@ -33,7 +33,7 @@ from faceswap_cli.nets.meshfield import LIGHT_CELLS
 from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, U8, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, scene
-from faceswap_cli.swap.batches import Batches
+from faceswap_cli.swap.batches import Batches, CudaMeter
 from faceswap_cli.swap.fslsd256_weights import (
     FILE,
     Tuning,
@@ -55,8 +55,6 @@ _OFFSET = MESH_POINTS * 3
 _DARK, _MOST_GAIN = 0.35, 5.0
 """A face darker than this (mean R'G'B') is brightened for the network, at most so far: it has learned from
 pictures that somebody could see."""
-GPU_BATCH = 16
-"""Faces at a time on an accelerator, to begin with; one of them takes some 60 MB there"""
 _MOUTH_EDGE = 0.004
 """Softness of the mouth's inner edge, as a share of the crop."""
 _LIDS, _EYE_EDGE = 0.015, 0.02
@@ -126,7 +124,7 @@ class Fslsd256Method:
         self._mix, self._mapper = value_at(job.shape_mix), mapper_share(job.mapper)
         self.light = self._device == "cpu"
         self.inputs_digest = digest(weights)
-        self.batches = Batches(job.batch or (1 if self.light else GPU_BATCH))
+        self.batches = self._batches(job)
         self._mesh = mesh.MeshMethod(job, paste)
         preset = preset_of(weights)
         self._rows = (preset.rows - STRUCTURE_ROWS, preset.style)
@@ -135,6 +133,13 @@ class Fslsd256Method:
         own = [np.full(n, beta, np.float32) for n, beta in zip(sizes, betas, strict=True)]
         before = np.broadcast_to(np.asarray(self._mesh.smoothing.beta, np.float32), (mesh.CODE,))
         self.smoothing = CodeSmoothing(np.concatenate([before, *own]))
+
+    def _batches(self, job: JobOptions) -> Batches:
+        """On a processor one face at a time is quickest; elsewhere as many go together as fit."""
+        if self._device == "cpu":
+            return Batches(1)
+        meter = CudaMeter(self._device, job.max_vram_mb) if self._device.startswith("cuda") else None
+        return Batches(job.batch) if job.batch else Batches(1, meter)
 
     def crop_side(self, face_px: float) -> int:
         """As large as the face in the frame; the network sees it at 256."""
