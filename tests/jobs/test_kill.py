@@ -25,10 +25,15 @@ class Bench:
 
     clip: Path
     folder: Path
+    ending: str = ".mp4"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / f"out{self.ending}"
 
     def run(self, moment: str, jobs: int, *more: str) -> subprocess.CompletedProcess[str]:
         script = Path(__file__).with_name("command.py")
-        flags = ["-o", str(self.folder / "out.mp4"), "--segment", str(SEGMENT_S), "--jobs", str(jobs)]
+        flags = ["-o", str(self.output), "--segment", str(SEGMENT_S), "--jobs", str(jobs)]
         command = [sys.executable, str(script), str(self.folder), moment, "video"]
         inputs = [str(EXAMPLES / "source.jpg"), str(self.clip)]
         environment = {
