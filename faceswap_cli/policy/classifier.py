@@ -144,9 +144,9 @@ def _form(session: Any, rules: Rules, path: Path) -> Form:
     asked = inputs[0]
     try:
         asked.name.encode()
+        shape = tuple(side if isinstance(side, int) else None for side in asked.shape)
     except UnicodeError as error:
-        raise WeightsError(f"{path} has an input whose name is no text; export it again") from error
-    shape = tuple(side if isinstance(side, int) else None for side in asked.shape)
+        raise WeightsError(f"{path} has an input whose names are no texts; export it again") from error
     told = f"input {asked.name} of shape {tuple(asked.shape)}"
     if asked.type not in _TYPES or len(shape) != 4 or shape[0] not in (None, 1):
         raise WeightsError(

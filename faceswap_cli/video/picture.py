@@ -29,7 +29,7 @@ _DEFLATE_RATIO = 1032
 """Bytes that one byte of a PNG can become at most"""
 _BAND = 1 << 20
 """Samples converted at a time, so that what is in between takes no memory to speak of"""
-_ODD_DAMAGE = (TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
+ODD_DAMAGE = (TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
 """What Pillow raises for some damaged tags, besides the errors it names"""
 _FORMATS = {
     ".jpg": "JPEG",
@@ -145,7 +145,7 @@ def _check_content(image: Any, path: Path) -> None:
 def _odd_damage(path: Path) -> Iterator[None]:
     try:
         yield
-    except _ODD_DAMAGE as error:
+    except ODD_DAMAGE as error:
         raise InputError(f"{path} is damaged ({error}); copy or download it again") from error
 
 
@@ -195,7 +195,7 @@ def _exif_bytes(exif: Any) -> bytes | None:
     """None where there is none, or where it is too damaged to be written again."""
     try:
         return exif.tobytes() if len(exif) else None
-    except (*_ODD_DAMAGE, ValueError, OSError):
+    except (*ODD_DAMAGE, ValueError, OSError):
         return None
 
 

@@ -132,6 +132,14 @@ def test_a_damaged_file(tmp_path: Path, damage: str) -> None:
         load(path)
 
 
+def test_names_of_sides_that_are_no_texts(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.onnx", (1, 3, "high", "wide"), rules=MORE_RULES + "size = 8")
+    load(path)
+    path.write_bytes(path.read_bytes().replace(b"high", b"hig\xc7"))
+    with pytest.raises(WeightsError, match=r"m\.onnx"):
+        load(path)
+
+
 def test_weights_in_other_files_are_refused(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"\0\0\x80\x3f")

@@ -12,6 +12,7 @@ from faceswap_cli.errors import InputError, UsageError
 from faceswap_cli.geometry import align
 from faceswap_cli.swap import mixing, official
 from faceswap_cli.swap.methods.fslsd import read_parsing
+from tests.video.test_picture import rational_offset
 
 MIRROR = {
     **{k: 32 - k for k in range(33)},
@@ -146,6 +147,9 @@ def test_parsing_maps(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "b.png")
     with pytest.raises(InputError, match="has 3 channels"):
         read_parsing(tmp_path / "b.png", "celebamask")
+    rational_offset(tmp_path / "d.tif")
+    with pytest.raises(InputError, match=r"d\.tif cannot be read"):
+        read_parsing(tmp_path / "d.tif", "celebamask")
     (tmp_path / "c.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"c\.png cannot be read"):
         read_parsing(tmp_path / "c.png", "celebamask")

@@ -151,7 +151,7 @@ def _tag(path: Path, tag: int, *, kind: int | None = None, count: int | None = N
     path.write_bytes(data)
 
 
-def _rational_offset(path: Path) -> None:
+def rational_offset(path: Path) -> None:
     _tag(path, 273, kind=5, value=142)
 
 
@@ -162,7 +162,7 @@ def _more_rows(path: Path) -> None:
 BAD = {
     "a PNG of fewer rows than it claims": (_promising, "cannot hold them"),
     "a TIFF of fewer rows than it claims": (_more_rows, "cannot hold them"),
-    "a fraction of a byte": (_rational_offset, "is damaged"),
+    "a fraction of a byte": (rational_offset, "is damaged"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
     "text": (lambda path: path.write_text("hello" * 99), "is not a picture"),
     "cut off": (_cut_off, "damaged or cut off"),

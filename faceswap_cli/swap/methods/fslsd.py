@@ -33,6 +33,7 @@ from faceswap_cli.swap.method import CodeSmoothing, SwapMethod
 from faceswap_cli.swap.methods.fslsd256 import build_fslsd256
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
+from faceswap_cli.video.picture import ODD_DAMAGE
 from faceswap_cli.weights.store import installed
 
 SIDE = 1024
@@ -171,10 +172,11 @@ def read_parsing(path: Path, numbering: str) -> F64:
     """(H, W) indicator of the face from a label map: a PNG of the frame's size, one number a pixel."""
     from PIL import Image
 
+    damage = (OSError, ValueError, SyntaxError, EOFError, *ODD_DAMAGE)
     try:
         with Image.open(path) as picture:
             labels = np.asarray(picture)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except (*damage, Image.DecompressionBombError) as error:
         raise InputError(
             f"parsing map {path} cannot be read ({error}); it is a grey or palette PNG"
         ) from error
