@@ -34,21 +34,37 @@ def bench(
     threads: Annotated[
         int | None, typer.Option("--threads", help="Threads; 0 takes one per core.", show_default=False)
     ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare",
+            help="A run stored with --json, to compare with.",
+            metavar="RUN.json",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Time a swap by stage, against decoding and encoding the same clip."""
     settings = read_settings(show, LookFlags(method=method, device=device, threads=threads), ClipFlags())
     with Session(ctx.obj, show, settings) as session:
         check_inputs([*([file] if file else []), *(source or [])])
+        from faceswap_cli.metrics.earlier_run import compared, compared_lines, read_run
+
+        before = None if compare is None else read_run(compare)
         options = with_device(settings.swap_options())
         from faceswap_cli.metrics.bench import bench as measure
         from faceswap_cli.metrics.bench import bench_table
 
         measured = measure(file, options, session.listen, sources=source or ())
+        if before is not None:
+            measured["compared"] = compared(measured, before)
         session.result({"command": "bench", "exit": 0, "device": options.job.device, **measured})
         if session.for_people:
             from rich.table import Table
 
             table = Table("what", "figure", box=None, pad_edge=False)
-            for what, figure in bench_table(measured):
+            lines = bench_table(measured)
+            lines += compared_lines(measured["compared"]) if before is not None else []
+            for what, figure in lines:
                 table.add_row(what, figure)
             console().print(table, markup=False)

@@ -25,6 +25,7 @@ from faceswap_cli.errors import UsageError
 from faceswap_cli.events import Listener, ignore
 from faceswap_cli.identity.photos import load_photos
 from faceswap_cli.metrics.memory import MemoryWatch
+from faceswap_cli.metrics.rates import NetworkRate, network_rate
 from faceswap_cli.pipeline import swap_video
 from faceswap_cli.swap import method_name
 from faceswap_cli.video.probe import probe
@@ -76,6 +77,7 @@ def bench(
         output = Path(folder) / "swapped.mp4"
         with MemoryWatch() as memory:
             report, swap = timed(lambda: swap_video(people, clip.path, output, options, listen))
+    rate = network_rate(options)
     return {
         "clip": clip.path.name,
         "size": f"{clip.width}x{clip.height}",
@@ -92,8 +94,29 @@ def bench(
         "fps": round(report.frames / swap.wall_s, 2),
         "transcode_fps": round(encoded / plain.wall_s, 2),
         "stages_s": {name: round(seconds, 3) for name, seconds in report.seconds.items()},
+        "swap_cpu_ms": round(1000 * swap.cpu_s / report.frames, 2),
+        "transcode_cpu_ms": round(1000 * plain.cpu_s / encoded, 2),
         "peak_memory_mb": memory.peak_mb,
+        **({} if rate is None else _networks(rate, report.faces_swapped, swap)),
         "machine": machine(),
+    }
+
+
+def _networks(rate: NetworkRate, faces: int, swap: Spent) -> dict[str, float | str]:
+    """The networks alone, and what part of the run they are.
+
+    ``mfu`` is the multiply-adds of the networks in the whole run over those that products of matrices could
+    have done in its processor time (on a GPU: its time).
+    """
+    spent = swap.cpu_s if rate.device == "cpu" else swap.wall_s
+    return {
+        "precision": rate.precision,
+        "gmac_per_face": round(rate.multiply_adds / 1e9, 3),
+        "network_ms": round(rate.network_ms, 2),
+        "network_share": round(faces * rate.network_ms / 1000 / spent, 3),
+        "matmul_gmacs": round(rate.matmul_gmacs, 1),
+        "network_mfu": round(rate.share_of_matmul, 4),
+        "mfu": round(faces * rate.multiply_adds / 1e9 / spent / rate.matmul_gmacs, 4),
     }
 
 
@@ -107,10 +130,32 @@ def bench_table(measured: dict[str, Any]) -> list[tuple[str, str]]:
         ("ratio", f"{measured['ratio']:.2f}"),
     ]
     lines += [(f"  {name}", f"{seconds:.2f} s") for name, seconds in measured["stages_s"].items()]
+    lines.append(
+        (
+            "processor ms a frame",
+            f"{measured['swap_cpu_ms']:.1f}; decode and encode alone {measured['transcode_cpu_ms']:.1f}",
+        )
+    )
+    if "network_ms" in measured:
+        lines += _network_lines(measured)
     memory = measured["peak_memory_mb"]
     lines.append(("peak memory", "unknown" if memory is None else f"{memory:.0f} MB"))
     lines += [(name, str(value)) for name, value in measured["machine"].items()]
     return lines
+
+
+def _network_lines(measured: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (
+            "network",
+            f"{measured['network_ms']:.1f} ms a face, {100 * measured['network_share']:.0f} % of the run",
+        ),
+        (
+            f"products in {measured['precision']}",
+            f"{measured['matmul_gmacs']:.0f} GMAC/s; the network reaches {100 * measured['network_mfu']:.1f} "
+            f"%, the whole run {100 * measured['mfu']:.1f} %",
+        ),
+    ]
 
 
 def _line(measured: dict[str, Any], what: str, fps: float) -> str:
