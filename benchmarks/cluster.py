@@ -1,6 +1,7 @@
 """What a segment costs and how much of it travels: the figures that docs/scale.md reckons with.
 
-    python benchmarks/cluster.py SOURCE.jpg CLIP.mp4 [--heights 720 1080] [--seconds 32] [--address auto]
+    python benchmarks/cluster.py SOURCE.jpg CLIP.mp4 [--heights 720 1080] [--seconds 32] [--method fslsd]
+        [--address auto]
 
 Enlarges or shrinks the clip to each height, plays it to and fro for ``--seconds``, and prints the seconds
 of one core that pass 1 and rendering take per frame (processor time: a busy machine does not change it
@@ -43,9 +44,9 @@ def core_seconds(work: Callable[[], T]) -> tuple[T, float]:
     return result, time.process_time() - before
 
 
-def measure(source: Path, path: Path, folder: Path) -> dict[str, Any]:
+def measure(source: Path, path: Path, folder: Path, method: str) -> dict[str, Any]:
     """One segment in the middle of the clip, as a node renders it: one thread."""
-    options = SwapOptions(job=JobOptions(workers=1), detect=DetectOptions(workers=1))
+    options = SwapOptions(method=method, job=JobOptions(workers=1), detect=DetectOptions(workers=1))
     clip = probe(path)
     people = gather_sources([source], options, ignore)
     analysis, pass1 = core_seconds(lambda: analyse(clip, options, ignore, NEVER))
@@ -66,7 +67,7 @@ def measure(source: Path, path: Path, folder: Path) -> dict[str, Any]:
         "segment, frames": result.frames,
         "sent once a node, MB": round(shared / 1e6, 1),
         "sent with it, MB": round(part / 1e6, 2),
-        "memory, MB": worker_memory_mb(clip, max(scene.sides.values())),
+        "memory, MB": worker_memory_mb(clip, max(scene.sides.values())) + scene.method.memory_mb,
     }
 
 
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("--heights", type=int, nargs="+", default=[720, 1080])
     parser.add_argument("--seconds", type=float, default=32.0)
+    parser.add_argument("--method", default="fslsd")
     parser.add_argument("--address", default=None)
     given = parser.parse_args()
     cv2.setNumThreads(1)
@@ -97,7 +99,7 @@ def main() -> None:
         for height in given.heights:
             path = Path(name) / f"{height}.mp4"
             loop_clip(given.clip, path, given.seconds / 60, height)
-            row = measure(given.source, path, Path(name))
+            row = measure(given.source, path, Path(name), given.method)
             if given.address:
                 row.update(compare(given.source, path, Path(name), given.address))
             print("; ".join(f"{key} {value}" for key, value in row.items()), flush=True)

@@ -2,12 +2,14 @@
 
     python benchmarks/watermark.py survive FOLDER_OR_CLIP... --source PHOTO [--method fslsd] [--frames 48]
         [--jobs 2]
-    python benchmarks/watermark.py chance FOLDER_OR_CLIP... [--frames 72] [--keys 40] [--jobs 2]
+    python benchmarks/watermark.py chance FOLDER_OR_CLIP... [--source PHOTO [--method fslsd]] [--frames 72]
+        [--keys 40] [--jobs 2]
 
 ``survive`` swaps the first frames of each clip without loss, sends the result through each treatment
 (x264 preset medium, smaller pictures, a crop, one frame as JPEG), finds the faces again as ``inspect``
-does and searches.  ``chance`` searches the clips as they are, with the program's key and with thousands
-of others that nobody ever used.  Tables in Markdown on stdout.
+does and searches.  ``chance`` searches the clips as they are (with ``--source``: swapped, but without a
+mark), with the program's key and with thousands of others that nobody ever used.  Tables in Markdown on
+stdout.
 """
 
 from __future__ import annotations
@@ -178,10 +180,18 @@ def _psnr(target: Path, marked: Path, plain: Path, frames: int) -> float:
     return 20 * math.log10(255 / math.sqrt(total / max(count, 1) or 1e-9))
 
 
-def chance(path: Path, frames: int) -> list[tuple[str, F64]]:
-    """(clip and person, whitened sum) of everybody in a clip nobody has marked."""
-    clip, analysis = analysed(path, frames)
-    sums = watermark.whitened_sums(looks_of(clip, analysis))
+def chance(path: Path, frames: int, source: Path | None, method: str) -> list[tuple[str, F64]]:
+    """(clip and person, whitened sum) of everybody in a clip nobody has marked.
+
+    With ``source`` the faces are swapped first, by ``method``, and left unmarked.
+    """
+    with tempfile.TemporaryDirectory(prefix="faceswap-mark-") as folder:
+        looked_at = path
+        if source is not None:
+            looked_at, watermark.STRENGTH = Path(folder) / "plain.mkv", (0.0, 0.0)
+            swap_video([source], path, looked_at, options(frames, method))
+        clip, analysis = analysed(looked_at, frames)
+        sums = watermark.whitened_sums(looks_of(clip, analysis))
     return [(f"{path.stem} {person}", whitened) for person, whitened in sums.items()]
 
 
@@ -249,8 +259,8 @@ def main() -> None:
     )
     parser.add_argument("what", choices=("survive", "chance"))
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--source", type=Path, help="photograph that is put in (survive)")
-    parser.add_argument("--method", default="fslsd", help="that swaps (survive)")
+    parser.add_argument("--source", type=Path, help="photograph that is put in")
+    parser.add_argument("--method", default="fslsd", help="that swaps")
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--keys", type=int, default=40, help="keys for the whole search (chance)")
     parser.add_argument("--jobs", type=int, default=2)
@@ -263,13 +273,13 @@ def main() -> None:
             how = partial(survive, source=asked.source, frames=asked.frames, method=asked.method)
             tell_survival([row for row in pool.map(how, paths) if row is not None])
             return
-        people = pool.map(_quiet_chance, paths, [asked.frames] * len(paths))
-        tell_chance([person for group in people for person in group], asked.keys)
+        how = partial(_quiet_chance, frames=asked.frames, source=asked.source, method=asked.method)
+        tell_chance([person for group in pool.map(how, paths) for person in group], asked.keys)
 
 
-def _quiet_chance(path: Path, frames: int) -> list[tuple[str, F64]]:
+def _quiet_chance(path: Path, frames: int, source: Path | None, method: str) -> list[tuple[str, F64]]:
     try:
-        return chance(path, frames)
+        return chance(path, frames, source, method)
     except FaceswapError as error:
         sys.stderr.write(f"{path.name}: {error}\n")
         return []
