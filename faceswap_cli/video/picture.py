@@ -29,7 +29,7 @@ _DEFLATE_RATIO = 1032
 """Bytes that one byte of a PNG can become at most"""
 _BAND = 1 << 20
 """Samples converted at a time, so that what is in between takes no memory to speak of"""
-ODD_DAMAGE = (TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
+_ODD_DAMAGE = (TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
 """What Pillow raises for some damaged tags, besides the errors it names"""
 _FORMATS = {
     ".jpg": "JPEG",
@@ -81,9 +81,26 @@ def read_picture(path: Path, max_pixels: int = 0) -> Picture:
 
     More than ``max_pixels`` are refused before any is decoded (0: the usual limit).
     """
+    path = Path(path)
+    with _checked(path, max_pixels) as image:
+        return _read(image, path)
+
+
+def read_numbers(path: Path, max_pixels: int = 0) -> Samples:
+    """The numbers of a picture as the file holds them: (H, W) of grey or palette, (H, W, C) of colours.
+
+    Errors as those of :func:`read_picture`.
+    """
+    path = Path(path)
+    with _checked(path, max_pixels) as image, _odd_damage(path):
+        return np.asarray(image)
+
+
+@contextmanager
+def _checked(path: Path, max_pixels: int) -> Iterator[Any]:
+    """``path`` opened, found to be within the limits, not decoded yet."""
     from PIL import Image, UnidentifiedImageError
 
-    path = Path(path)
     check_file(path, "picture")
     try:
         # Our own limit, checked before any pixel is decoded, takes the place of Pillow's warning.
@@ -93,7 +110,7 @@ def read_picture(path: Path, max_pixels: int = 0) -> Picture:
             with image:
                 _check_size(image, path, picture_pixels(max_pixels))
                 _check_content(image, path)
-                return _read(image, path)
+                yield image
     except UnidentifiedImageError as error:
         raise InputError(
             f"{path} is not a picture this program can read; try JPEG, PNG, WebP or TIFF"
@@ -145,7 +162,7 @@ def _check_content(image: Any, path: Path) -> None:
 def _odd_damage(path: Path) -> Iterator[None]:
     try:
         yield
-    except ODD_DAMAGE as error:
+    except _ODD_DAMAGE as error:
         raise InputError(f"{path} is damaged ({error}); copy or download it again") from error
 
 
@@ -195,7 +212,7 @@ def _exif_bytes(exif: Any) -> bytes | None:
     """None where there is none, or where it is too damaged to be written again."""
     try:
         return exif.tobytes() if len(exif) else None
-    except (*ODD_DAMAGE, ValueError, OSError):
+    except (*_ODD_DAMAGE, ValueError, OSError):
         return None
 
 

@@ -148,8 +148,8 @@ def test_parsing_maps(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has 3 channels"):
         read_parsing(tmp_path / "b.png", "celebamask")
     rational_offset(tmp_path / "d.tif")
-    with pytest.raises(InputError, match=r"d\.tif cannot be read"):
+    with pytest.raises(InputError, match=r"d\.tif is damaged"):
         read_parsing(tmp_path / "d.tif", "celebamask")
     (tmp_path / "c.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"c\.png cannot be read"):
+    with pytest.raises(InputError, match=r"c\.png is not a picture"):
         read_parsing(tmp_path / "c.png", "celebamask")

@@ -33,7 +33,7 @@ from faceswap_cli.swap.method import CodeSmoothing, SwapMethod
 from faceswap_cli.swap.methods.fslsd256 import build_fslsd256
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
-from faceswap_cli.video.picture import ODD_DAMAGE
+from faceswap_cli.video.picture import read_numbers
 from faceswap_cli.weights.store import installed
 
 SIDE = 1024
@@ -170,16 +170,7 @@ def _aligned(photo: SourcePhoto) -> tuple[U8, F32]:
 
 def read_parsing(path: Path, numbering: str) -> F64:
     """(H, W) indicator of the face from a label map: a PNG of the frame's size, one number a pixel."""
-    from PIL import Image
-
-    damage = (OSError, ValueError, SyntaxError, EOFError, *ODD_DAMAGE)
-    try:
-        with Image.open(path) as picture:
-            labels = np.asarray(picture)
-    except (*damage, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"parsing map {path} cannot be read ({error}); it is a grey or palette PNG"
-        ) from error
+    labels = read_numbers(path)
     if labels.ndim != 2:
         raise InputError(f"parsing map {path} has {labels.shape[-1]} channels; it is a grey or palette PNG")
     face = official.label_mask(labels.astype(np.uint8), numbering)
