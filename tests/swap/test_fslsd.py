@@ -213,7 +213,7 @@ def test_stand_in_checkpoints_run_end_to_end(
     from faceswap_cli.cli import main
     from faceswap_cli.swap.fslsd_networks import load_networks
     from faceswap_cli.video.picture import read_picture
-from faceswap_cli.weights import formats
+    from faceswap_cli.weights import formats
 
     monkeypatch.setenv("FACESWAP_WEIGHTS", str(tmp_path / "store"))
     monkeypatch.setenv("FACESWAP_ACCEPT_TERMS", "1")
