@@ -104,12 +104,18 @@ EDIT_RANGES: dict[str, tuple[float, float]] = {
     "yaw": (-15.0, 15.0),
     "pitch": (-10.0, 10.0),
     "roll": (-10.0, 10.0),
+    "age": (-2.0, 2.0),
+    "masculine": (-2.0, 2.0),
+    "lips": (-2.0, 2.0),
 }
+APPEARANCE = ("age", "masculine", "lips")
+"""Edits of what the source looks like; the others are of what the target does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EditOptions:
-    """Changes of expression, gaze and pose, added to what the target does in every frame."""
+    """Changes of expression, gaze and pose, added to what the target does in every frame, and of the source's
+    appearance."""
 
     smile: float = 0.0
     """1 is a clear, full smile (lips as open as they were); below 0 the corners of the mouth sink."""
@@ -129,11 +135,22 @@ class EditOptions:
     """Degrees, above 0 looks up."""
     roll: float = 0.0
     """Degrees, above 0 leans to the subject's left shoulder."""
+    age: float = 0.0
+    """1 makes the source look some twenty years older, -1 younger."""
+    masculine: float = 0.0
+    """2 is the way from the average woman's face to the average man's, -2 the way back."""
+    lips: float = 0.0
+    """Above 0 redder lips, below 0 paler ones; 1 is a deviation over people."""
 
     def __post_init__(self) -> None:
         for name, (low, high) in EDIT_RANGES.items():
             value = getattr(self, name)
             _check(low <= value <= high, f"edit {name} must be {low:g} to {high:g}, not {value:g}")
+
+    @property
+    def appearance(self) -> tuple[tuple[str, float], ...]:
+        """Names and values of the edits of the source's appearance, where there are any."""
+        return tuple((name, getattr(self, name)) for name in APPEARANCE if getattr(self, name) != 0.0)
 
     @property
     def any(self) -> bool:

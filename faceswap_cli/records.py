@@ -339,6 +339,8 @@ class SourceIdentity:
     """Warnings for the user: photographs left out, doubtful ones"""
     enrolled: Enrolled | None = field(repr=False, default=None)
     """What an enrolment file knows of the person; then ``photos`` may be empty"""
+    changes: tuple[tuple[str, float], ...] = ()
+    """Edits of appearance that are asked for: name, amount"""
 
 
 @dataclass(frozen=True, slots=True)

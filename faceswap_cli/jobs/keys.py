@@ -30,6 +30,7 @@ _MODELS = (
     "edits.safetensors",
     "quality.safetensors",
     "facespace.safetensors",
+    "attributes.safetensors",
     "occluder.onnx",
 )
 _HOW_IT_RUNS = frozenset(

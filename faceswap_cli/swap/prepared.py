@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,10 @@ KEPT = 8
 
 def prepared(method: SwapMethod, source: SourceIdentity, options: SwapOptions) -> Any:
     """``method.prepare(source)``; the same object when nothing that it depends on has changed."""
-    return _prepared(_Case(method.name, method.inputs_digest, options.job, options.paste, source, method))
+    changes = options.edit.appearance
+    return _prepared(
+        _Case(method.name, method.inputs_digest, options.job, options.paste, changes, source, method)
+    )
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class _Case:
     inputs: str
     job: JobOptions
     paste: PasteOptions
+    changes: tuple[tuple[str, float], ...]
     source: SourceIdentity
     """Compared by identity: a batch identifies each person once"""
     method: SwapMethod = field(compare=False)
@@ -32,4 +36,5 @@ class _Case:
 
 @lru_cache(maxsize=KEPT)
 def _prepared(case: _Case) -> Any:
-    return case.method.prepare(case.source)
+    source = replace(case.source, changes=case.changes) if case.changes else case.source
+    return case.method.prepare(source)

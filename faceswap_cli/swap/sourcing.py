@@ -8,11 +8,19 @@ import numpy as np
 from faceswap_cli.geometry import warp
 from faceswap_cli.records import F32, SourceIdentity
 from faceswap_cli.swap import facespace
+from faceswap_cli.swap.retouch import retouched
 from faceswap_cli.swap.texture import Texture, build_texture, from_enrolled
 
 
 def source_texture(source: SourceIdentity, share: float) -> Texture:
-    """The face of ``source``.  ``share``: how much of it the mapper makes of the embedding alone."""
+    """The face of ``source``, edits of its appearance made.
+
+    ``share``: how much of it the mapper makes of the embedding alone.
+    """
+    return retouched(_plain(source, share), dict(source.changes))
+
+
+def _plain(source: SourceIdentity, share: float) -> Texture:
     if share == 1.0:
         return facespace.made(facespace.mapped(source.embedding))
     known = source.enrolled

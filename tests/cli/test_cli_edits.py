@@ -40,7 +40,7 @@ def test_table_and_environment_and_flag(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("age=1", ("'age'", "smile (-1 to 1.5)", "roll (-10 to 10)")),
+        ("beard=1", ("'beard'", "smile (-1 to 1.5)", "roll (-10 to 10)")),
         ("yaw=40", ("edit yaw must be -15 to 15", "--edit")),
         ("smile=much", ("needs a number", "'much'")),
         ("smile=nan", ("edit smile must be",)),
@@ -55,11 +55,11 @@ def test_line_of_a_manifest(machine: Path) -> None:
     base = resolve({"edit": "smile=0.2,brow=0.1"}, environ={}, folder=machine)
     entry = Entry("jobs.csv line 2", ("a.jpg",), "b.jpg", None, {"edit": "smile=0.5"})
     assert row_options(base, entry, machine).edit == EditOptions(smile=0.5, brow=0.1)
-    for wrong in ("age=1", 4):
+    for wrong in ("beard=1", 4):
         with pytest.raises(UsageError, match=r"jobs\.csv line 2: --edit"):
             row_options(base, replace(entry, options={"edit": wrong}), machine)
 
 
 def test_unknown_key_of_the_table_lists_the_known_ones(run: Run, photo: Path, machine: Path) -> None:
-    (machine / "faceswap.toml").write_text("[edit]\nage = 0.2\n")
-    run("image", photo, photo, "-o", "out.jpg").failed(2, "edit.age", "edit.smile", "edit.gaze_x")
+    (machine / "faceswap.toml").write_text("[edit]\nbeard = 0.2\n")
+    run("image", photo, photo, "-o", "out.jpg").failed(2, "edit.beard", "edit.smile", "edit.gaze_x")

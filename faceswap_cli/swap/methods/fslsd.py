@@ -99,6 +99,8 @@ class Fslsd1024:
                 f"{source.name} was enrolled without pictures, which profile 1024 needs; enroll with "
                 "--keep-photos, or try --profile 256"
             )
+        if source.changes:
+            raise UsageError("profile 1024 has no edits of appearance; leave them out, or try --profile 256")
         rows = range(self._how.appear_from)
         weights = [max(photo.quality, 1e-3) for photo in source.photos]
         codes = torch.zeros(1, LAYERS, DIM)

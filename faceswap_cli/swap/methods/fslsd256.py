@@ -177,11 +177,20 @@ class Fslsd256Method:
         if codes is not None:
             if codes.rows[None].shape != flat[1].shape:
                 raise WeightsError(f"the codes of {source.name} fit no {self._weights.name}; enroll again")
-            share = np.float32(self._mapper)
-            flat[1:] = [codes.rows[None] + share * (flat[1] - codes.rows[None]), codes.z[None]]
+            share, rows = np.float32(self._mapper), codes.rows[None] + self._change(source, flat[1])
+            flat[1:] = [rows + share * (flat[1] - rows), codes.z[None]]
             tuning = Tuning(codes.digest, codes.deltas) if codes.deltas else None
         neutral = None if known is None or self._mapper > 0.0 else known.neutral
         return _Prepared(ready, ready.texture.points, flat[0], flat[1], flat[2], arrays, neutral, tuning)
+
+    def _change(self, source: SourceIdentity, rows: F32) -> F32 | float:
+        """What an edit of appearance does to the codes, ``rows`` being those of the edited picture."""
+        if not source.changes:
+            return 0.0
+        plain = self._mesh.prepare(replace(source, changes=())).texture
+        with self._half():
+            before = self._net().style(_to_input(self._moved(plain.picture(SIDE)[None])))
+        return np.asarray(rows - _arrays(before), np.float32)
 
     def encode(self, prepared: _Prepared, crop: FaceCrop) -> F32:
         """(D,) appearance rows and light of the target, proportions, and the code of ``methods.mesh``."""
