@@ -42,8 +42,10 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
-def swap(output: Path, listen: Any = lambda event: None, **job: Any) -> str:
-    options = SwapOptions(encode=EncodeOptions(lossless=True), job=JobOptions(segment_s=0.6, **job))
+def swap(output: Path, method: str, listen: Any = lambda event: None, **job: Any) -> str:
+    options = SwapOptions(
+        method=method, encode=EncodeOptions(lossless=True), job=JobOptions(segment_s=0.6, **job)
+    )
     report = swap_video([EXAMPLES / "source.jpg"], EXAMPLES / "target.mp4", output, options, listen)
     assert report.frames == report.frames_with_swap == 120
     return digest(output)
@@ -73,9 +75,12 @@ def local(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     cluster.shutdown()
 
 
-def test_a_node_is_killed_half_way(local: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("method", ["mesh", "fslsd"])
+def test_a_node_is_killed_half_way(
+    method: str, local: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("faceswap_cli.jobs.plan._SHORTEST_S", 0.3)
-    expected = swap(tmp_path / "here.mp4", workers=1)
+    expected = swap(tmp_path / "here.mp4", method, workers=1)
     members = [local.add_node(num_cpus=1, **SMALL) for _ in range(3)]
     told: list[int] = []
     killers: list[threading.Thread] = []
@@ -88,7 +93,7 @@ def test_a_node_is_killed_half_way(local: Any, tmp_path: Path, monkeypatch: pyte
                 killers.append(threading.Thread(target=local.remove_node, args=args))
                 killers[0].start()
 
-    found = swap(tmp_path / "there.mp4", kill_one, cluster=local.address)
+    found = swap(tmp_path / "there.mp4", method, kill_one, cluster=local.address)
     killers[0].join()
     assert found == expected
     assert told == sorted(told)
