@@ -52,6 +52,28 @@ def joined(first: Tensor, *others: Tensor) -> Tensor:
     return torch.cat(alike, dim=1)
 
 
+def stacked(first: Tensor, *others: Tensor) -> Tensor:
+    """Channels of all plain (row by row) maps, channels last, in the format that products are computed in."""
+    device = first.device.type
+    kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else first.dtype
+    return torch.cat([x.to(kind) for x in (first, *others)], dim=1).contiguous(
+        memory_format=torch.channels_last
+    )
+
+
+def scaled(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    """``x * gain + shift`` with (N, C) gains and shifts, in the number format of ``x``."""
+    gain, shift = gain.to(x.dtype), shift.to(x.dtype)
+    n, c, h, w = x.shape
+    if torch.is_grad_enabled() or not x.is_contiguous(memory_format=torch.channels_last):
+        return torch.addcmul(shift[..., None, None], x, gain[..., None, None])
+    # Whole rows at once: few channels a pixel would be worked on by ones and twos.
+    flat = x.permute(0, 2, 3, 1).reshape(n, h, w * c)
+    rows = (v[:, None].expand(-1, w, -1).reshape(-1, 1, w * c) for v in (shift, gain))
+    first, second = rows
+    return torch.addcmul(first, flat, second).view(n, h, w, c).permute(0, 3, 1, 2)
+
+
 class Down(nn.Module):
     """Residual block that halves the side: (N, inner, S, S) -> (N, outer, S/2, S/2)."""
 
@@ -111,7 +133,7 @@ class StyledConv(nn.Module):
         y = F.conv2d(x * style[..., None, None].to(x.dtype), self.weight.to(x.dtype), padding=1)
         # The gain of sqrt 2 that belongs behind the rectifier can as well stand before it.
         gain, shift = demodulation * math.sqrt(2.0), self.bias * math.sqrt(2.0)
-        y = torch.addcmul(shift[None, :, None, None].to(y.dtype), y, gain[..., None, None].to(y.dtype))
+        y = scaled(y, gain, shift[None].expand_as(gain))
         return lrelu(y if extra is None else y + extra)
 
 
@@ -123,8 +145,8 @@ class Gain(nn.Module):
         self.layer = zeroed(nn.Linear(embedding, 2 * channels))
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        gain, shift = self.layer(z)[..., None, None].chunk(2, dim=1)
-        return torch.addcmul(shift.to(x.dtype), x, (1 + gain).to(x.dtype))
+        gain, shift = self.layer(z).chunk(2, dim=1)
+        return scaled(x, 1 + gain, shift)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceswap_cli.nets.blocks import CheapDown, Gain, StyledConv, conv, joined, lrelu, zeroed
+from faceswap_cli.nets.blocks import CheapDown, Gain, StyledConv, conv, joined, lrelu, stacked, zeroed
 from faceswap_cli.nets.fslsd256_encoders import (
     EMBEDDING,
     EXPRESSION,
@@ -112,8 +112,9 @@ class Conditions(nn.Module):
     def forward(self, warped: Tensor, visible: Tensor, scene: Scene, base: Tensor) -> Tensor:
         side = warped.shape[-1]
         seen = visible.to(warped.dtype)
-        maps = (seen, resized(scene.sketch, side), resized(scene.hint, side), base)
-        out: Tensor = self.layer(joined(warped * seen, *maps))
+        maps = (warped * seen, seen, resized(scene.sketch, side), resized(scene.hint, side), base)
+        # Training warps maps that are laid out channels last; a person's stored ones are plain.
+        out: Tensor = self.layer(joined(*maps) if torch.is_grad_enabled() else stacked(*maps))
         return out
 
 
@@ -194,7 +195,9 @@ class BlendDecoder(nn.Module):
         rows = zip(self.sides, self.inside, self.joins, reversed(outside), strict=True)
         for side, inside, join, around in rows:
             mask = F.interpolate(scene.mask, size=(side, side), mode="area").to(around.dtype)
-            mixed = torch.lerp(around, inside(features[side]).to(around.dtype), mask)
+            # One weight per pixel is slow where pixels have few channels: each channel gets its own.
+            share = mask.expand_as(around).contiguous(memory_format=torch.channels_last)
+            mixed = torch.lerp(around, inside(features[side]).to(around.dtype), share)
             if out is not None:
                 mixed = joined(F.interpolate(out, scale_factor=2.0, mode="nearest"), mixed)
             out = lrelu(join(mixed))
