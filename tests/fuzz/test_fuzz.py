@@ -45,9 +45,13 @@ def test_a_short_campaign_finds_nothing(tmp_path: Path) -> None:
         assert f"| {kind} " in run.stdout, kind
 
 
-def test_names_and_tags_cannot_steer_a_terminal() -> None:
+def test_names_and_tags_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from faceswap_cli.cli.display import Live, Silent
     from faceswap_cli.plain import one_line
 
+    for display in (Silent(), Live()):
+        display.say("faceswap: 1/2 a\x1b[2J\ufeff.mp4\n  more")
+        assert capsys.readouterr().err == "faceswap: 1/2 a?[2J?.mp4\n  more\n"
     assert one_line("a\x1b[2Jb\nc\u202ed \x07") == "a?[2Jb c?d ?"
     assert one_line("n\udce4me.mp4") == "n\udce4me.mp4"
     assert one_line("Straße 東京") == "Straße 東京"
