@@ -18,10 +18,11 @@ import argparse
 import functools
 import itertools
 import time
+from argparse import Namespace
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,13 +39,13 @@ from faceswap_cli.identity.photos import load_photos
 from faceswap_cli.nets.attributes import ATTRIBUTES
 from faceswap_cli.records import F32, U8, SourceIdentity
 from faceswap_cli.swap import appearance, build_method, facespace, retouch, sourcing
+from faceswap_cli.swap.texture import build_texture
 from faceswap_cli.training.attributes import read_labels
 from faceswap_cli.training.facespace import ridge
 from faceswap_cli.training.pool import Pool, open_pool
 from faceswap_cli.video.picture import read_picture
 
 HOWS = ("linear", "conditional", "editor")
-AMOUNTS = (-2.0, -1.0, 1.0, 2.0)
 LIPS_UNIT = 5.0
 """Units of a* that count as 1 of the lips, about what the editor is taught as one deviation."""
 
@@ -97,12 +98,16 @@ class Judge:
 Figures = dict[tuple[str, str, float], list[tuple[float, float, float]]]
 
 
-def edits_of(source: SourceIdentity, target: Target, method: Any, judge: Judge, rows: Figures) -> None:
+def edits_of(source: SourceIdentity, target: Target, judge: Judge, asked: Namespace, rows: Figures) -> None:
     """Every edit of one source in one target."""
+    method = build_method(asked.method, JobOptions(device="cpu"), PasteOptions())
+    plain = sourcing.source_texture(source, 0.0)
+    setattr(sourcing, "_plain", lambda source, share: plain)  # noqa: B010  fused once, edited often
+    setattr(sourcing, "retouched", retouch.retouched)  # noqa: B010
     before = judge.look(swapped(method, method.prepare(source), target))
     if before is None:
         return
-    for how, (number, name), amount in itertools.product(HOWS, enumerate(ATTRIBUTES), AMOUNTS):
+    for how, (number, name), amount in itertools.product(HOWS, enumerate(ATTRIBUTES), asked.amounts):
         setattr(sourcing, "retouched", functools.partial(retouch.retouched, how=how))  # noqa: B010
         edited = replace(source, changes=((name, amount),))
         after = judge.look(swapped(method, method.prepare(edited), target))
@@ -114,17 +119,17 @@ def edits_of(source: SourceIdentity, target: Target, method: Any, judge: Judge, 
         rows[how, name, amount].append((float(change[number]), others, moved))
 
 
-def table(rows: Figures) -> None:
+def table(rows: Figures, amounts: Sequence[float]) -> None:
     print("edit           how          found/asked  others  identity  per found")
-    for name, amount, how in itertools.product(ATTRIBUTES, AMOUNTS, HOWS):
+    for name, amount, how in itertools.product(ATTRIBUTES, amounts, HOWS):
         change, others, moved = np.mean(rows[how, name, amount], axis=0)
         per = moved / max(abs(change), 1e-3)
         figures = f"{change / amount:10.2f}  {others:6.2f}  {moved:8.3f}  {per:9.2f}"
-        print(f"{name:10s}{amount:+.0f}   {how:12s} {figures}")
+        print(f"{name:10s}{amount:+.1f} {how:12s} {figures}")
 
 
 def times(photo: Path) -> None:
-    texture = sourcing.source_texture(load_photos([photo], DetectOptions()), 0.0)
+    texture = build_texture(load_photos([photo], DetectOptions()).photos)
     for how in HOWS:
         started = time.process_time()
         for _ in range(5):
@@ -140,18 +145,18 @@ def main() -> None:
     parser.add_argument("labels", type=Path)
     parser.add_argument("--sources", type=Path, nargs="+", required=True)
     parser.add_argument("--targets", type=Path, nargs="+", required=True)
+    parser.add_argument("--amounts", type=float, nargs="+", default=[-2.0, -1.0, 1.0, 2.0])
     parser.add_argument("--method", default="fslsd")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     judge = Judge(open_pool(asked.pool), asked.labels)
-    method = build_method(asked.method, JobOptions(device="cpu"), PasteOptions())
     rows: Figures = defaultdict(list)
     for k, path in enumerate(asked.sources):
         rgb = read_picture(asked.targets[k % len(asked.targets)]).rgb
         target = Target(rgb, find_faces(rgb)[0])
-        edits_of(load_photos([path], DetectOptions()), target, method, judge, rows)
+        edits_of(load_photos([path], DetectOptions()), target, judge, asked, rows)
     print(f"{len(asked.sources)} sources, {asked.method}")
-    table(rows)
+    table(rows, asked.amounts)
     times(asked.sources[0])
 
 
