@@ -136,7 +136,7 @@ class EditOptions:
     roll: float = 0.0
     """Degrees, above 0 leans to the subject's left shoulder."""
     age: float = 0.0
-    """1 makes the source look some twenty years older, -1 younger."""
+    """1 makes the source's skin and brows some twenty years older, -1 younger."""
     masculine: float = 0.0
     """2 is the way from the average woman's face to the average man's, -2 the way back."""
     lips: float = 0.0
