@@ -7,8 +7,6 @@ import numpy as np
 
 from faceswap_cli.geometry import warp
 from faceswap_cli.records import F32, SourceIdentity
-from faceswap_cli.swap import facespace
-from faceswap_cli.swap.retouch import retouched
 from faceswap_cli.swap.texture import Texture, build_texture, from_enrolled
 
 
@@ -17,17 +15,29 @@ def source_texture(source: SourceIdentity, share: float) -> Texture:
 
     ``share``: how much of it the mapper makes of the embedding alone.
     """
-    return retouched(_plain(source, share), dict(source.changes))
+    plain, changes = _plain(source, share), dict(source.changes)
+    if not any(changes.values()):
+        return plain
+    # Networks are loaded only where they are asked: workers of ``mesh`` do without torch.
+    from faceswap_cli.swap.retouch import retouched
+
+    return retouched(plain, changes)
 
 
 def _plain(source: SourceIdentity, share: float) -> Texture:
     if share == 1.0:
-        return facespace.made(facespace.mapped(source.embedding))
+        return _of_embedding(source)
     known = source.enrolled
     own = build_texture(source.photos) if known is None else from_enrolled(known)
     if share == 0.0:
         return own
-    return morph(own, facespace.made(facespace.mapped(source.embedding)), share)
+    return morph(own, _of_embedding(source), share)
+
+
+def _of_embedding(source: SourceIdentity) -> Texture:
+    from faceswap_cli.swap import facespace
+
+    return facespace.made(facespace.mapped(source.embedding))
 
 
 def morph(first: Texture, second: Texture, share: float) -> Texture:
