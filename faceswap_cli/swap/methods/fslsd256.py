@@ -342,7 +342,7 @@ class _OnDevice:
     shape: Posed
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)  # 20 MB each
 @torch.inference_mode()
 def _on_device(prepared: _Prepared, device: str) -> _OnDevice:
     """``prepared`` as tensors, made once."""
