@@ -47,8 +47,8 @@ WORKER_ENVIRONMENT = {
 }
 """Set while workers start.  Threads of the numeric libraries spin while they wait: with four in each of four
 processes a small product of matrices takes eight times as long.  glibc keeps one heap per thread, and all of
-them grow to the largest picture; it would also return every large array to the system and have it cleared anew
-for the next one: a tenth of the time at 1080p."""
+them grow to the largest picture; it would also return every large array to the system and have it cleared
+anew for the next one: a tenth of the time at 1080p."""
 
 RenderSegment = Callable[[Segment, Any, Path, SwapOptions, Callable[[int], None]], SegmentResult]
 Tell = Callable[[int], None]

@@ -55,7 +55,9 @@ def test_an_embedding_alone_makes_a_face_that_looks_like_the_person(
     picture = source_texture(blank, 1.0).picture(320)
     faces = find_faces(picture, finder=finder)  # type: ignore[arg-type]
     assert len(faces) == 1
-    distance = float(np.linalg.norm(embed(picture, faces[0].landmarks[None], flip=True)[0] - person.embedding))
+    distance = float(
+        np.linalg.norm(embed(picture, faces[0].landmarks[None], flip=True)[0] - person.embedding)
+    )
     other = np.roll(person.embedding, 1)
     wrong = source_texture(SourceIdentity("b", (), other, ""), 1.0).picture(320)
     found = find_faces(wrong, finder=finder)  # type: ignore[arg-type]
