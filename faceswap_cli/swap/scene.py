@@ -38,6 +38,9 @@ _SHIFT = 5
 FOREHEAD = 0.75
 """Upper edge of the mask: this share of the way from the brows to the top of the mesh (hair begins there)."""
 MASK_BLUR_PX = 3.0
+_DARK, _MOST_GAIN = 0.35, 5.0
+"""A face darker than this (mean R'G'B') is brightened for the network, at most so far: it has learned from
+pictures that somebody could see."""
 _HIDDEN = np.ones((9, 9), np.uint8)
 _BROW_TOP = (105, 334)
 _PARTS = ((RIGHT_EYE, 0.9), (LEFT_EYE, 0.9), (LIPS_OUTER, 0.7))
@@ -228,3 +231,16 @@ def build_scene(
 
 
 __all__ = ["Drawn", "Pairing", "Posed", "build_scene", "draw", "face_light", "gated", "pair"]
+
+
+def gain_of(light: Tensor) -> Tensor:
+    """(N, 1, 1, 1) factor on R'G'B' that brings a dark face, known by its light map in [-1, 1], into view."""
+    mean = (light.mean((1, 2, 3), keepdim=True) + 1) / 2
+    return (_DARK / mean.clamp_min(1e-3)).clamp(1.0, _MOST_GAIN)
+
+
+def brighter(rgb: Tensor, gain: Tensor) -> Tensor:
+    """``rgb`` in [-1, 1] with its R'G'B' multiplied."""
+    if rgb.device.type == "cpu" and bool((gain == 1.0).all()):
+        return rgb
+    return torch.where(gain == 1.0, rgb, ((rgb + 1) * gain - 1).clamp(-1.0, 1.0))

@@ -24,7 +24,7 @@ from faceswap_cli.config import JobOptions, PasteOptions, mapper_share
 from faceswap_cli.devices import resolve_device
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces import landmarks as parts
-from faceswap_cli.geometry import align, masks
+from faceswap_cli.geometry import align
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.keyframes import value_at
 from faceswap_cli.nets.fslsd256 import Fslsd256, Source
@@ -34,6 +34,7 @@ from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, U8, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, scene
 from faceswap_cli.swap.batches import Batches, CudaMeter
+from faceswap_cli.swap.features import keep_eye_colour, keep_mouth, keep_shut_eyes
 from faceswap_cli.swap.fslsd256_weights import (
     FILE,
     Tuning,
@@ -52,13 +53,6 @@ from faceswap_cli.weights.registry import bundled
 
 _LIGHT = 3 * LIGHT_CELLS**2
 _OFFSET = MESH_POINTS * 3
-_DARK, _MOST_GAIN = 0.35, 5.0
-"""A face darker than this (mean R'G'B') is brightened for the network, at most so far: it has learned from
-pictures that somebody could see."""
-_MOUTH_EDGE = 0.004
-"""Softness of the mouth's inner edge, as a share of the crop."""
-_LIDS, _EYE_EDGE = 0.015, 0.02
-"""How far around the eyes their colour is the source's, and how softly it ends, as shares of the crop."""
 _ROWS_BETA, _LIGHT_BETA, _OFFSET_BETA = 10.0, 12.0, 25.0
 """Appearance is steady, light moves a little; proportions of a person do not change at all."""
 
@@ -219,9 +213,9 @@ class Fslsd256Method:
         moves = theirs.direct(offset * self._weights_of_mix(tasks))
         drawn = scene.draw(points + moves, self._outline_before(tasks, points, moves))
         light = scene.face_light(rgb, drawn)
-        gain = _gain(light)
+        gain = scene.gain_of(light)
         with self._half():
-            erased = scene.erase(_brighter(rgb, gain), drawn, _brighter(light, gain))
+            erased = scene.erase(scene.brighter(rgb, gain), drawn, scene.brighter(light, gain))
             rows = net.style(erased)[:, STRUCTURE_ROWS:]
         return zip(*(_arrays(x) for x in (rows, light, offset)), strict=True)
 
@@ -250,10 +244,11 @@ class Fslsd256Method:
         lab = appearance.lab_from_float(window.of(_enlarged(face, side)))
         if side > SIDE:
             lab[..., 0] += _above(carried.luma(window), side)
-        _keep_eye_colour(lab, carried, wanted, window)
+        keep_eye_colour(lab, carried.lab, wanted, window)
         mesh.match_detail(lab, code.mesh, mesh.inner_face(wanted, window), task.seed)
         target = appearance.lab_from_rgb(part.rgb)
-        _keep_mouth(lab, target, crop.landmarks / np.float32(side), wanted, window)
+        keep_mouth(lab, target, crop.landmarks / np.float32(side), wanted, window)
+        keep_shut_eyes(lab, target, crop, wanted, window)
         share = np.clip(window.of(_enlarged(mask, side)), 0.0, 1.0)
         occluded = 0.0
         if self._paste.occlusion:
@@ -283,8 +278,10 @@ class Fslsd256Method:
         pairing = scene.pair(own, points, net.expression, self._weights_of_mix(tasks), offset)
         drawn = scene.draw(pairing.wanted, self._outline_before(tasks, points, pairing.wanted - points))
         pairing = replace(pairing, visible=scene.gated(pairing.visible, drawn, own, pairing.wanted))
-        gain = _gain(light)
-        seen = scene.build_scene(_brighter(rgb, gain), points, pairing, drawn, _brighter(light, gain))
+        gain = scene.gain_of(light)
+        seen = scene.build_scene(
+            scene.brighter(rgb, gain), points, pairing, drawn, scene.brighter(light, gain)
+        )
         w_target = functional.pad(rows, (0, 0, STRUCTURE_ROWS, 0))
         with self._half():
             face = net(source.codes, seen, w_target).face
@@ -346,7 +343,7 @@ class _OnDevice:
 @torch.inference_mode()
 def _on_device(prepared: _Prepared, device: str) -> _OnDevice:
     """``prepared`` as tensors, made once."""
-    points = torch.from_numpy(prepared.points)[None].to(device)
+    points = torch.from_numpy(prepared.points.copy())[None].to(device)
     return _OnDevice(prepared.tensors(device), points, prepared.shape(device))
 
 
@@ -380,19 +377,6 @@ def _to_input(rgb: Tensor) -> Tensor:
     return (rgb.permute(0, 3, 1, 2).float() / 127.5) - 1
 
 
-def _gain(light: Tensor) -> Tensor:
-    """(N, 1, 1, 1) factor on R'G'B' that brings a dark face, known by its light map in [-1, 1], into view."""
-    mean = (light.mean((1, 2, 3), keepdim=True) + 1) / 2
-    return (_DARK / mean.clamp_min(1e-3)).clamp(1.0, _MOST_GAIN)
-
-
-def _brighter(rgb: Tensor, gain: Tensor) -> Tensor:
-    """``rgb`` in [-1, 1] with its R'G'B' multiplied."""
-    if rgb.device.type == "cpu" and bool((gain == 1.0).all()):
-        return rgb
-    return torch.where(gain == 1.0, rgb, ((rgb + 1) * gain - 1).clamp(-1.0, 1.0))
-
-
 def _enlarged(image: F32, side: int) -> F32:
     if image.shape[0] == side:
         return image
@@ -404,52 +388,6 @@ def _above(luma: F32, side: int) -> F32:
     """What of ``luma`` (h, w), part of a crop of ``side``, a 256 px crop cannot hold."""
     sigma = 0.6 * side / SIDE
     return np.asarray(luma - cv2.GaussianBlur(luma, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
-
-
-def _keep_eye_colour(lab: F32, carried: mesh.Carried, wanted: F32, window: Window) -> None:
-    """Colour (not lightness) of the eyes and the lids around them from the warped source; in place.
-
-    Of so few pixels the network has learned little: it tints them.
-    """
-    sigma, around = _EYE_EDGE * window.side, _LIDS * window.side
-    rings = [parts.LEFT_EYE, parts.RIGHT_EYE]
-    part = _bounds(window.pixels(wanted[[k for ring in rings for k in ring]]), window, 4 * sigma + around + 2)
-    if part is None:
-        return
-    share = masks.blur(masks.grow(masks.union(wanted, rings, part), around), sigma)[..., None]
-    x, y = part.x - window.x, part.y - window.y
-    eyes = lab[y : y + part.height, x : x + part.width, 1:]
-    eyes += (carried.lab(part)[..., 1:] - eyes) * share
-
-
-def _bounds(pixels: F32, window: Window, margin: float) -> Window | None:
-    """The part of ``window`` around ``pixels`` of it; None when it lies outside."""
-    low = np.clip(np.floor(pixels.min(axis=0) - margin), 0, (window.width, window.height)).astype(int)
-    high = np.clip(np.ceil(pixels.max(axis=0) + margin) + 1, 0, (window.width, window.height)).astype(int)
-    if (high <= low).any():
-        return None
-    width, height = (int(v) for v in high - low)
-    return Window(window.x + int(low[0]), window.y + int(low[1]), width, height, window.side)
-
-
-def _keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
-    """The inside of an open mouth is the target's own, moved to the new lips; in place."""
-    ring = list(parts.LIPS_INNER)
-    inside = masks.union(wanted, (parts.LIPS_INNER,), window)
-    inside = masks.blur(inside, _MOUTH_EDGE * window.side)
-    rows, columns = np.nonzero(inside.any(axis=1))[0], np.nonzero(inside.any(axis=0))[0]
-    if not len(rows):
-        return
-    area = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    move = (points[ring, :2] - wanted[ring, :2]) * window.side
-    # Twenty points around a small hole: the move is all but constant inside, a plane fits it.
-    around = np.c_[window.pixels(wanted[ring]), np.ones(len(ring))]
-    plane, *_ = np.linalg.lstsq(around, move, rcond=None)
-    y, x = np.mgrid[area].astype(np.float32)
-    shift = np.stack([x, y, np.ones_like(x)], axis=-1) @ plane.astype(np.float32)
-    where = np.stack([x + shift[..., 0], y + shift[..., 1]], axis=-1)
-    own = cv2.remap(target, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    lab[area] += (own - lab[area]) * inside[area][..., None]
 
 
 def build_fslsd256(job: JobOptions, paste: PasteOptions) -> Fslsd256Method:

@@ -19,7 +19,7 @@ from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, masks, warp
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, MESH_POINTS, FaceCrop, RenderedFace, SourceIdentity
-from faceswap_cli.swap import appearance, texture
+from faceswap_cli.swap import appearance, features, texture
 from faceswap_cli.swap.method import CodeSmoothing, covered, in_frame
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map, reduced
@@ -41,8 +41,6 @@ _EYE_EDGE = 0.004
 """Softness of the eyes' outlines, as a share of the crop."""
 _COLOUR_LEVELS = (2, 4, 8, 16)
 _FACING = 0.05
-_SHUT = (0.55, 0.68)
-"""Eye opening, as a share of the usual one, below which the target's eye is kept wholly or not at all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,10 +256,7 @@ def _keep_target_parts(drawn: F32, target: F32, points: F32, eyes: F32, window: 
     keep = masks.blur(masks.union(points, (parts.LIPS_INNER,), window), 0.004 * window.side)
     for ring, share in zip((parts.LEFT_EYE, parts.RIGHT_EYE), eyes, strict=True):
         if share > 0.0:
-            eye = points[list(ring), :2]
-            radius = 0.28 * float(np.ptp(eye[:, 0])) * window.side
-            area = masks.grow(masks.fill_polygon(eye, window).astype(np.float32) / np.float32(255), radius)
-            keep = np.maximum(keep, share * masks.blur(area, 0.35 * radius))
+            keep = np.maximum(keep, share * features.eye_area(points, ring, window))
     rows, columns = np.nonzero(keep.any(axis=1))[0], np.nonzero(keep.any(axis=0))[0]
     if len(rows):
         part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -269,13 +264,8 @@ def _keep_target_parts(drawn: F32, target: F32, points: F32, eyes: F32, window: 
 
 
 def _eyes_from_target(now: F32, usual: F32, of_source: F32) -> F32:
-    """(2,) share of the target's own eyes: when they shut, or when the source's are much more shut.
-
-    Shutting is measured against how far the target's eyes are usually open; an eye is judged
-    half by the other one, since both mostly blink together.
-    """
-    closed = now / np.maximum(usual, 0.05)
-    shut = np.clip((_SHUT[1] - (closed + closed.mean()) / 2) / (_SHUT[1] - _SHUT[0]), 0.0, 1.0)
+    """(2,) share of the target's own eyes: when they shut, or when the source's are much more shut."""
+    shut = features.shut_eyes(now, usual)
     opened = np.clip((now / np.maximum(of_source, 0.02) - 1.5) / 0.7, 0.0, 1.0)
     return np.asarray(np.maximum(shut, opened), np.float32)
 

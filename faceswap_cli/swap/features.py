@@ -1,0 +1,122 @@
+"""Eyes and mouth of a drawn face, taken from the picture that knows them best.
+
+All functions work in place on the Lab picture (h, w, 3) of ``window``; meshes (478, 2+) are in unit
+coordinates of the crop: ``wanted`` as the face is drawn, the target's own as the frame shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry import masks
+from faceswap_cli.geometry.masks import Window
+from faceswap_cli.records import F32, FaceCrop
+
+_MOUTH_EDGE = 0.004
+"""Softness of the mouth's inner edge, as a share of the crop."""
+_LIDS, _EYE_EDGE = 0.015, 0.02
+"""How far around the eyes their colour is the source's, and how softly it ends, as shares of the crop."""
+_SHUT = (0.55, 0.68)
+"""Eye opening, as a share of the usual one, below which the target's eye is kept wholly or not at all."""
+
+
+def eye_area(points: F32, ring: Sequence[int], window: Window) -> F32:
+    """Where an eye with its lids is seen: (h, w) in [0, 1], soft."""
+    eye = points[list(ring), :2]
+    radius = 0.28 * float(np.ptp(eye[:, 0])) * window.side
+    area = masks.grow(masks.fill_polygon(eye, window).astype(np.float32) / np.float32(255), radius)
+    return masks.blur(area, 0.35 * radius)
+
+
+def shut_eyes(now: F32, usual: F32) -> F32:
+    """(2,) how far the target's eyes are shut, measured against how far they are usually open.
+
+    An eye is judged half by the other one, since both mostly blink together.
+    """
+    closed = now / np.maximum(usual, 0.05)
+    wanted = (_SHUT[1] - (closed + closed.mean()) / 2) / (_SHUT[1] - _SHUT[0])
+    return np.asarray(np.clip(wanted, 0.0, 1.0), np.float32)
+
+
+def keep_eye_colour(lab: F32, colour_of: Callable[[Window], F32], wanted: F32, window: Window) -> None:
+    """Colour (not lightness) of the eyes and the lids around them from the warped source; in place.
+
+    ``colour_of`` draws that source's Lab in a window.  Of so few pixels the network has learned little:
+    it tints them.
+    """
+    sigma, around = _EYE_EDGE * window.side, _LIDS * window.side
+    rings = [parts.LEFT_EYE, parts.RIGHT_EYE]
+    part = _bounds(window.pixels(wanted[[k for ring in rings for k in ring]]), window, 4 * sigma + around + 2)
+    if part is None:
+        return
+    share = masks.blur(masks.grow(masks.union(wanted, rings, part), around), sigma)[..., None]
+    x, y = part.x - window.x, part.y - window.y
+    eyes = lab[y : y + part.height, x : x + part.width, 1:]
+    eyes += (colour_of(part)[..., 1:] - eyes) * share
+
+
+def _bounds(pixels: F32, window: Window, margin: float) -> Window | None:
+    """The part of ``window`` around ``pixels`` of it; None when it lies outside."""
+    low = np.clip(np.floor(pixels.min(axis=0) - margin), 0, (window.width, window.height)).astype(int)
+    high = np.clip(np.ceil(pixels.max(axis=0) + margin) + 1, 0, (window.width, window.height)).astype(int)
+    if (high <= low).any():
+        return None
+    width, height = (int(v) for v in high - low)
+    return Window(window.x + int(low[0]), window.y + int(low[1]), width, height, window.side)
+
+
+def keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
+    """The inside of an open mouth is the target's own, moved to the new lips; in place."""
+    inside = masks.union(wanted, (parts.LIPS_INNER,), window)
+    found = _own(
+        target, points, wanted, parts.LIPS_INNER, masks.blur(inside, _MOUTH_EDGE * window.side), window
+    )
+    if found is not None:
+        area, own, share = found
+        lab[area] += (own - lab[area]) * share
+
+
+def keep_shut_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window) -> None:
+    """Eyes that shut are the target's own, moved to the new ones: shut eyes are rare in training; in place.
+
+    Their colour is brought to that of the drawn skin around them.
+    """
+    points = crop.landmarks / np.float32(crop.rgb.shape[0])
+    shut = shut_eyes(parts.eye_apertures(points), np.array(crop.open_eyes, np.float32))
+    for ring, amount in zip((parts.LEFT_EYE, parts.RIGHT_EYE), shut, strict=True):
+        if amount <= 0.0:
+            continue
+        found = _own(target, points, wanted, ring, eye_area(wanted, ring, window), window)
+        if found is None:
+            continue
+        area, own, share = found
+        rim = share * (1.0 - share)
+        own += ((lab[area] - own) * rim).sum(axis=(0, 1)) / max(float(rim.sum()), 1e-3)
+        lab[area] += (own - lab[area]) * (share * np.float32(amount))
+
+
+def _own(
+    target: F32, points: F32, wanted: F32, ring: Sequence[int], share: F32, window: Window
+) -> tuple[tuple[slice, slice], F32, F32] | None:
+    """The target's Lab where ``share`` (h, w) is above 0, moved as the ``ring`` moves.
+
+    The area, the Lab and the share there; None where it is 0 everywhere.
+    """
+    rows, columns = np.nonzero(share.any(axis=1))[0], np.nonzero(share.any(axis=0))[0]
+    if not len(rows):
+        return None
+    area = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    chosen = list(ring)
+    move = (points[chosen, :2] - wanted[chosen, :2]) * window.side
+    # Some twenty points around a small area: the move is all but constant inside, a plane fits it.
+    around = np.c_[window.pixels(wanted[chosen]), np.ones(len(chosen))]
+    plane, *_ = np.linalg.lstsq(around, move, rcond=None)
+    y, x = np.mgrid[area].astype(np.float32)
+    shift = np.stack([x, y, np.ones_like(x)], axis=-1) @ plane.astype(np.float32)
+    where = np.stack([x + shift[..., 0], y + shift[..., 1]], axis=-1)
+    own = cv2.remap(target, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return area, np.asarray(own, np.float32), share[area][..., None]

@@ -1,0 +1,77 @@
+"""Eyes that shut, and the mouth's inside: the target's own, where the new face has them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry.masks import Window
+from faceswap_cli.records import F32, FaceCrop
+from faceswap_cli.swap import features
+from tests.swap.drawn import SIDE, crop, mesh_points, picture
+
+DRAWN, LID = (60.0, 12.0, 14.0), (40.0, 20.0, 25.0)
+USUAL = 0.285
+"""How far the eyes of the mean face are open"""
+
+
+def face(open_eyes: tuple[float, float]) -> FaceCrop:
+    points = mesh_points()
+    return replace(crop(picture(points), points), open_eyes=open_eyes)
+
+
+def flat(colour: tuple[float, float, float]) -> F32:
+    return np.full((SIDE, SIDE, 3), colour, np.float32)
+
+
+def with_eyes(open_eyes: tuple[float, float], target: F32) -> F32:
+    """What becomes of a plain drawn face where the target looks as ``target`` does."""
+    seen = face(open_eyes)
+    lab = flat(DRAWN)
+    features.keep_shut_eyes(lab, target, seen, seen.landmarks / np.float32(SIDE), Window.full(SIDE))
+    return lab
+
+
+def test_open_eyes_are_left_alone() -> None:
+    assert np.array_equal(with_eyes((USUAL, USUAL), flat(LID)), flat(DRAWN))
+
+
+def test_shut_eyes_are_the_targets_in_the_colour_of_the_drawn_skin() -> None:
+    """Usually twice as far open as now: shut.  A plain lid becomes plain skin; a line on it stays a line."""
+    lid = flat(LID)
+    assert np.allclose(with_eyes((2 * USUAL, 2 * USUAL), lid), flat(DRAWN), atol=0.01)
+    eye = face((1.0, 1.0)).landmarks[list(parts.LEFT_EYE), :2].mean(axis=0).round().astype(int)
+    lid[eye[1], eye[0] - 3 : eye[0] + 4, 0] -= 30.0
+    lashes = with_eyes((2 * USUAL, 2 * USUAL), lid)[..., 0] - DRAWN[0]
+    assert lashes[eye[1], eye[0]] < -25.0
+    assert np.abs(np.delete(lashes, eye[1], axis=0)).max() < 6.0
+
+
+def test_one_shut_eye_does_not_shut_the_other() -> None:
+    shut = features.shut_eyes(np.array([0.03, 0.3], np.float32), np.array([0.3, 0.3], np.float32))
+    assert shut[0] == 1.0
+    assert shut[1] == 0.0
+
+
+@pytest.mark.parametrize(("now", "expected"), [(0.3, 0.0), (0.21, 0.0), (0.16, 1.0), (0.0, 1.0)])
+def test_shut_is_measured_against_the_usual(now: float, expected: float) -> None:
+    eyes = np.full(2, now, np.float32)
+    assert features.shut_eyes(eyes, np.full(2, 0.3, np.float32)) == pytest.approx(np.full(2, expected))
+
+
+def test_the_mouth_is_moved_to_the_new_lips() -> None:
+    """The target's teeth, one row of light pixels, follow when the new mouth lies three pixels lower."""
+    points = face((USUAL, USUAL)).landmarks / np.float32(SIDE)
+    points[list(parts.LIPS_INNER[1:10]), 1] += 0.05
+    wanted = points + np.array([0, 3 / SIDE, 0], np.float32)
+    ring = points[list(parts.LIPS_INNER), :2].mean(axis=0) * SIDE
+    x, y = ring.round().astype(int)
+    target = flat((20.0, 0.0, 0.0))
+    target[y] = (90.0, 0.0, 0.0)
+    lab = flat(DRAWN)
+    features.keep_mouth(lab, target, points, wanted, Window.full(SIDE))
+    column = lab[:, x, 0]
+    assert int(np.argmax(column)) == y + 3
