@@ -75,17 +75,18 @@ class _Prepared:
 
     def tensors(self, device: str) -> Source:
         def moved(x: F32) -> Tensor:
-            return torch.from_numpy(x).to(device)
+            # A copy: arrays that came through shared memory are read-only, and torch warns of those.
+            return torch.tensor(x, device=device)
 
         maps = {side: moved(m) for side, m in self.maps.items()}
         return Source(moved(self.rgb), moved(self.w), moved(self.z), maps)
 
     def shape(self, device: str) -> Posed:
         """The person's mesh, split into pose and shape."""
-        posed = remove_pose(torch.from_numpy(self.points)[None].to(device))
+        posed = remove_pose(torch.tensor(self.points)[None].to(device))
         if self.neutral is None:
             return posed
-        return replace(posed, canonical=torch.from_numpy(self.neutral)[None].to(device))
+        return replace(posed, canonical=torch.tensor(self.neutral)[None].to(device))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,7 +159,7 @@ class Fslsd256Method:
         ready = self._mesh.prepare(source)
         net = self._net()
         rgb = _to_input(self._moved(ready.texture.picture(SIDE)[None]))
-        embedding = torch.from_numpy(source.embedding)[None].to(self._device)
+        embedding = torch.tensor(source.embedding)[None].to(self._device)
         z = functional.normalize(embedding - net.mean_embedding, dim=-1)
         with self._half():
             found = net.encode_source(rgb, z)
@@ -343,7 +344,7 @@ class _OnDevice:
 @torch.inference_mode()
 def _on_device(prepared: _Prepared, device: str) -> _OnDevice:
     """``prepared`` as tensors, made once."""
-    points = torch.from_numpy(prepared.points.copy())[None].to(device)
+    points = torch.tensor(prepared.points)[None].to(device)
     return _OnDevice(prepared.tensors(device), points, prepared.shape(device))
 
 
