@@ -33,7 +33,7 @@ from faceswap_cli.records import Clip, Segment, SegmentResult
 
 FEW_FRAMES = 90
 """Shorter jobs run in this process: starting others takes longer than the work."""
-WORKERS_MEMORY_MB, PARENT_MEMORY_MB = 1400, 500
+WORKERS_MEMORY_MB, PARENT_MEMORY_MB = 1400, 600
 """All workers together, and the process that they serve: a job stays below 2 GB."""
 _POLL_S = 0.2
 _ALIGN = 64
@@ -42,8 +42,8 @@ WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
 }
 """Set while workers start.  Threads of the numeric libraries spin while they wait: with four in each of four
 processes a small product of matrices takes eight times as long.  glibc keeps one heap per thread, and all of
@@ -211,11 +211,11 @@ def _budget_mb(options: SwapOptions, method_mb: int) -> int:
 
 
 def worker_memory_mb(clip: Clip, side: int) -> int:
-    """What one worker takes, as measured: 110 MB, 51 pictures (window, decoder, encoder), and 330 bytes
+    """What one worker takes, as measured: 110 MB, 75 pictures (window, decoder, encoder), and 330 bytes
     for every pixel of a crop (the window's crops, and what drawing one needs for a moment)."""
     per_pixel = 3.0 if "444" in clip.work_format else 2.0 if "422" in clip.work_format else 1.5
     per_pixel *= 2 if clip.bit_depth > 8 else 1
-    return round(110 + (51 * clip.width * clip.height * per_pixel + 330 * side * side) / 1e6)
+    return round(110 + (75 * clip.width * clip.height * per_pixel + 330 * side * side) / 1e6)
 
 
 def _pack(work: Work, path: Path) -> None:

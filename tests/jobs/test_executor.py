@@ -245,7 +245,7 @@ def test_choice_by_length_method_and_memory() -> None:
     assert isinstance(executor.choose(clip, 10, 256, several, light=True), executor.Here)
     assert isinstance(executor.choose(clip, 1000, 256, several, light=False), executor.Here)
     hd = replace(clip, width=1920, height=1080)
-    assert executor.worker_memory_mb(hd, 768) * 3 <= executor.WORKERS_MEMORY_MB
+    assert executor.worker_memory_mb(hd, 768) * 2 <= executor.WORKERS_MEMORY_MB
     assert executor.worker_memory_mb(hd, 768) > executor.worker_memory_mb(hd, 384)
     assert executor.worker_memory_mb(replace(hd, width=3840, height=2160, bit_depth=10), 768) > 1400
     assert executor.worker_memory_mb(clip, 64) < 120
