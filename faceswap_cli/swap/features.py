@@ -18,6 +18,8 @@ from faceswap_cli.records import F32, FaceCrop
 
 _MOUTH_EDGE = 0.004
 """Softness of the mouth's inner edge, as a share of the crop."""
+_GREEN_BLUE = (1.0, 2.0)
+"""How far below neutral a* and b* may lie: a grey beard beside warm skin does not, a tinted nostril does."""
 _LIDS, _EYE_EDGE = 0.015, 0.02
 """How far around the eyes their colour is the source's, and how softly it ends, as shares of the crop."""
 _SHUT = (0.55, 0.68)
@@ -40,6 +42,12 @@ def shut_eyes(now: F32, usual: F32) -> F32:
     closed = now / np.maximum(usual, 0.05)
     wanted = (_SHUT[1] - (closed + closed.mean()) / 2) / (_SHUT[1] - _SHUT[0])
     return np.asarray(np.clip(wanted, 0.0, 1.0), np.float32)
+
+
+def limit_colour(lab: F32, light: F32) -> None:
+    """No skin, lip or hair is green or blue, unless the ``light`` on the face (..., 3) Lab is; in place."""
+    lowest = np.minimum(light[..., 1:].reshape(-1, 2).min(axis=0), 0.0) - np.array(_GREEN_BLUE)
+    np.maximum(lab[..., 1:], lowest.astype(np.float32), out=lab[..., 1:])
 
 
 def keep_eye_colour(lab: F32, colour_of: Callable[[Window], F32], wanted: F32, window: Window) -> None:

@@ -75,3 +75,14 @@ def test_the_mouth_is_moved_to_the_new_lips() -> None:
     features.keep_mouth(lab, target, points, wanted, Window.full(SIDE))
     column = lab[:, x, 0]
     assert int(np.argmax(column)) == y + 3
+
+
+def test_no_skin_is_green_or_blue_unless_its_light_is() -> None:
+    lab = np.array([[[50, -20, -30], [50, 20, 15], [20, 0, 0]]], np.float32)
+    warm, cold = (np.array([[[60, a, b]]], np.float32) for a, b in ((12, 14), (-30, -40)))
+    seen = lab.copy()
+    features.limit_colour(seen, cold)
+    assert np.array_equal(seen, lab)
+    features.limit_colour(seen, warm)
+    assert seen[0, 0, 1:].min() >= -2
+    assert np.array_equal(seen[0, 1:], lab[0, 1:])

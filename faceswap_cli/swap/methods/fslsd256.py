@@ -34,7 +34,7 @@ from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, U8, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, scene
 from faceswap_cli.swap.batches import Batches, CudaMeter
-from faceswap_cli.swap.features import keep_eye_colour, keep_mouth, keep_shut_eyes
+from faceswap_cli.swap.features import keep_eye_colour, keep_mouth, keep_shut_eyes, limit_colour
 from faceswap_cli.swap.fslsd256_weights import (
     FILE,
     Tuning,
@@ -245,6 +245,7 @@ class Fslsd256Method:
         lab = appearance.lab_from_float(window.of(_enlarged(face, side)))
         if side > SIDE:
             lab[..., 0] += _above(carried.luma(window), side)
+        limit_colour(lab, carried.light_to)
         keep_eye_colour(lab, carried.lab, wanted, window)
         mesh.match_detail(lab, code.mesh, mesh.inner_face(wanted, window), task.seed)
         target = appearance.lab_from_rgb(part.rgb)
