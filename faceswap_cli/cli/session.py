@@ -73,6 +73,8 @@ class Session:
         self._lines = EventLines() if self.flags.events else None
         self._log_file = show.log_file
         self._leaving = False
+        self._announcing = _thread.allocate_lock()
+        """Held from a first signal until its line is out"""
 
     def __enter__(self) -> Session:
         self.owned.callback(self._display.close)
@@ -90,6 +92,9 @@ class Session:
     ) -> None:
         if error is not None:
             logging.getLogger("faceswap_cli").debug("the command failed", exc_info=error)
+        # What follows is the last line of the command; a reader who has stopped reading may not hold it up.
+        if self._announcing.acquire(timeout=1):
+            self._announcing.release()
         self.owned.close()
 
     def listen(self, event: Event) -> None:
@@ -182,10 +187,16 @@ class Session:
         if not self.soft_stop:
             raise Interrupted("stopped", exit_code=code)
         if not self.flags.quiet:
-            line = "faceswap: stopping after the segment in hand; once more stops at once"
             # From another thread: this one may be in the middle of a line itself, or of starting a thread,
             # whose lock it would wait for here for ever: hence the bare function.
-            _thread.start_new_thread(self._display.say, (line,))
+            self._announcing.acquire()
+            _thread.start_new_thread(self._announce, ())
+
+    def _announce(self) -> None:
+        try:
+            self._display.say("faceswap: stopping after the segment in hand; once more stops at once")
+        finally:
+            self._announcing.release()
 
 
 class _ToDisplay(logging.Handler):

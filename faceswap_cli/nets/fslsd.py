@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceswap_cli.nets.psp import GradualStyleEncoder
-from faceswap_cli.nets.stylegan2 import EqualLinear, channels_at, layers_of
+from faceswap_cli.nets.stylegan2 import EqualLinear, channels_at
 from faceswap_cli.nets.upfirdn2d import Blur, ConvLayer, FusedLeakyReLU
 
 POINTS = 106
@@ -205,8 +205,3 @@ class FeatureDecoder(nn.Module):
         if x is None:
             raise ValueError("a decoder has at least one level")
         return x
-
-
-def structure_and_appearance_rows(appear_from: int, size: int = 1024) -> tuple[range, range]:
-    """Rows taken from the source, and rows from the target that reach the features (the last never does)."""
-    return range(appear_from), range(appear_from, layers_of(size) - 1)

@@ -12,7 +12,6 @@ Axes: N batch, S = 256 crop side, L style rows, C style width.  Pictures are RGB
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -333,7 +332,3 @@ def blank_scene(n: int) -> Scene:
         visible=torch.zeros(n, 1, 64, 64),
         shape=torch.zeros(n, SHAPE_INPUTS),
     )
-
-
-def parameter_count(net: nn.Module) -> int:
-    return sum(math.prod(p.shape) for p in net.parameters())

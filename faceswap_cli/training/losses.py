@@ -192,11 +192,6 @@ def flow_trajectory(face: Tensor, target: Tensor, points: Tensor, mask: Tensor) 
     return pixel(warp(own, flow), later, trust * mask.chunk(2)[1])
 
 
-def ranking(clean: Tensor, degraded: Tensor, margin: float = 0.1) -> Tensor:
-    """The quality of a clean picture exceeds that of its degraded copy by ``margin``."""
-    return F.relu(margin - clean + degraded).mean()
-
-
 def third_player_wins(logits: Tensor, people: Tensor) -> Tensor:
     """The generator wants its picture of person n in class n (real)."""
     return F.cross_entropy(logits, people)

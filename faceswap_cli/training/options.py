@@ -142,15 +142,6 @@ class TrainOptions:
         _check(bool(self.phases), "no [[phase]] is given; see examples/training")
         _check(0 < self.ema < 1, f"ema must lie between 0 and 1, not {self.ema}")
 
-    def phase_at(self, images: int) -> int:
-        """Index of the phase after ``images``, as far as counts decide (gates may prolong)."""
-        end = 0
-        for index, phase in enumerate(self.phases):
-            end += phase.images
-            if images < end:
-                return index
-        return len(self.phases) - 1
-
 
 def read_options(path: Path) -> TrainOptions:
     """The configuration in ``path``; unknown keys are errors that list the known ones."""

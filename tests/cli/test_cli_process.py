@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import faceswap_cli
+from faceswap_cli.cli.options import ShowFlags
+from faceswap_cli.cli.session import Invocation, Session, read_settings
 
 ROOT = Path(faceswap_cli.__file__).resolve().parents[1]
 PROGRAM = [sys.executable, "-m", "faceswap_cli"]
@@ -19,6 +21,8 @@ PROGRAM = [sys.executable, "-m", "faceswap_cli"]
 SLOW_JOB = """
 import sys, time, types
 import faceswap_cli
+from faceswap_cli.cli.options import ShowFlags
+from faceswap_cli.cli.session import Invocation, Session, read_settings
 from faceswap_cli.cli import main
 from faceswap_cli.events import progress
 
@@ -181,3 +185,21 @@ def test_stderr_survives_the_start_of_the_detectors() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert ran.stderr == "still here\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_the_line_of_a_first_signal_comes_before_the_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = ShowFlags(no_config=True)
+    session = Session(Invocation(()), flags, read_settings(flags), soft_stop=True)
+    told: list[str] = []
+
+    def slowly(line: str) -> None:
+        time.sleep(0.2)
+        told.append(line)
+
+    with session:
+        monkeypatch.setattr(session._display, "say", slowly)
+        signal.raise_signal(signal.SIGINT)
+        assert session.stop.requested
+        assert told == []
+    assert [line.partition(";")[0] for line in told] == ["faceswap: stopping after the segment in hand"]

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from faceswap_cli.nets import fslsd, megafs, psp, stylegan2
-from faceswap_cli.nets.discriminator import Discriminator
 from faceswap_cli.nets.layout import channels_last
 from faceswap_cli.weights import recipe
 
@@ -114,11 +113,9 @@ def test_gradients_reach_every_parameter(count: int) -> None:
     module = generator(16)
     codes = module.mapping(torch.randn(count, 24))[:, None].expand(-1, module.layers, -1)
     image = module(codes)
-    critic = seeded(lambda: Discriminator(16, **SMALL))
-    critic(image).sum().backward()
+    (image * torch.randn_like(image)).sum().backward()
     dead = [name for name, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert dead == []
-    assert all(p.grad is not None for p in critic.parameters())
 
 
 def test_gradient_is_that_of_finite_differences() -> None:

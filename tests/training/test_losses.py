@@ -168,8 +168,3 @@ def test_third_player_classes() -> None:
     assert float(losses.third_player_learns(real, fake, people, 1.0)) < 0.01
     assert float(losses.third_player_wins(real, people)) < 0.01
     assert float(losses.third_player_wins(fake, people)) > 5
-
-
-def test_ranking() -> None:
-    assert float(losses.ranking(torch.tensor([0.9]), torch.tensor([0.2]))) == 0
-    assert float(losses.ranking(torch.tensor([0.2]), torch.tensor([0.9]))) == pytest.approx(0.8)

@@ -13,7 +13,7 @@ from faceswap_cli.errors import InputError, UsageError
 from faceswap_cli.events import StopRequest
 from faceswap_cli.training import launch
 from faceswap_cli.training.loop import Run, gate_open
-from faceswap_cli.training.options import LossWeights, Phase, TrainOptions, without
+from faceswap_cli.training.options import LossWeights, Phase, without
 from faceswap_cli.training.pool import Pool
 from faceswap_cli.training.state import NEWEST, load_state
 from faceswap_cli.training.trainer import Place, Trainer
@@ -171,8 +171,3 @@ def test_processes_draw_different_batches(tmp_path: Path, pool: Pool) -> None:
     one, other, again = (trainer.sampler.at(0, rank, 5).batch("cross", 2) for rank in (0, 1, 0))
     assert torch.equal(one.target, again.target)
     assert not torch.equal(one.target, other.target)
-
-
-def test_options_are_kept(tmp_path: Path) -> None:
-    options: TrainOptions = quick_options(tmp_path)
-    assert options.phase_at(0) == 0
