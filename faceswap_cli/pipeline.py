@@ -23,6 +23,7 @@ from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress, tell_shots
 from faceswap_cli.jobs.executor import Executor, Work, choose
+from faceswap_cli.jobs.forks import expected, load_ahead
 from faceswap_cli.jobs.journal import Journal, open_journal
 from faceswap_cli.jobs.keys import Key, analysis_key, check_unchanged, job_key
 from faceswap_cli.jobs.plan import plan, with_halo
@@ -51,7 +52,7 @@ from faceswap_cli.records import (
     SourceIdentity,
 )
 from faceswap_cli.stream import prefetch
-from faceswap_cli.swap import build_method
+from faceswap_cli.swap import build_method, needs_networks
 from faceswap_cli.swap.engine import (
     Scene,
     StageClock,
@@ -62,7 +63,7 @@ from faceswap_cli.swap.engine import (
     render_frames,
 )
 from faceswap_cli.swap.portable import at_home, is_light, packed
-from faceswap_cli.swap.prepared import prepared
+from faceswap_cli.swap.prepared import meanwhile, prepared
 from faceswap_cli.swap.selective import selection_of
 from faceswap_cli.swap.untouched import copied_segment
 from faceswap_cli.video.assemble import assemble
@@ -94,6 +95,8 @@ def swap_video(
     """
     clock = Stopwatch()
     clip = probe(target, options.detect.max_pixels)
+    if expected(clip.frames, options.job):
+        load_ahead(networks=needs_networks(options.method))
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
@@ -101,7 +104,8 @@ def swap_video(
     check_sources(people.people, options.policy)
     span = pts_range(clip, options.range)
     with open_journal(output, options.job) as journal:
-        analysis = known_analysis(clip, options, journal, listen, stop, span, earlier)
+        with meanwhile(lambda: prepare_ahead(people, options)):
+            analysis = known_analysis(clip, options, journal, listen, stop, span, earlier)
         clock.lap("analyse")
         tell_shots(clip, analysis, listen)
         check_clip(clip, analysis, options.policy, listen, stop)
@@ -184,6 +188,13 @@ def known_analysis(
         journal.keep_analysis(key, found)
     listen(progress("analyse", len(found.pts), len(found.pts)))
     return found
+
+
+def prepare_ahead(people: Sources, options: SwapOptions) -> None:
+    """What :func:`prepare` will ask for, where it is known before pass 1: it is kept."""
+    if len(people.people) == 1:
+        method = build_method(options.method, at_home(options.job), options.paste)
+        prepared(method, people.people[0], options)
 
 
 def begin(journal: Journal, key: Key, listen: Listener) -> None:

@@ -61,6 +61,8 @@ def _run(session: Session, order: swap.Order, preview: int | None) -> None:
     output = swap.place_output(session, order, _naming(order, clip, preview))
     if output is None:
         return
+    if preview is None:
+        _load_ahead(order, clip)
     options = swap.with_device(order.options, may_cluster=preview is None)
     _check_room(order, clip, output, preview)
     sources, target = order.given.sources, order.given.target
@@ -74,6 +76,15 @@ def _run(session: Session, order: swap.Order, preview: int | None) -> None:
 
         report = pipeline.swap_video(sources, target, output, options, listen=hear, stop=stop)
     swap.finish(session, order, report, lambda: _measured(report, sources, target), options.job.device)
+
+
+def _load_ahead(order: swap.Order, clip: Clip) -> None:
+    """Workers' libraries load beside our own."""
+    from faceswap_cli.jobs.forks import expected, load_ahead
+    from faceswap_cli.swap import needs_networks
+
+    if expected(clip.frames, order.options.job):
+        load_ahead(networks=needs_networks(order.options.method))
 
 
 def probe_target(path: Path, max_pixels: int = 0) -> Clip:

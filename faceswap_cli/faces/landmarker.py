@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -26,7 +26,48 @@ Range = Literal["full", "short"]
 BUNDLES: dict[Range, str] = {"full": "face_landmarker.task", "short": "face_landmarker_short.task"}
 
 NOISE = re.compile(rb"^(?:[WIE]\d{4} \d\d:|INFO: |WARNING: (?:All log|Logging before))")
-_redirect = threading.Lock()
+
+
+class _Diversion:
+    """Of file descriptor 2 to a file; shared by all who want it at a time, the last one ends it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._open: tuple[int, IO[bytes]] | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._open = self._begun()
+            self._users += 1
+
+    def _begun(self) -> tuple[int, IO[bytes]] | None:
+        kept = tempfile.TemporaryFile()  # noqa: SIM115  closed by the last user
+        try:
+            saved = os.dup(2)
+        except OSError:  # started without a standard error: nothing to keep quiet
+            kept.close()
+            return None
+        os.dup2(kept.fileno(), 2)
+        return saved, kept
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users or self._open is None:
+                return
+            (saved, kept), self._open = self._open, None
+            os.dup2(saved, 2)
+            with kept:
+                kept.seek(0)
+                for line in kept:
+                    if not NOISE.match(line):
+                        os.write(saved, line)
+            os.close(saved)
+
+
+_diversion = _Diversion()
 
 
 @contextmanager
@@ -35,24 +76,10 @@ def quiet_start() -> Iterator[None]:
 
     The runtime logs from C++ before its logging can be configured, so the descriptor itself is
     diverted to a file for the few milliseconds of a start and other lines are passed on after it.
+    Several threads may start at once.
     """
-    with _redirect:  # held before the copy is taken: another start's diversion must not be copied
-        try:
-            saved = os.dup(2)
-        except OSError:  # started without a standard error: nothing to keep quiet
-            yield
-            return
-        with tempfile.TemporaryFile() as kept:
-            os.dup2(kept.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(saved, 2)
-                kept.seek(0)
-                for line in kept:
-                    if not NOISE.match(line):
-                        os.write(saved, line)
-                os.close(saved)
+    with _diversion:
+        yield
 
 
 class Landmarker:

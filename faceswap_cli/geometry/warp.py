@@ -17,10 +17,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from faceswap_cli.geometry.masks import Window
-from faceswap_cli.records import F32
+from faceswap_cli.records import F32, F64
 
 LEVELS = (2, 4, 8, 16, 32, 64)
 """Cells per side of the control lattices, coarse to fine."""
@@ -80,7 +79,7 @@ class Spread:
         out = np.zeros((side, side, values.shape[1]), np.float32)
         for cells in levels:
             level = self._level(cells)
-            lattice = np.asarray((level.pull.T @ left) / level.below[:, None], np.float32)
+            lattice = np.asarray(level.pulled(left) / level.below[:, None], np.float32)
             rows = _sampling(cells, side)
             across = np.tensordot(rows, lattice.reshape(cells + 3, cells + 3, -1), (1, 0))
             out += np.matmul(rows[None], across)
@@ -101,8 +100,14 @@ class _Level:
 
     index: NDArray[np.int64]
     basis: F32
-    pull: csr_matrix
+    pull: F32
     below: F32
+
+    def pulled(self, values: F32) -> F64:
+        """``values`` (P, D) summed into the controls, (C, D)."""
+        flat, count = self.index.ravel(), len(self.below)
+        sums = [np.bincount(flat, (self.pull * column[:, None]).ravel(), count) for column in values.T]
+        return np.stack(sums, axis=-1)
 
 
 def _level(points: F32, trust: F32, cells: int) -> _Level:
@@ -111,10 +116,8 @@ def _level(points: F32, trust: F32, cells: int) -> _Level:
     square = basis * basis
     share = square * trust[:, None]
     pull = share * basis / square.sum(axis=1, keepdims=True)
-    starts = np.arange(0, index.size + 1, 16)
     below = np.bincount(index.ravel(), share.ravel(), count).astype(np.float32)
-    spread = csr_matrix((pull.ravel(), index.ravel(), starts), shape=(len(points), count))
-    return _Level(index, basis, spread, np.maximum(below, np.float32(1e-6)))
+    return _Level(index, basis, pull, np.maximum(below, np.float32(1e-6)))
 
 
 def scatter(

@@ -64,7 +64,9 @@ def identity_network() -> DlibResNet:
         stored = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); reinstall faceswap-cli") from error
-    return load_strict(DlibResNet, {name: value.float() for name, value in stored.items()}, path.name)
+    with _one_thread():
+        whole = {name: value.float() for name, value in stored.items()}
+    return load_strict(DlibResNet, whole, path.name)
 
 
 def embed_chips(chips: U8, *, flip: bool = False) -> F32:

@@ -36,8 +36,9 @@ from faceswap_cli.jobs.cluster_nodes import (
     unfit,
 )
 from faceswap_cli.jobs.cluster_worker import CHUNK, TOKEN_NAME, Answer, Parcel
-from faceswap_cli.jobs.executor import WORKER_ENVIRONMENT, Tell, Work
+from faceswap_cli.jobs.executor import Tell, Work
 from faceswap_cli.jobs.files import whole_file
+from faceswap_cli.jobs.forks import WORKER_ENVIRONMENT
 from faceswap_cli.records import Segment, SegmentResult
 
 MAX_RETRIES = 3

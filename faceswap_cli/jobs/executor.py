@@ -8,7 +8,6 @@ for the interpreter, processes do not.
 from __future__ import annotations
 
 import mmap
-import multiprocessing
 import os
 import pickle
 import signal
@@ -16,7 +15,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import Synchronized
@@ -26,29 +25,16 @@ from typing import Any, Protocol
 from faceswap_cli.config import JobOptions, SwapOptions
 from faceswap_cli.errors import DeviceError, OutputError
 from faceswap_cli.events import StopRequest
+from faceswap_cli.jobs.forks import FEW_FRAMES, context, worker_environment
 from faceswap_cli.jobs.journal import WORKERS
 from faceswap_cli.jobs.locks import try_lock
 from faceswap_cli.memory import installed_mb
 from faceswap_cli.records import Clip, Segment, SegmentResult
 
-FEW_FRAMES = 90
-"""Shorter jobs run in this process: starting others takes longer than the work."""
 WORKERS_MEMORY_MB, PARENT_MEMORY_MB = 1400, 600
 """All workers together, and the process that they serve: a job stays below 2 GB."""
 _POLL_S = 0.2
 _ALIGN = 64
-WORKER_ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
-}
-"""Set while workers start.  Threads of the numeric libraries spin while they wait: with four in each of four
-processes a small product of matrices takes eight times as long.  glibc keeps one heap per thread, and all of
-them grow to the largest picture; it would also return every large array to the system and have it cleared
-anew for the next one: a tenth of the time at 1080p."""
 
 RenderSegment = Callable[[Segment, Any, Path, SwapOptions, Callable[[int], None]], SegmentResult]
 Tell = Callable[[int], None]
@@ -114,10 +100,13 @@ class Here:
 
 
 class Processes:
-    """``count`` worker processes of one render thread each."""
+    """``count`` worker processes of one render thread each.
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    ``networks``: what they render with needs torch.
+    """
+
+    def __init__(self, count: int, *, networks: bool = False) -> None:
+        self._count, self._networks = count, networks
 
     @property
     def count(self) -> int:
@@ -128,20 +117,20 @@ class Processes:
     ) -> Generator[SegmentResult, None, None]:
         if not segments:
             return
-        context = multiprocessing.get_context("spawn")
-        frames: Synchronized[int] = context.Value("q", 0)
+        start = context(networks=self._networks)
+        frames: Synchronized[int] = start.Value("q", 0)
         parcel = work.folder / "work.parcel"
         _pack(work, parcel)
         # Nothing is ever sent: the far end closes when this process ends, however it ends.
-        lifeline, end = context.Pipe(duplex=False)
+        lifeline, end = start.Pipe(duplex=False)
         pool = ProcessPoolExecutor(
             min(self._count, len(segments)),
-            context,
+            start,
             initializer=_start_worker,
             initargs=(parcel, frames, lifeline),
         )
         try:
-            with _worker_environment():
+            with worker_environment():
                 yield from self._finished(pool, segments, lambda: tell(frames.value), stop)
         except BrokenProcessPool as error:
             end.close()
@@ -200,7 +189,9 @@ def choose(
         return Cluster(options.job.cluster, share_of(options.job, memory_mb, light=light))
     fitting = max(_budget_mb(options, method_mb) // memory_mb, 1)
     count = options.job.workers or min(os.cpu_count() or 1, fitting)
-    return Processes(count) if light and count > 1 and frames >= FEW_FRAMES else Here()
+    if not light or count < 2 or frames < FEW_FRAMES:
+        return Here()
+    return Processes(count, networks=method_mb > 0)
 
 
 def _budget_mb(options: SwapOptions, method_mb: int) -> int:
@@ -277,21 +268,6 @@ def _end_with_parent(lifeline: Connection) -> None:
     with suppress(EOFError, OSError):
         lifeline.recv_bytes()
     os._exit(1)
-
-
-@contextmanager
-def _worker_environment() -> Iterator[None]:
-    """Processes started meanwhile share the cores and the memory politely."""
-    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
-    os.environ.update(WORKER_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _render_in_worker(segment: Segment) -> SegmentResult:

@@ -24,6 +24,7 @@ from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import UsageError
 from faceswap_cli.events import Listener, ignore
 from faceswap_cli.identity.photos import load_photos
+from faceswap_cli.jobs.forks import end
 from faceswap_cli.metrics.memory import MemoryWatch
 from faceswap_cli.metrics.rates import NetworkRate, network_rate
 from faceswap_cli.pipeline import swap_video
@@ -54,6 +55,7 @@ def timed(work: Callable[[], T]) -> tuple[T, Spent]:
 
 
 def _cpu_s() -> float:
+    end()  # the workers' time is counted once the process that they came from has ended
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
 

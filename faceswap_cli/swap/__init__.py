@@ -37,6 +37,11 @@ def method_name(name: str) -> str:
     return BEST if name == "auto" else name
 
 
+def needs_networks(name: str) -> bool:
+    """Whether the method called ``name`` draws with networks."""
+    return method_name(name) not in ON_CORES
+
+
 def build_method(name: str, job: JobOptions, paste: PasteOptions) -> SwapMethod:
     """The method called ``name``, or the one that ``auto`` means."""
     chosen = method_name(name)

@@ -53,13 +53,18 @@ def half_precision(device: str) -> bool:
 @lru_cache(maxsize=2)
 def ready_net(path: Path, device: str) -> Fslsd256:
     """One copy per process and device, for inference only."""
+    one_thread_each(device)
     return _settled(load_swap_net(path), device)
 
 
-def _settled(net: Fslsd256, device: str) -> Fslsd256:
+def one_thread_each(device: str) -> None:
+    """Frames are rendered side by side: on a processor threads inside one product would only wait for each
+    other, even while weights are read."""
     if device == "cpu":
-        # Frames are rendered side by side; threads inside one product would only wait for each other.
         torch.set_num_threads(1)
+
+
+def _settled(net: Fslsd256, device: str) -> Fslsd256:
     net = channels_last(net.to(device).eval().requires_grad_(False))
     return fixed(net, torch.bfloat16) if half_precision(device) else net
 
@@ -75,6 +80,7 @@ class Tuning:
 @lru_cache(maxsize=4)
 def tuned_net(path: Path, device: str, tuning: Tuning) -> Fslsd256:
     """The network with a person's changes in it: as fast as without."""
+    one_thread_each(device)
     net = load_swap_net(path)
     with torch.no_grad():
         for layer in sorted({name.rpartition("/")[0] for name in tuning.deltas}):

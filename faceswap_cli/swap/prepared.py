@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -20,6 +23,25 @@ def prepared(method: SwapMethod, source: SourceIdentity, options: SwapOptions) -
     return _prepared(
         _Case(method.name, method.inputs_digest, options.job, options.paste, changes, source, method)
     )
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Do ``work`` in a thread beside the block, and be done with it when the block is.
+
+    ``work`` only runs ahead of what is done again, and properly, after the block: its errors are told then.
+    """
+
+    def run() -> None:
+        with suppress(Exception):
+            work()
+
+    thread = threading.Thread(target=run, name="meanwhile", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 @dataclass(frozen=True)

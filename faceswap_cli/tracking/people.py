@@ -67,11 +67,11 @@ def groups(tracks: Sequence[Presence]) -> list[list[int]]:
 
 
 def _linked(chosen: Sequence[int], tracks: Sequence[Presence]) -> list[list[int]]:
+    if len(chosen) < 2:
+        return [[k] for k in chosen]
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import pdist
 
-    if len(chosen) < 2:
-        return [[k] for k in chosen]
     points = _points(chosen, tracks)
     first = np.array([tracks[k].first for k in chosen])
     last = np.array([tracks[k].last for k in chosen])

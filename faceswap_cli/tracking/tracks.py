@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from faceswap_cli.faces.crops import overlap, width_px
 from faceswap_cli.faces.landmarks import bounds
@@ -68,8 +67,19 @@ def assign(costs: F64) -> list[tuple[int, int]]:
     """(K, F) costs -> pairs (known, found) of least total cost; forbidden ones left out."""
     if not costs.size:
         return []
-    rows, columns = linear_sum_assignment(costs)
+    rows, columns = _cheapest(costs)
     return [(int(k), int(f)) for k, f in zip(rows, columns, strict=True) if costs[k, f] < FORBIDDEN]
+
+
+def _cheapest(costs: F64) -> tuple[I64, I64]:
+    """Rows and columns of the assignment of least cost."""
+    if min(costs.shape) == 1:  # nearly every frame of most clips; the library takes half a second to load
+        row, column = divmod(int(costs.argmin()), costs.shape[1])
+        return np.array([row]), np.array([column])
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(costs)
+    return rows, columns
 
 
 def doubtful(costs: F64, row: int, column: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from faceswap_cli.config import JobOptions, PasteOptions, SwapOptions
 from faceswap_cli.records import SourceIdentity
 from faceswap_cli.swap.method import SwapMethod
-from faceswap_cli.swap.prepared import prepared
+from faceswap_cli.swap.prepared import meanwhile, prepared
 
 
 class Counting:
@@ -48,3 +49,16 @@ def test_anew_when_anything_differs() -> None:
         prepared(cast(SwapMethod, Counting("other weights")), known, SwapOptions()),
     ]
     assert len({id(one) for one in [kept, *others]}) == 5
+
+
+def test_what_runs_ahead_is_done_with_the_block_and_fails_in_silence() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        time.sleep(0.05)
+        done.append("work")
+        raise ValueError("told when it is done properly")
+
+    with meanwhile(work):
+        done.append("block")
+    assert done == ["block", "work"]

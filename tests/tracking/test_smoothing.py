@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from faceswap_cli.config import SmoothOptions
 from faceswap_cli.faces.landmarks import IRISES, LIPS, STABLE
 from faceswap_cli.geometry.align import unit_from_points
+from faceswap_cli.tracking import smoothing
 from faceswap_cli.tracking.smoothing import links_from_times, smooth, smooth_face, strength_factor
 from tests.faces.meshes import face
 
@@ -133,3 +134,16 @@ def test_very_short_tracks(count: int) -> None:
     track = np.stack([face(100, 100)] * count)
     found = smooth_face(track, np.ones(count, np.float32), np.arange(count) / 25, SmoothOptions())
     np.testing.assert_allclose(found.landmarks, track, atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [2, 3, 200])
+def test_elimination_solves_the_system(count: int) -> None:
+    random = np.random.default_rng(count)
+    beside = -25.0 * random.random(count - 1)
+    diagonal = np.maximum(random.random(count), 1e-6)
+    diagonal[:-1] -= beside
+    diagonal[1:] -= beside
+    right = random.standard_normal((count, 5))
+    whole = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+    found = smoothing._tridiagonal(diagonal, beside, right)
+    np.testing.assert_allclose(whole @ found, right, atol=1e-9)

@@ -9,6 +9,7 @@ import pytest
 
 from faceswap_cli.faces.landmarks import bounds
 from faceswap_cli.records import F32, Face
+from faceswap_cli.tracking import tracks
 from faceswap_cli.tracking.tracks import Linker, Open, Piece, credible, filled, joined, lasting, opacity
 from tests.faces.meshes import face
 
@@ -154,3 +155,12 @@ def test_opacity_ramps() -> None:
     assert opacity(10, 3, fade_in=False, fade_out=False).min() == 1
     assert opacity(4, 9, fade_in=True, fade_out=True).tolist() == [0.5, 1, 1, 0.5]
     assert opacity(10, 0, fade_in=True, fade_out=True).min() == 1
+
+
+def test_one_face_is_assigned_as_many_are() -> None:
+    """A single row or column takes the short way; a second face that fits nobody takes the long one."""
+    costs = np.array([[0.4, 0.1, 0.3]])
+    wide = np.concatenate([costs, np.full((1, 3), tracks.FORBIDDEN)])
+    assert tracks.assign(costs) == [(0, 1)] == tracks.assign(wide)
+    assert tracks.assign(costs.T) == [(1, 0)]
+    assert tracks.assign(np.full((1, 2), tracks.FORBIDDEN)) == []

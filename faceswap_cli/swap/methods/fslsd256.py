@@ -40,6 +40,7 @@ from faceswap_cli.swap.fslsd256_weights import (
     Tuning,
     digest,
     half_precision,
+    one_thread_each,
     preset_of,
     ready_net,
     tuned_net,
@@ -116,6 +117,7 @@ class Fslsd256Method:
     def __init__(self, job: JobOptions, paste: PasteOptions, weights: Path) -> None:
         self._weights, self._paste = weights, paste
         self._device = resolve_device(job.device).name
+        one_thread_each(self._device)
         self._mix, self._mapper = value_at(job.shape_mix), mapper_share(job.mapper)
         self.light = self._device == "cpu"
         self.inputs_digest = digest(weights)
