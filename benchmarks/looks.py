@@ -20,9 +20,11 @@ import itertools
 import time
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -103,20 +105,26 @@ def edits_of(source: SourceIdentity, target: Target, judge: Judge, asked: Namesp
     method = build_method(asked.method, JobOptions(device="cpu"), PasteOptions())
     plain = sourcing.source_texture(source, 0.0)
     setattr(sourcing, "_plain", lambda source, share: plain)  # noqa: B010  fused once, edited often
-    setattr(sourcing, "retouched", retouch.retouched)  # noqa: B010
     before = judge.look(swapped(method, method.prepare(source), target))
     if before is None:
         return
     for how, (number, name), amount in itertools.product(HOWS, enumerate(ATTRIBUTES), asked.amounts):
-        setattr(sourcing, "retouched", functools.partial(retouch.retouched, how=how))  # noqa: B010
         edited = replace(source, changes=((name, amount),))
-        after = judge.look(swapped(method, method.prepare(edited), target))
+        with edited_by(how):
+            after = judge.look(swapped(method, method.prepare(edited), target))
         if after is None:
             continue
         change = after[0] - before[0]
         others = float(np.abs(np.delete(change, number)).mean())
         moved = float(np.linalg.norm(after[1] - before[1]))
         rows[how, name, amount].append((float(change[number]), others, moved))
+
+
+@contextmanager
+def edited_by(how: str) -> Iterator[None]:
+    """Edits are made by the editor or one of the directions."""
+    with patch.object(retouch, "retouched", functools.partial(retouch.retouched, how=how)):
+        yield
 
 
 def table(rows: Figures, amounts: Sequence[float]) -> None:

@@ -7,9 +7,11 @@ are the keys of ``faceswap.toml`` (``[detect] min_face_px = 32``) and, for every
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from faceswap_cli import own_edits
 from faceswap_cli.errors import UsageError
 from faceswap_cli.keyframes import Level, keyframe_values, level_of
 
@@ -141,32 +143,40 @@ class EditOptions:
     """2 is the way from the average woman's face to the average man's, -2 the way back."""
     lips: float = 0.0
     """Above 0 redder lips, below 0 paler ones; 1 is a deviation over people."""
+    own: str = ""
+    """Edits of the source's appearance that the user has taught, as ``beard=0.7`` (``own_edits``)."""
 
     def __post_init__(self) -> None:
         for name, (low, high) in EDIT_RANGES.items():
             value = getattr(self, name)
             _check(low <= value <= high, f"edit {name} must be {low:g} to {high:g}, not {value:g}")
+        own_edits.parsed(self.own)
 
     @property
     def appearance(self) -> tuple[tuple[str, float], ...]:
         """Names and values of the edits of the source's appearance, where there are any."""
-        return tuple((name, getattr(self, name)) for name in APPEARANCE if getattr(self, name) != 0.0)
+        named = {name: getattr(self, name) for name in APPEARANCE} | own_edits.parsed(self.own)
+        return tuple((name, value) for name, value in named.items() if value != 0.0)
 
     @property
     def any(self) -> bool:
         """Is anything changed at all?"""
-        return any(getattr(self, name) != 0.0 for name in EDIT_RANGES)
+        return bool(self.appearance) or any(getattr(self, name) != 0.0 for name in EDIT_RANGES)
 
 
-def parse_edits(text: str) -> dict[str, float]:
-    """``smile=+0.4,yaw=-10`` -> name -> value; their ranges are checked by :class:`EditOptions`."""
+def parse_edits(text: str, own: Collection[str] = ()) -> dict[str, float]:
+    """``smile=+0.4,yaw=-10`` -> name -> value; their ranges are checked by :class:`EditOptions`.
+
+    ``own``: further names, of edits that the user has taught.
+    """
     _check(isinstance(text, str), f"--edit must be a text like smile=+0.4,yaw=-5, not {text!r}")
     found: dict[str, float] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, number = part.partition("=")
         name = name.strip()
-        if name not in EDIT_RANGES:
-            known = ", ".join(f"{one} ({low:g} to {high:g})" for one, (low, high) in EDIT_RANGES.items())
+        if name not in EDIT_RANGES and name not in own:
+            ranges = {**EDIT_RANGES, **dict.fromkeys(own, own_edits.RANGE)}
+            known = ", ".join(f"{one} ({low:g} to {high:g})" for one, (low, high) in ranges.items())
             raise UsageError(f"--edit does not know {name!r}; known: {known}")
         _check(name not in found, f"--edit names {name} twice")
         try:

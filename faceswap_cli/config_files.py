@@ -16,11 +16,12 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from faceswap_cli.config import SwapOptions, parse_edits, parse_preserved
+from faceswap_cli import own_edits, user_files
+from faceswap_cli.config import EDIT_RANGES, SwapOptions, parse_edits, parse_preserved
 from faceswap_cli.errors import UsageError
 from faceswap_cli.keyframes import Keyframes, level_of
 from faceswap_cli.limits import TEXT_BYTES
@@ -224,10 +225,16 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
 def file_layer(path: Path) -> Layer:
     """Settings of a TOML file; unknown keys are errors that list the known ones."""
     keys, layer = known_keys(), Layer(str(path))
-    for name, value in _flat(_read_toml(path), keys):
+    for given, value in _flat(_read_toml(path), keys):
+        name, item = given, value
         if name not in keys:
-            raise UsageError(_unknown(name, path, list(keys)))
-        layer.values[name] = convert(keys[name], value, str(path), path.parent)
+            if (edit := name.removeprefix("edit.")) not in user_files.taught_names():
+                raise UsageError(_unknown(name, path, list(keys)))
+            amount = convert(replace(keys["edit.age"], name=name), value, str(path))
+            ((name, item),) = _edits({edit: amount}).items()
+        layer.values[name] = over(
+            name, layer.values.get(name), convert(keys[name], item, str(path), path.parent)
+        )
     return layer
 
 
@@ -290,12 +297,27 @@ def flag_layer(flags: Mapping[str, Any]) -> Layer:
 def set_by(flag: str, value: Any) -> dict[str, Any]:
     """Key -> value of what a flag sets."""
     if flag == "edit":
-        return {f"edit.{name}": number for name, number in parse_edits(value).items()}
+        return _edits(parse_edits(value, user_files.taught_names()))
     if flag == "preserve":
         return {f"preserve.{name}": share for name, share in parse_preserved(value).items()}
     if flag in OVER_TIME:
         value = level_of(value, f"--{flag.replace('_', '-')}")
     return dict.fromkeys(FLAGS[flag], value)
+
+
+OWN_EDITS = "edit.own"
+
+
+def _edits(found: Mapping[str, float]) -> dict[str, Any]:
+    """Edits by name -> keys; those that the user has taught are one key together."""
+    keys: dict[str, Any] = {f"edit.{name}": value for name, value in found.items() if name in EDIT_RANGES}
+    own = {user_files.pinned(name): value for name, value in found.items() if name not in EDIT_RANGES}
+    return {**keys, OWN_EDITS: own_edits.spelled(own)} if own else keys
+
+
+def over(name: str, before: Any, value: Any) -> Any:
+    """What holds when ``value`` of the key ``name`` is said over ``before``."""
+    return own_edits.merged(before, value) if name == OWN_EDITS and before else value
 
 
 def file_layers(config: Path | None, folder: Path) -> list[Layer]:
@@ -348,5 +370,7 @@ def resolve(
     entries = {name: Setting(key.default, "default") for name, key in known_keys().items()}
     for layer in reversed(layers):
         for name, value in layer.values.items():
-            entries[name] = Setting(value, layer.origins.get(name, layer.origin))
+            entries[name] = Setting(
+                over(name, entries[name].value, value), layer.origins.get(name, layer.origin)
+            )
     return Settings(entries)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from faceswap_cli.config import SwapOptions
-from faceswap_cli.config_files import FLAGS, Setting, Settings, convert, known_keys, set_by
+from faceswap_cli.config_files import FLAGS, Setting, Settings, convert, known_keys, over, set_by
 from faceswap_cli.errors import InputError, UsageError
 from faceswap_cli.limits import TEXT_BYTES
 
@@ -187,7 +187,8 @@ def row_options(base: Settings, entry: Entry, folder: Path) -> SwapOptions:
     for name, value in entry.options.items():
         try:
             for key, item in (set_by(name, value) if name in FLAGS else {name: value}).items():
-                entries[key] = Setting(convert(keys[key], item, entry.where, folder), entry.where)
+                value = over(key, entries[key].value, convert(keys[key], item, entry.where, folder))
+                entries[key] = Setting(value, entry.where)
         except UsageError as error:
             raise UsageError(f"{entry.where}: {error}") from None
     try:

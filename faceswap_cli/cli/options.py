@@ -193,7 +193,7 @@ class LookFlags:
         _option(
             "--edit",
             text="Change the expression, e.g. smile=+0.4,brow=0.2,yaw=-5; also mouth, blink, gaze_x, gaze_y, "
-            "pitch, roll; of the source's looks age, masculine, lips.",
+            "pitch, roll; of the source's looks age, masculine, lips, and what 'train --attribute' taught.",
             panel=TUNING,
             metavar="CHANGES",
         ),

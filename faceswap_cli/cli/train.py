@@ -26,31 +26,62 @@ def duration_s(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
+Recipe = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RECIPE.toml",
+        help="What to train on, and how; see examples/training. With --attribute two folders of pictures, "
+        "with it and without it, or a CSV with the columns file and value.",
+    ),
+]
+MaxTime = Annotated[
+    str | None, typer.Option("--max-time", help="Stop in time, e.g. 25m or 8h.", show_default=False)
+]
+Device = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=False)
+]
+Without = Annotated[
+    str | None,
+    typer.Option(
+        "--without",
+        help="Leave out warp, third-player, trajectory, landmarks or adversary.",
+        show_default=False,
+    ),
+]
+Prepare = Annotated[bool, typer.Option("--prepare", help="Only prepare the faces.")]
+Attribute = Annotated[
+    str | None,
+    typer.Option(
+        "--attribute",
+        help="Teach an edit of your own instead, then used as --edit NAME=+0.7.",
+        metavar="NAME",
+        show_default=False,
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the edit of that name.")]
+
+
 @expanded
 def train(
     ctx: typer.Context,
-    recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE.toml", help="What to train on, and how; see examples/training.")
-    ],
+    given: Recipe,
     show: ShowFlags,
-    max_time: Annotated[
-        str | None, typer.Option("--max-time", help="Stop in time, e.g. 25m or 8h.", show_default=False)
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=False)
-    ] = None,
-    without: Annotated[
-        str | None,
-        typer.Option(
-            "--without",
-            help="Leave out warp, third-player, trajectory, landmarks or adversary.",
-            show_default=False,
-        ),
-    ] = None,
-    prepare: Annotated[bool, typer.Option("--prepare", help="Only prepare the faces.")] = False,
+    max_time: MaxTime = None,
+    device: Device = None,
+    without: Without = None,
+    prepare: Prepare = False,
+    attribute: Attribute = None,
+    force: Force = False,
 ) -> None:
-    """Train the 256 px network, or continue where the last run of RECIPE stopped."""
+    """Train the 256 px network, or continue where the last run of RECIPE stopped; or teach an edit."""
     settings = read_settings(show, LookFlags(), ClipFlags())
+    if attribute is not None:
+        if max_time or device or without or prepare:
+            raise UsageError("--attribute takes a minute or two on the CPU; leave the flags of a recipe out")
+        _teach(Session(ctx.obj, show, settings), attribute, given, force=force)
+        return
+    if len(given) != 1 or force:
+        raise UsageError("give one RECIPE.toml; folders and --force belong to --attribute NAME")
     limit = duration_s(max_time) if max_time else float("inf")
     with Session(ctx.obj, show, settings, soft_stop=True) as session:
         from dataclasses import replace
@@ -59,7 +90,7 @@ def train(
         from faceswap_cli.training.options import read_options
         from faceswap_cli.training.options import without as leave_out
 
-        options = read_options(recipe)
+        options = read_options(given[0])
         options = options if device is None else replace(options, device=device)
         options = options if without is None else leave_out(options, without)
         total = sum(phase.images for phase in options.phases)
@@ -77,6 +108,40 @@ def train(
         session.result({"command": "train", "exit": 0, "folder": str(options.folder), **last})
         if session.for_people:
             console().print(summary(last, options.folder), markup=False)
+
+
+def _teach(session: Session, name: str, given: list[Path], *, force: bool) -> None:
+    """An edit of the user's own; what a signal leaves is a whole file, or none."""
+    if not 1 <= len(given) <= 2:
+        raise UsageError("--attribute takes two folders (pictures with it, pictures without) or one CSV")
+    with session:
+        from faceswap_cli.training.own_attribute import train_attribute
+
+        def tell(stage: str, done: int, total: int) -> None:
+            session.listen(progress(stage, done, total))
+
+        learned = train_attribute(name, given, tell, force=force)
+        for note in learned.notes:
+            session.warn(note)
+        without, with_it = learned.sides
+        session.result(
+            {
+                "command": "train",
+                "exit": 0,
+                "attribute": name,
+                "output": learned.path,
+                "held_out": round(learned.verdict.figure, 4),
+                "measure": "accuracy" if learned.verdict.two_sided else "correlation",
+                "needed": round(learned.verdict.least, 4),
+                "with": with_it,
+                "without": without,
+                "people": learned.people,
+                "notes": learned.notes,
+            }
+        )
+        if session.for_people:
+            told = f"{name}: {learned.verdict}; {with_it} pictures with, {without} without"
+            console().print(f"{told}; use it as --edit {name}=+0.7", markup=False)
 
 
 def summary(last: dict[str, Any], folder: Path) -> str:

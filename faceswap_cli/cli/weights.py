@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
@@ -14,10 +14,13 @@ from faceswap_cli.cli.printing import console, plain_path
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.errors import FaceswapError, OutputError, UsageError, WeightsError
 from faceswap_cli.events import Event
+from faceswap_cli.own_edits import is_name
+from faceswap_cli.user_files import TAUGHT
 
 if TYPE_CHECKING:
     from faceswap_cli.swap.conform import FamilyResult
     from faceswap_cli.weights.store import Card
+    from faceswap_cli.weights.taught import Taught
 
 weights_app = typer.Typer(
     name="weights",
@@ -62,6 +65,7 @@ def list_weights(ctx: typer.Context, show: ShowFlags, registry: Registry = None)
         from faceswap_cli.weights import store
 
         known, here = rows.read_registry(registry), {card.name: card for card in store.installed()}
+        own_edits = _taught_rows()
         own = sorted(rows.bundled_folder().glob("*"))
         bundled = [p for p in own if p.suffix in (".safetensors", ".task")]
         table = [
@@ -84,10 +88,28 @@ def list_weights(ctx: typer.Context, show: ShowFlags, registry: Registry = None)
                 "folder": rows.installed_folder(),
                 "weights": table,
                 "bundled": [{"name": p.name, "size": p.stat().st_size} for p in bundled],
+                "attributes": own_edits,
             }
         )
         if session.for_people:
-            _print_list(table, bundled)
+            _print_list([*own_edits, *table], bundled)
+
+
+def _taught_rows() -> list[dict[str, object]]:
+    """Edits that the user has taught; what is wrong with one stands in its line."""
+    from faceswap_cli.user_files import taught_names, taught_path
+    from faceswap_cli.weights.taught import label_of, read_taught
+
+    rows: list[dict[str, object]] = []
+    for name in taught_names():
+        row = {"name": label_of(name), "size": taught_path(name).stat().st_size, "use": "", "state": "taught"}
+        try:
+            about = read_taught(name)[0].about
+            title = f"--edit {name}=...: {about.get('told', '')}; {about.get('pictures', '')}"
+        except WeightsError as error:
+            title = str(error)
+        rows.append({**row, "title": title})
+    return rows
 
 
 def _print_list(table: list[dict[str, object]], bundled: list[Path]) -> None:
@@ -97,11 +119,13 @@ def _print_list(table: list[dict[str, object]], bundled: list[Path]) -> None:
     for path in bundled:
         shown.add_row(path.name, "bundled", f"{path.stat().st_size / 2**20:.1f}", "commercial", "")
     for row in table:
-        state = "installed" if row["installed"] else "can be pulled" if row["pull"] else "by hand"
+        state = row.get("state") or (
+            "installed" if row["installed"] else "can be pulled" if row["pull"] else "by hand"
+        )
         size = int(str(row["size"]))
         shown.add_row(
             str(row["name"]),
-            state,
+            str(state),
             f"{size / 2**20:.1f}" if size else "",
             str(row["use"]),
             str(row["title"]),
@@ -124,6 +148,8 @@ def path(ctx: typer.Context, show: ShowFlags, name: Name) -> None:
         elif name == policies.NAME:
             policies.read_card()
             found = policies.folder() / policies.MODEL
+        elif name.startswith(f"{TAUGHT}/"):
+            found = _taught(name).path
         else:
             store.read_card(name)
             found = store.weights_path(name)
@@ -145,10 +171,12 @@ def verify(
     """Recompute digests and compare names and shapes with what is expected."""
     with Session(ctx.obj, show, read_settings(show)) as session:
         from faceswap_cli.policy import store as policies
+        from faceswap_cli.user_files import taught_names
         from faceswap_cli.weights import store
         from faceswap_cli.weights.bundled import packed
 
-        wanted = names or [*store.installed_names(), *packed()]
+        own_edits = [f"{TAUGHT}/{name}" for name in taught_names()]
+        wanted = names or [*store.installed_names(), *own_edits, *packed()]
         if not names and policies.is_installed():
             wanted.insert(0, policies.NAME)
         checked: list[_Verified] = []
@@ -168,6 +196,16 @@ def verify(
         raise WeightsError("; ".join(broken))
 
 
+def _taught(label: str) -> Taught:
+    """The verified edit behind ``attributes/NAME``."""
+    from faceswap_cli.weights.taught import read_taught
+
+    name = label.removeprefix(f"{TAUGHT}/")
+    if not is_name(name):
+        raise WeightsError(f"no edit is called {name!r}; see: faceswap weights list")
+    return read_taught(name)[0]
+
+
 class _Verified(Protocol):
     """What every kind of weights knows of itself."""
 
@@ -185,6 +223,8 @@ def _verified(session: Session, name: str) -> _Verified:
 
     if name == policies.NAME:
         return policies.verify()
+    if name.startswith(f"{TAUGHT}/"):
+        return replace(_taught(name), name=name)
     return verify_bundled(name) if name in packed() else store.verify(name, _progress(session, "verify"))
 
 

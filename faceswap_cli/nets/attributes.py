@@ -13,17 +13,18 @@ from torch import Tensor, nn
 from faceswap_cli.nets.facespace import CODE, TEXTURE
 
 ATTRIBUTES = ("age", "masculine", "lips")
-"""In the order of every vector of attributes; each of deviation 1 over the people it was learned from."""
+"""Those that come with the program, in the order of every vector of attributes; each of deviation 1 over the
+people it was learned from.  Networks of an attribute that a user taught have it as one more behind these."""
 
 
 class Readers(nn.Module):
     """(N, CODE) -> (N, attributes): a straight reading and a bent correction."""
 
-    def __init__(self, width: int = 48) -> None:
+    def __init__(self, count: int = len(ATTRIBUTES), width: int = 48) -> None:
         super().__init__()
-        self.straight = nn.Linear(CODE, len(ATTRIBUTES))
+        self.straight = nn.Linear(CODE, count)
         self.first = nn.Linear(CODE, width)
-        self.last = nn.Linear(width, len(ATTRIBUTES))
+        self.last = nn.Linear(width, count)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
@@ -35,13 +36,12 @@ class Readers(nn.Module):
 class Editor(nn.Module):
     """(N, CODE), (N, attributes) wanted change -> (N, CODE).  Shape numbers stay as they are."""
 
-    def __init__(self, width: int = TEXTURE) -> None:
+    def __init__(self, count: int = len(ATTRIBUTES), width: int = TEXTURE) -> None:
         super().__init__()
-        inner = TEXTURE + len(ATTRIBUTES)
-        self.first = nn.Linear(inner, width)
+        self.first = nn.Linear(TEXTURE + count, width)
         self.second = nn.Linear(width, width)
         self.last = nn.Linear(width, TEXTURE)
-        self.straight = nn.Linear(len(ATTRIBUTES), TEXTURE, bias=False)
+        self.straight = nn.Linear(count, TEXTURE, bias=False)
 
     def forward(self, code: Tensor, change: Tensor) -> Tensor:
         texture = code[:, :TEXTURE]
@@ -60,11 +60,11 @@ class Attributes(nn.Module):
     linear: Tensor
     conditional: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, count: int = len(ATTRIBUTES)) -> None:
         super().__init__()
-        self.readers, self.editor = Readers(), Editor()
-        self.register_buffer("linear", torch.zeros(len(ATTRIBUTES), CODE))
-        self.register_buffer("conditional", torch.zeros(len(ATTRIBUTES), CODE))
+        self.readers, self.editor = Readers(count), Editor(count)
+        self.register_buffer("linear", torch.zeros(count, CODE))
+        self.register_buffer("conditional", torch.zeros(count, CODE))
 
     def edited(self, code: Tensor, change: Tensor, how: str = "editor") -> Tensor:
         """``how``: ``editor``, or one of the baselines ``linear`` and ``conditional``."""

@@ -10,6 +10,7 @@ from typing import Any
 import faceswap_cli
 from faceswap_cli.cast.roles import Sources
 from faceswap_cli.config import SwapOptions
+from faceswap_cli.config_files import over
 from faceswap_cli.errors import UsageError, WeightsError
 from faceswap_cli.events import NEVER, Listener, StopRequest, ignore
 from faceswap_cli.jobs.keys import models_digest
@@ -21,6 +22,7 @@ from faceswap_cli.recipe.record import PICTURE, Recipe, libraries, with_options
 from faceswap_cli.records import Report
 from faceswap_cli.swap import build_method
 from faceswap_cli.swap.portable import at_home
+from faceswap_cli.user_files import check_taught
 
 _ANYWAY = "--force makes it all the same, with other pixels"
 
@@ -29,7 +31,11 @@ def options_of(
     recipe: Recipe, inputs: Inputs, base: SwapOptions, changes: Mapping[str, Any] | None = None
 ) -> SwapOptions:
     """What shapes the pixels from the recipe (and ``changes`` to it), how it is run from ``base``."""
-    found = with_options(base, {**recipe.options, **(changes or {})})
+    values = dict(recipe.options)
+    for name, value in (changes or {}).items():
+        values[name] = over(name, values.get(name), value)
+    found = with_options(base, values)
+    check_taught(found.edit.own)
     return replace(
         found,
         track=replace(found.track, reference=None, cast=None),

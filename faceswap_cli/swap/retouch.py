@@ -11,13 +11,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
+from faceswap_cli import own_edits
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.nets.attributes import ATTRIBUTES, Attributes
 from faceswap_cli.records import F32
 from faceswap_cli.swap import facespace
 from faceswap_cli.swap.texture import Texture
+from faceswap_cli.user_files import check_taught
 from faceswap_cli.weights.load import load_strict
 from faceswap_cli.weights.registry import bundled
+from faceswap_cli.weights.taught import read_taught
 
 FILE = "attributes.safetensors"
 _FAR = 3.5
@@ -36,14 +39,38 @@ def change_of(code: F32, changes: Mapping[str, float], how: str = "editor") -> F
     wanted = torch.tensor([[float(changes.get(name, 0.0)) for name in ATTRIBUTES]])
     start = torch.from_numpy(code)[None].clamp(-_FAR, _FAR)
     with torch.inference_mode():
-        moved = attributes().edited(start, wanted, how) - start
-    return np.asarray(moved[0].numpy(), np.float32)
+        moved = attributes().edited(start, wanted, how) if wanted.any() else start
+        for name, amount in changes.items():
+            if name not in ATTRIBUTES and amount:
+                moved = taught(name).edited(moved, own_change(amount), how)
+    return np.asarray((moved - start)[0].numpy(), np.float32)
+
+
+def own_change(amount: float) -> torch.Tensor:
+    """(1, attributes) for the networks of a taught edit, whose own attribute is the last: from the pictures
+    without it (-1) to those with it (1) is 1 for people."""
+    return torch.tensor([[0.0] * len(ATTRIBUTES) + [2.0 * amount]])
 
 
 @lru_cache(maxsize=1)
 def attributes() -> Attributes:
     """The bundled networks, read once."""
     return load_attributes(bundled(FILE), facespace.digest())
+
+
+@lru_cache(maxsize=16)
+def taught(key: str) -> Attributes:
+    """The networks of an edit that the user taught; ``key`` is its name, or name and digest of the file."""
+    name = own_edits.plain(key)
+    check_taught(f"{key}=1")
+    about, state = read_taught(name)
+    if about.space != facespace.digest():
+        raise WeightsError(
+            f"{about.path} was taught with another {facespace.FILE}; "
+            f"teach it again: faceswap train --attribute {name} ... --force"
+        )
+    whole = {part: value.float() for part, value in state.items()}
+    return load_strict(lambda: Attributes(len(ATTRIBUTES) + 1), whole, about.path.name)
 
 
 def load_attributes(path: Path, space: str) -> Attributes:

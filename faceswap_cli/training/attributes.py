@@ -83,17 +83,27 @@ def targets(net: FaceSpace, faces: Faces, labels: F32, codes: Tensor) -> Tensor:
     return torch.cat([torch.from_numpy(labels), measured[:, None]], dim=1)
 
 
-def fit_readers(net: Attributes, codes: Tensor, wanted: Tensor, steps: int, seed: int) -> None:
-    """Straight readings by ridge regression, then the correction, in place; frozen afterwards."""
+def fit_readers(
+    net: Attributes,
+    codes: Tensor,
+    wanted: Tensor,
+    steps: int,
+    seed: int,
+    names: Sequence[str] = ATTRIBUTES,
+    strength: float = _RIDGE,
+) -> None:
+    """Straight readings by ridge regression, then the correction, in place; frozen afterwards.
+
+    ``names``: of the columns of ``wanted``; ``strength``: of the regularisation.
+    """
     torch.manual_seed(seed)
     readers = net.readers
     known = ~wanted.isnan()
-    for k, name in enumerate(ATTRIBUTES):
+    for k, name in enumerate(names):
         rows = known[:, k]
         if int(rows.sum()) < FEWEST:
             raise InputError(f"only {int(rows.sum())} pictures say {name}; {FEWEST} are needed")
-        weight, bias = ridge(codes[rows], wanted[rows, k : k + 1], _RIDGE)
-        weight[:, TEXTURE:] = 0.0  # shape says more about lens and pose than about age
+        weight, bias = straight(codes[rows], wanted[rows, k : k + 1], strength)
         readers.straight.weight.data[k] = weight[0]
         readers.straight.bias.data[k] = bias[0]
     bent = [*readers.first.parameters(), *readers.last.parameters()]
@@ -109,10 +119,17 @@ def fit_readers(net: Attributes, codes: Tensor, wanted: Tensor, steps: int, seed
     readers.requires_grad_(False).eval()
 
 
+def straight(codes: Tensor, values: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """Weight (1, CODE) and bias (1,) of a straight reading of ``values`` (M, 1)."""
+    weight, bias = ridge(codes, values, strength)
+    weight[:, TEXTURE:] = 0.0  # shape says more about lens and pose than about age
+    return weight, bias
+
+
 def baselines(net: Attributes) -> None:
     """Directions that change one attribute by 1: straight along its reading, and without what others read."""
     weight = net.readers.straight.weight.detach()
-    for k in range(len(ATTRIBUTES)):
+    for k in range(len(weight)):
         net.linear[k] = weight[k] / weight[k].square().sum()
         others = torch.cat([weight[:k], weight[k + 1 :]])
         basis = torch.linalg.qr(others.T)[0]
@@ -141,11 +158,10 @@ def teach(
     torch.nn.init.zeros_(editor.last.weight)
     adam = torch.optim.AdamW(editor.parameters(), lr=1e-3, weight_decay=0.01)
     fall = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    size = (256, along.shape[1])
     for step in range(steps):
         code = codes[torch.randint(len(codes), (256,))]
-        change = (
-            _REACH * (torch.rand(256, len(ATTRIBUTES)) * 2 - 1) * (torch.rand(256, len(ATTRIBUTES)) < 0.5)
-        )
+        change = _REACH * (torch.rand(size) * 2 - 1) * (torch.rand(size) < 0.5)
         change = torch.where(change.abs() < 0.05, torch.zeros_like(change), change)
         out = editor(code, change)
         reached = (readers(out) - readers(code) - change).square().sum(1).mean()
@@ -165,16 +181,18 @@ def teach(
 
 
 @torch.inference_mode()
-def exam(net: Attributes, codes: Tensor, wanted: Tensor) -> dict[str, float]:
+def exam(
+    net: Attributes, codes: Tensor, wanted: Tensor, names: Sequence[str] = ATTRIBUTES
+) -> dict[str, float]:
     """On people not learned from: do readings follow labels, and what do edits of 0.5 do to readings?"""
     figures = {}
     read = net.readers(codes)
-    for k, name in enumerate(ATTRIBUTES):
+    for k, name in enumerate(names):
         rows = ~wanted[:, k].isnan()
         if int(rows.sum()) > 4:
             pair = torch.stack([read[rows, k], wanted[rows, k]])
             figures[f"{name}_read"] = float(torch.corrcoef(pair)[0, 1])
-        change = torch.zeros(len(codes), len(ATTRIBUTES))
+        change = torch.zeros(len(codes), len(names))
         change[:, k] = 0.5
         out = net.edited(codes, change)
         moved = (net.readers(out) - read).mean(0)
@@ -185,11 +203,15 @@ def exam(net: Attributes, codes: Tensor, wanted: Tensor) -> dict[str, float]:
     return figures
 
 
+def stored(net: Attributes) -> dict[str, Tensor]:
+    """What a file holds of ``net``: half precision."""
+    return {name: value.detach().half().contiguous() for name, value in net.state_dict().items()}
+
+
 def write(net: Attributes, path: Path) -> None:
     """The file, bound to the space of faces; it appears whole or not at all."""
-    state = {name: value.detach().half().contiguous() for name, value in net.state_dict().items()}
     part = path.with_name(f".{path.name}.part")
-    save_file(state, part, metadata={"space": digest()})
+    save_file(stored(net), part, metadata={"space": digest()})
     os.replace(part, path)
 
 

@@ -134,10 +134,11 @@ def from_pictures(folder: Path, licence: str = "own") -> Iterator[Item]:
                 log.warning("no face in %s; left out", path)
                 continue
             person = path.stem if path.parent == folder else path.parent.name
-            yield _aligned(rgb, faces[0].landmarks, person, licence, str(path.name))
+            yield aligned(rgb, faces[0].landmarks, person, licence, str(path.name))
 
 
-def _aligned(rgb: U8, landmarks: F32, person: str, licence: str, origin: str) -> Item:
+def aligned(rgb: U8, landmarks: F32, person: str, licence: str, origin: str) -> Item:
+    """The face whose mesh in the picture ``rgb`` is ``landmarks``."""
     crop_from_image = scaled(unit_from_points(landmarks, FFHQ_SCALE), SIDE)
     height, width = rgb.shape[:2]
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)

@@ -8,12 +8,12 @@ origin.  They lie in the user's data folder, or where ``FACESWAP_WEIGHTS`` point
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from faceswap_cli.errors import UsageError, WeightsError
+from faceswap_cli.user_files import weights_folder
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _TABLE = Path(__file__).parent / "tables" / "registry.json"
@@ -36,12 +36,7 @@ def bundled(name: str) -> Path:
 
 def installed_folder() -> Path:
     """The folder of the user's own weights."""
-    named = os.environ.get("FACESWAP_WEIGHTS")
-    if named:
-        return Path(named).expanduser()
-    from platformdirs import user_data_path
-
-    return user_data_path("faceswap") / "weights"
+    return weights_folder()
 
 
 @dataclass(frozen=True, slots=True)
