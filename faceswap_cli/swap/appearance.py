@@ -35,6 +35,8 @@ LAB_OFFSET = 16.0
 """L* + 16 is proportional to the cube root of luminance."""
 _EYES_OWN = 0.75
 """Share of an eye's own colour that stays when the skin's is exchanged"""
+_SKINS = ((0.04, 0.32), (0.10, 0.42))
+"""Between what a and b, over L + 16, skins lie in white light; what is beyond is the light's colour."""
 
 
 def _lightness_table() -> F32:
@@ -199,15 +201,15 @@ def relight(
     ``L + 16`` is scaled by the ratio of the fields, as a change of illumination does.  Colour is
     handled as ``(a, b) / (L + 16)``, which a shadow shares with the lit skin beside it: the skin's
     is exchanged, and the contrast to it follows the light.  ``colourful`` (2,) scales that contrast
-    once more: sepia footage has none.  In ``eyes`` (h, w) most of the exchange is left out: two
-    people's skins differ, the whites of their eyes do not.
+    once more: sepia footage has none.  In ``eyes`` (h, w) most of the exchange is left out, as far as
+    it may be the skins': two people's skins differ, the whites of their eyes do not.
     """
     offset = np.float32(LAB_OFFSET)
     light, ratio = relit(lab[..., 0], light_from[..., 0], light_to[..., 0])
     before = np.maximum(light_from[..., 0] + offset, np.float32(1.0))
     after = np.maximum(light_to[..., 0] + offset, np.float32(1.0))
     follow = np.clip(ratio, np.float32(0.7), np.float32(1.2))
-    share = None if eyes is None else 1.0 - np.float32(_EYES_OWN) * eyes
+    kept = None if eyes is None else np.float32(_EYES_OWN) * eyes
     planes = [light]
     for k in (1, 2):
         own = light_from[..., k] / before
@@ -215,7 +217,10 @@ def relight(
         contrast = (lab[..., k] - own * (lab[..., 0] + offset)) * follow
         if colourful is not None:
             contrast *= colourful[k - 1]
-        planes.append((own + (change if share is None else change * share)) * (light + offset) + contrast)
+        if kept is not None:
+            low, high = (np.float32(v) for v in _SKINS[k - 1])
+            change = change - (np.clip(own + change, low, high) - np.clip(own, low, high)) * kept
+        planes.append((own + change) * (light + offset) + contrast)
     return np.asarray(cv2.merge(planes))
 
 

@@ -20,8 +20,16 @@ _MOUTH_EDGE = 0.004
 """Softness of the mouth's inner edge, as a share of the crop."""
 _GREEN_BLUE = (1.0, 2.0)
 """How far below neutral a* and b* may lie: a grey beard beside warm skin does not, a tinted nostril does."""
+_LEAST_HUE, _OF_SKIN = 0.35, 0.7
+"""Least b*/a* of a face, also as a share of its light's: in nine pictures of ten lips lie above it."""
+_OF_LIPS, _MOST_LIPS = 0.8, 0.6
+"""Least a* and b*/a* of lips, as a share of the target's own, and the limit of what is asked of b*/a*."""
+_LIPS = 0.006
+"""How far around the lips that holds, as a share of the crop"""
+_FEW = 8
+"""Pixels of lips that tell nothing"""
 _LIDS, _EYE_EDGE = 0.015, 0.02
-"""How far around the eyes their colour is the source's, and how softly it ends, as shares of the crop."""
+"""How far around eyes and lips the colour is the source's, and how softly that ends: shares of the crop."""
 _SHUT = (0.55, 0.68)
 """Eye opening, as a share of the usual one, below which the target's eye is kept wholly or not at all."""
 
@@ -48,33 +56,71 @@ def limit_colour(lab: F32, light: F32) -> None:
     """No skin, lip or hair is green or blue, unless the ``light`` on the face (..., 3) Lab is; in place."""
     lowest = np.minimum(light[..., 1:].reshape(-1, 2).min(axis=0), 0.0) - np.array(_GREEN_BLUE)
     np.maximum(lab[..., 1:], lowest.astype(np.float32), out=lab[..., 1:])
+    a, b = light[..., 1:].reshape(-1, 2).mean(axis=0)
+    hue = min(_LEAST_HUE, _OF_SKIN * float(b) / max(float(a), 1.0))
+    if hue > 0.0:
+        np.maximum(lab[..., 2], np.float32(hue) * lab[..., 1], out=lab[..., 2])
 
 
-def keep_eye_colour(lab: F32, colour_of: Callable[[Window], F32], wanted: F32, window: Window) -> None:
-    """Colour (not lightness) of the eyes and the lids around them from the warped source; in place.
+def limit_lips(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
+    """Lips are hardly more violet or paler than the target's own, which the light has coloured; in place.
+
+    A source's lips keep their distance from the skin in a* and b*: beside a paler skin than the source's they
+    would turn violet, or grey.
+    """
+    there = _part_around(points, (parts.LIPS_OUTER,), window, 0.0)
+    reach = _LIPS * window.side
+    part = _part_around(wanted, (parts.LIPS_OUTER,), window, 4 * reach)
+    if there is None or part is None:
+        return
+    seen = _cut(target, there, window)[_lips(points, there) > 0.5]
+    share = masks.blur(masks.grow(_lips(wanted, part), reach), reach)
+    if len(seen) < _FEW or not share.any():
+        return
+    a, b = (float(v) for v in seen[:, 1:].mean(axis=0))
+    drawn = _cut(lab, part, window)
+    have = float((drawn[..., 1] * share).sum() / share.sum())
+    drawn[..., 1] += max(_OF_LIPS * a - have, 0.0) * share
+    hue = np.float32(min(max(_OF_LIPS * b / max(a, 1.0), 0.0), _MOST_LIPS))
+    drawn[..., 2] += np.maximum(hue * drawn[..., 1] - drawn[..., 2], np.float32(0)) * share
+
+
+def _lips(points: F32, window: Window) -> F32:
+    outer, inner = (masks.union(points, (ring,), window) for ring in (parts.LIPS_OUTER, parts.LIPS_INNER))
+    return np.asarray(outer * (1.0 - inner), np.float32)
+
+
+def keep_colour(lab: F32, colour_of: Callable[[Window], F32], wanted: F32, window: Window) -> None:
+    """Colour (not lightness) of the eyes, the lips and what is close around from the warped source; in place.
 
     ``colour_of`` draws that source's Lab in a window.  Of so few pixels the network has learned little:
     it tints them.
     """
     sigma, around = _EYE_EDGE * window.side, _LIDS * window.side
-    rings = [parts.LEFT_EYE, parts.RIGHT_EYE]
-    part = _bounds(window.pixels(wanted[[k for ring in rings for k in ring]]), window, 4 * sigma + around + 2)
-    if part is None:
-        return
-    share = masks.blur(masks.grow(masks.union(wanted, rings, part), around), sigma)[..., None]
-    x, y = part.x - window.x, part.y - window.y
-    eyes = lab[y : y + part.height, x : x + part.width, 1:]
-    eyes += (colour_of(part)[..., 1:] - eyes) * share
+    for rings in ((parts.LEFT_EYE, parts.RIGHT_EYE), (parts.LIPS_OUTER,)):
+        part = _part_around(wanted, rings, window, 4 * sigma + around + 2)
+        if part is None:
+            continue
+        share = masks.blur(masks.grow(masks.union(wanted, rings, part), around), sigma)[..., None]
+        chroma = _cut(lab, part, window)[..., 1:]
+        chroma += (colour_of(part)[..., 1:] - chroma) * share
 
 
-def _bounds(pixels: F32, window: Window, margin: float) -> Window | None:
-    """The part of ``window`` around ``pixels`` of it; None when it lies outside."""
+def _part_around(points: F32, rings: Sequence[Sequence[int]], window: Window, margin: float) -> Window | None:
+    """The part of ``window`` around some rings of a mesh; None when it lies outside."""
+    pixels = window.pixels(points[[k for ring in rings for k in ring]])
     low = np.clip(np.floor(pixels.min(axis=0) - margin), 0, (window.width, window.height)).astype(int)
     high = np.clip(np.ceil(pixels.max(axis=0) + margin) + 1, 0, (window.width, window.height)).astype(int)
     if (high <= low).any():
         return None
     width, height = (int(v) for v in high - low)
     return Window(window.x + int(low[0]), window.y + int(low[1]), width, height, window.side)
+
+
+def _cut(picture: F32, part: Window, window: Window) -> F32:
+    """A view of ``picture`` (of ``window``) inside ``part``."""
+    x, y = part.x - window.x, part.y - window.y
+    return picture[y : y + part.height, x : x + part.width]
 
 
 def keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:

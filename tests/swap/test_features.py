@@ -1,4 +1,4 @@
-"""Eyes that shut, and the mouth's inside: the target's own, where the new face has them."""
+"""Eyes, lips and the mouth's inside of a drawn face, and the colours that no face has."""
 
 from __future__ import annotations
 
@@ -86,3 +86,46 @@ def test_no_skin_is_green_or_blue_unless_its_light_is() -> None:
     features.limit_colour(seen, warm)
     assert seen[0, 0, 1:].min() >= -2
     assert np.array_equal(seen[0, 1:], lab[0, 1:])
+
+
+def test_what_is_violet_on_a_face_is_not() -> None:
+    light = np.array([[[60, 14, 16]]], np.float32)
+    lab = np.array([[[50, 20, -3], [50, 20, 12]]], np.float32)
+    features.limit_colour(lab, light)
+    assert lab[0, 0].tolist() == pytest.approx([50, 20, 7])
+    assert lab[0, 1].tolist() == [50, 20, 12]
+
+
+def lips(drawn: tuple[float, float, float], target: tuple[float, float, float]) -> tuple[F32, F32]:
+    """Colour of the lower lip and of the forehead, once lips drawn so have met the target's."""
+    points = face((USUAL, USUAL)).landmarks / np.float32(SIDE)
+    lab = flat(drawn)
+    features.limit_lips(lab, flat(target), points, points, Window.full(SIDE))
+    x, y = (points[[14, 17], :2].mean(axis=0) * SIDE).round().astype(int)
+    top = (points[10, :2] * SIDE).round().astype(int)
+    return lab[y, x], lab[top[1], top[0]]
+
+
+def test_lips_are_neither_more_violet_nor_paler_than_the_targets() -> None:
+    violet, elsewhere = lips((50, 30, -6), (50, 25, 12))
+    assert violet[2] > 6
+    assert elsewhere.tolist() == [50, 30, -6]
+    pale, _ = lips((50, 8, 9), (50, 25, 12))
+    assert 15 < pale[1] <= 21
+    plain, _ = lips((50, 28, 15), (50, 25, 12))
+    assert plain.tolist() == pytest.approx([50, 28, 15])
+
+
+def test_colour_around_eyes_and_lips_is_the_warped_sources() -> None:
+    points = face((USUAL, USUAL)).landmarks / np.float32(SIDE)
+    lab = flat((50, 0, -20))
+    features.keep_colour(
+        lab,
+        lambda part: np.full((part.height, part.width, 3), (9, 12, 14), np.float32),
+        points,
+        Window.full(SIDE),
+    )
+    x, y = (points[[14, 17], :2].mean(axis=0) * SIDE).round().astype(int)
+    assert lab[y, x].tolist() == pytest.approx([50, 12, 14], abs=3)
+    top = (points[10, :2] * SIDE).round().astype(int)
+    assert lab[top[1], top[0]].tolist() == [50, 0, -20]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from drawn import SIDE, crop, identity, mesh_points, photo, picture
@@ -10,6 +11,7 @@ from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.faces.landmarks import LIPS_INNER, OVAL
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.swap import appearance, occlusion, texture
+from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.methods.mesh import MeshMethod
 from faceswap_cli.swap.occluder_head import look
 
@@ -150,3 +152,19 @@ def test_second_photo_serves_where_the_first_is_covered() -> None:
 def test_crop_side_follows_the_face(method: MeshMethod) -> None:
     sides = [method.crop_side(px) for px in (10, 100, 333, 5000)]
     assert sides == [64, 128, 352, 768]
+
+
+@pytest.mark.parametrize("softness", [0.7, 1.5])
+def test_detail_is_brought_to_a_soft_and_to_a_sharp_target(softness: float) -> None:
+    """What a blur leaves of noise falls off faster than any band: energy and sharpness must match."""
+    rng = np.random.default_rng(3)
+    target = 20 * cv2.GaussianBlur(rng.standard_normal((160, 160)).astype(np.float32), (0, 0), softness)
+    inside = np.ones_like(target)
+    detail = appearance.measure_detail(appearance.split_bands(target), inside)
+    tail = np.log([*detail.bands, max(detail.grain, 1e-2), 1, 1])
+    code = np.concatenate([np.zeros(mesh.CODE - len(tail)), tail]).astype(np.float32)
+    lab = np.zeros((160, 160, 3), np.float32)
+    lab[..., 0] = 9 * cv2.GaussianBlur(rng.standard_normal((160, 160)).astype(np.float32), (0, 0), 1.1)
+    mesh.match_detail(lab, code, inside, 5)
+    ours, theirs = (cv2.Laplacian(luma, cv2.CV_32F).var() for luma in (lab[..., 0], target))
+    assert 0.7 < ours / theirs < 1.45

@@ -32,6 +32,13 @@ def test_another_skin_hardly_tints_the_whites_of_the_eyes() -> None:
     assert eyes < 0.35 * tinted
 
 
+def test_coloured_light_tints_the_eyes_as_well() -> None:
+    white = np.full((4, 4, 3), (60, 0, 2), np.float32)
+    skin, lit = (np.full((4, 4, 3), colour, np.float32) for colour in ((60, 12, 16), (60, 15, 50)))
+    by_light = relight(white, skin, lit, None, np.ones((4, 4), np.float32))[..., 2].mean()
+    assert 0.5 * (lit - skin)[0, 0, 2] < by_light - 2 < 0.9 * (lit - skin)[0, 0, 2]
+
+
 def test_sepia_footage_takes_the_colour_contrast_away() -> None:
     lips = np.full((4, 4, 3), (45, 40, 20), np.float32)
     grey = relight(lips, *fields(lips.shape), np.zeros(2, np.float32))

@@ -34,7 +34,7 @@ from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, U8, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, scene
 from faceswap_cli.swap.batches import Batches, CudaMeter
-from faceswap_cli.swap.features import keep_eye_colour, keep_mouth, keep_shut_eyes, limit_colour
+from faceswap_cli.swap.features import keep_colour, keep_mouth, keep_shut_eyes, limit_colour, limit_lips
 from faceswap_cli.swap.fslsd256_weights import (
     FILE,
     Tuning,
@@ -248,10 +248,11 @@ class Fslsd256Method:
         if side > SIDE:
             lab[..., 0] += _above(carried.luma(window), side)
         limit_colour(lab, carried.light_to)
-        keep_eye_colour(lab, carried.lab, wanted, window)
+        target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
+        keep_colour(lab, carried.lab, wanted, window)
+        limit_lips(lab, target, points, wanted, window)
         mesh.match_detail(lab, code.mesh, mesh.inner_face(wanted, window), task.seed)
-        target = appearance.lab_from_rgb(part.rgb)
-        keep_mouth(lab, target, crop.landmarks / np.float32(side), wanted, window)
+        keep_mouth(lab, target, points, wanted, window)
         keep_shut_eyes(lab, target, crop, wanted, window)
         share = np.clip(window.of(_enlarged(mask, side)), 0.0, 1.0)
         occluded = 0.0

@@ -31,10 +31,12 @@ CODE = _LIGHT + _BANDS + 3
 """Light at the mesh points, log energy of the detail bands, log grain, log spread of a* and b*."""
 _LIGHT_BETA, _DETAIL_BETA = 12.0, 25.0
 _MIN_SIDE, _MAX_SIDE = 64, 768
-_GAIN_LOW = np.array([0.15, 0.55, 0.9], np.float32)
-_GAIN_HIGH = np.array([1.6, 1.4, 1.15], np.float32)
+_GAIN_LOW = np.array([0.05, 0.3, 0.8], np.float32)
+_GAIN_HIGH = np.array([2.2, 1.6, 1.2], np.float32)
 """Limits of the gains of the detail bands, fine to coarse.  The coarse ones hold features, not sharpness:
 of a small face they are the eyes and brows, and those are the source's."""
+_OVERSHOOT = 1.5
+"""Power of what is still missed after the first gains: two rounds then come as near as eight plain ones."""
 _COLOURFUL = (0.15, 1.1)
 """Limits of what a source's colour contrast is scaled by to match the target's."""
 _EYE_EDGE = 0.004
@@ -111,6 +113,7 @@ class MeshMethod:
         part = cut_down(crop, window)
         target = appearance.lab_from_rgb(part.rgb)
         drawn, light = draw(prepared, points, code, window)
+        features.limit_lips(drawn, target, points, points, window)
         match_detail(drawn, code, inner_face(points, window), seed)
         usual = np.array(crop.open_eyes, np.float32)
         eyes = _eyes_from_target(parts.eye_apertures(points), usual, prepared.eyes)
@@ -233,19 +236,33 @@ def inner_face(points: F32, window: Window) -> F32:
 
 
 def match_detail(lab: F32, code: F32, inside: F32, seed: int) -> None:
-    """Bring detail bands and grain of L* to the target's, as its ``code`` tells them; in place."""
+    """Bring detail bands and grain of L* to the target's, as its ``code`` tells them; in place.
+
+    Neighbouring bands overlap: after the first gains a soft target's finest band still holds what leaks from
+    the next one, so what came of them is measured, and the rest made good a little beyond what is missing.
+    """
     wanted = np.exp(code[_LIGHT : _LIGHT + _BANDS + 1])
-    layers = appearance.split_bands(lab[..., 0])
-    have = appearance.measure_detail(layers, inside)
-    gains = np.clip(wanted[:_BANDS] / have.bands, _GAIN_LOW, _GAIN_HIGH)
-    luma = layers[-1]
-    for layer, gain in zip(layers[:-1], gains, strict=True):
-        luma += layer * gain
-    missing = math.sqrt(max(float(wanted[_BANDS]) ** 2 - (have.grain * float(gains[0])) ** 2, 0.0))
-    if missing > 0.2:
-        noise = np.random.default_rng(seed).standard_normal(luma.shape, dtype=np.float32)
-        luma += noise * np.float32(min(missing, 4.0))
-    lab[..., 0] = luma
+    gains = np.ones(_BANDS, np.float32)
+    for power in (1.0, _OVERSHOOT):
+        *layers, luma = appearance.split_bands(lab[..., 0])
+        have = appearance.measure_detail(layers, inside)
+        before, missed = gains, wanted[:_BANDS] / have.bands
+        gains = np.clip(before * missed ** np.float32(power), _GAIN_LOW, _GAIN_HIGH)
+        step = gains / before
+        for layer, gain in zip(layers, step, strict=True):
+            luma += layer * gain
+        if power == 1.0:
+            luma += _grain(float(wanted[_BANDS]), have.grain * float(step[0]), luma.shape, seed)
+        lab[..., 0] = luma
+
+
+def _grain(wanted: float, have: float, shape: tuple[int, ...], seed: int) -> F32 | float:
+    """Noise for what the grain lacks; 0 where that would not be seen."""
+    missing = math.sqrt(max(wanted**2 - have**2, 0.0))
+    if missing <= 0.2:
+        return 0.0
+    noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    return noise * np.float32(min(missing, 4.0))
 
 
 def _keep_target_parts(drawn: F32, target: F32, points: F32, eyes: F32, window: Window) -> None:
