@@ -24,7 +24,6 @@ from faceswap_cli.config import SmoothOptions
 from faceswap_cli.faces.landmarks import EYES, IRISES, LIPS
 from faceswap_cli.geometry.align import (
     SWAP_SCALE,
-    apply,
     square_from_unit,
     unit_from_points,
     unit_from_square,
@@ -45,6 +44,7 @@ BETA_MOBILE = 0.15
 BETA_IRIS = 0.1
 
 _LEAST_WEIGHT = 1e-6
+_POINTS_AT_ONCE = 48
 
 
 def smooth(
@@ -124,13 +124,21 @@ def smooth_face(landmarks: F32, weights: F32, times_s: F64, options: SmoothOptio
     crop_from_display = smooth_crop(unit_from_points(landmarks, SWAP_SCALE), weights, links, factor)
     if factor == 0:
         return SmoothTrack(landmarks.astype(np.float32), crop_from_display)
-    inside = np.stack([apply(m, points) for m, points in zip(crop_from_display, landmarks, strict=True)])
-    steady = np.empty_like(inside)
-    for beta, rows in _groups():
-        steady[:, rows] = smooth(inside[:, rows], weights, factor * beta, links)
     back = np.linalg.inv(crop_from_display)
-    outside = np.stack([apply(m, points) for m, points in zip(back, steady, strict=True)])
-    return SmoothTrack(outside.astype(np.float32), crop_from_display)
+    steady = np.empty(landmarks.shape, np.float32)
+    for beta, rows in _groups():
+        # A long track has many frames: in double precision only a few points of it are in memory at a time.
+        for few in (rows[k : k + _POINTS_AT_ONCE] for k in range(0, len(rows), _POINTS_AT_ONCE)):
+            inside = _placed(crop_from_display, landmarks[:, few])
+            steady[:, few] = _placed(back, smooth(inside, weights, factor * beta, links))
+    return SmoothTrack(steady, crop_from_display)
+
+
+def _placed(matrices: F64, points: NDArray[np.floating]) -> F32:
+    """(T, 3, 3) similarities on (T, K, 3); depth is scaled alike."""
+    xy = points[..., :2] @ matrices[:, :2, :2].transpose(0, 2, 1) + matrices[:, None, :2, 2]
+    scale = np.sqrt(np.abs(np.linalg.det(matrices[:, :2, :2])))[:, None, None]
+    return np.concatenate([xy, points[..., 2:] * scale], axis=-1, dtype=np.float32)
 
 
 def smooth_crop(unit_from_image: F64, weights: F32, links: F64, factor: float) -> F64:
