@@ -124,7 +124,7 @@ def smooth_face(landmarks: F32, weights: F32, times_s: F64, options: SmoothOptio
     crop_from_display = smooth_crop(unit_from_points(landmarks, SWAP_SCALE), weights, links, factor)
     if factor == 0:
         return SmoothTrack(landmarks.astype(np.float32), crop_from_display)
-    back = np.linalg.inv(crop_from_display)
+    back = np.asarray(np.linalg.inv(crop_from_display), np.float64)
     steady = np.empty(landmarks.shape, np.float32)
     for beta, rows in _groups():
         # A long track has many frames: in double precision only a few points of it are in memory at a time.
@@ -138,7 +138,7 @@ def _placed(matrices: F64, points: NDArray[np.floating]) -> F32:
     """(T, 3, 3) similarities on (T, K, 3); depth is scaled alike."""
     xy = points[..., :2] @ matrices[:, :2, :2].transpose(0, 2, 1) + matrices[:, None, :2, 2]
     scale = np.sqrt(np.abs(np.linalg.det(matrices[:, :2, :2])))[:, None, None]
-    return np.concatenate([xy, points[..., 2:] * scale], axis=-1, dtype=np.float32)
+    return np.asarray(np.concatenate([xy, points[..., 2:] * scale], axis=-1), np.float32)
 
 
 def smooth_crop(unit_from_image: F64, weights: F32, links: F64, factor: float) -> F64:
