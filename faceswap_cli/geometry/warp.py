@@ -11,6 +11,7 @@ grid holds the value at the centres ((i + 0.5) / n).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -138,9 +139,15 @@ def enlarge(field: F32, window: Window | int, size: tuple[int, int] | None = Non
     """
     window = Window.full(window) if isinstance(window, int) else window
     if size is None:
-        # Enlarging all of it is several times as fast as an affine warp of the part.
-        whole = cv2.resize(field, (window.side, window.side), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(window.of(np.asarray(whole)))
+        # Enlarging is several times as fast as an affine warp, even where more than the part is enlarged.
+        (y, x), cells = _cells_under(field.shape[0], window)
+        step = window.side / field.shape[0]
+        size = (
+            round(step * (cells[1].stop - cells[1].start)),
+            round(step * (cells[0].stop - cells[0].start)),
+        )
+        more = cv2.resize(field[cells], size, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(more[y : y + window.height, x : x + window.width])
     scale = field.shape[0] / window.side
     across, down = scale * window.width / size[0], scale * window.height / size[1]
     matrix = np.array(
@@ -151,6 +158,23 @@ def enlarge(field: F32, window: Window | int, size: tuple[int, int] | None = Non
     )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(field, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _cells_under(n: int, window: Window) -> tuple[tuple[int, int], tuple[slice, slice]]:
+    """Rows and columns of an n x n field that ``window`` needs, beginning and ending between two pixels.
+
+    Also where in those, enlarged, the window begins: (y, x).
+    """
+    every = n // math.gcd(n, window.side)  # so many cells are a whole number of pixels
+    step = window.side / n
+    starts, cells = [], []
+    for first, length in ((window.y, window.height), (window.x, window.width)):
+        # One cell more on each side, from which the outermost pixels are interpolated too.
+        low = max(math.floor(first / step - 1) // every * every, 0)
+        high = min(-(-math.ceil((first + length) / step + 1) // every) * every, n)
+        starts.append(first - round(low * step))
+        cells.append(slice(low, high))
+    return (starts[0], starts[1]), (cells[0], cells[1])
 
 
 def sample_map(field: F32, window: Window | int, source_side: float) -> F32:

@@ -19,7 +19,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceswap_cli.nets.blocks import CheapDown, Gain, StyledConv, conv, joined, lrelu, stacked, zeroed
+from faceswap_cli.nets.blocks import (
+    CheapDown,
+    Gain,
+    StyledConv,
+    conv,
+    folded,
+    joined,
+    lrelu,
+    stacked,
+    unfolded,
+    zeroed,
+)
 from faceswap_cli.nets.fslsd256_encoders import (
     EMBEDDING,
     EXPRESSION,
@@ -38,7 +49,7 @@ from faceswap_cli.nets.fslsd256_encoders import (
     StructureEncoder,
     StyleEncoder,
 )
-from faceswap_cli.nets.meshfield import relight, sampling_grid
+from faceswap_cli.nets.meshfield import enlarged, relight, sampling_grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +129,7 @@ class Conditions(nn.Module):
 
 
 class Generator(nn.Module):
-    """Style generator with spatial conditions; returns features by side and its own picture."""
+    """Style generator with spatial conditions."""
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
@@ -139,24 +150,33 @@ class Generator(nn.Module):
                 self.gains[str(side)] = Gain(EMBEDDING, outer)
             inner = outer
 
-    def forward(self, w: Tensor, z: Tensor, extras: Mapping[int, Tensor]) -> tuple[dict[int, Tensor], Tensor]:
-        """``extras``: outputs of :attr:`conditions` by side."""
+    def forward(self, w: Tensor, z: Tensor, extras: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        """Features by side; ``extras``: outputs of :attr:`conditions` by side."""
         x = self.start.expand(len(w), -1, -1, -1)
         x = self.second[0](x, w[:, 0])
-        features, picture = {4: x}, self.to_rgb[0](x).float()
+        features = {4: x}
         for i, side in enumerate(self.preset.sides[1:], start=1):
             x = self.first[i - 1](x, w[:, 2 * i - 1], extras.get(side))
             x = self.second[i](x, w[:, 2 * i])
             if str(side) in self.gains:
                 x = self.gains[str(side)](x, z)
             features[side] = x
-            drawn = self.to_rgb[i](x).float()
+        return features
+
+    def picture(self, features: Mapping[int, Tensor]) -> Tensor:
+        """(N, 3, S, S) what the generator draws by itself: training looks at it."""
+        picture: Tensor | None = None
+        for (side, x), layer in zip(features.items(), self.to_rgb, strict=True):
+            drawn = layer(x).float()
             if side == self.preset.top:
                 drawn = F.pixel_shuffle(drawn, self.preset.fold)
-            picture = (
-                F.interpolate(picture, size=drawn.shape[-2:], mode="bilinear", align_corners=False) + drawn
-            )
-        return features, picture
+            if picture is not None:
+                size = drawn.shape[-2:]
+                drawn = F.interpolate(picture, size=size, mode="bilinear", align_corners=False) + drawn
+            picture = drawn
+        if picture is None:
+            raise ValueError("the generator has no levels")
+        return picture
 
 
 def _warped_width(preset: Preset, side: int) -> int:
@@ -185,7 +205,7 @@ class BlendDecoder(nn.Module):
     def forward(self, features: Mapping[int, Tensor], scene: Scene, base: Tensor) -> tuple[Tensor, Tensor]:
         """``base`` folded (N, 3 fold^2, top, top) -> correction (N, 3, S, S), gate logit (N, 1, S, S)."""
         fold = self.preset.fold
-        x = lrelu(self.context[0](F.pixel_unshuffle(torch.cat([scene.erased, scene.mask], 1), fold)))
+        x = lrelu(self.context[0](folded(torch.cat([scene.erased, scene.mask], 1), fold)))
         outside = [x]
         for layer in self.context[1:]:
             x = layer(x)
@@ -202,7 +222,7 @@ class BlendDecoder(nn.Module):
             out = lrelu(join(mixed))
         if out is None:
             raise ValueError("the decoder has no levels")
-        drawn = F.pixel_shuffle(self.last(joined(out, base)).float(), fold)
+        drawn = unfolded(self.last(joined(out, base)), fold)
         return drawn[:, :3], drawn[:, 3:]
 
 
@@ -236,29 +256,45 @@ class Fslsd256(nn.Module):
         """``w_target``: the target's code when it is known already (smoothed over time)."""
         if w_target is None:
             w_target = self.style(scene.erased)
-        direction = self.structure(scene.shape, self.detail(scene.parts))
+        direction, w, z = self._code(source, scene, w_target)
+        face, features, base = self._drawn(source, scene, w, z)
+        return Swapped(face, self.generator.picture(features), direction, w, w_target, base)
+
+    def face(self, source: Source, scene: Scene, w_target: Tensor) -> Tensor:
+        """(N, 3, S, S) the ``face`` of :meth:`forward` and nothing else: all that a swap shows."""
+        _, w, z = self._code(source, scene, w_target)
+        return self._drawn(source, scene, w, z)[0]
+
+    def _code(self, source: Source, scene: Scene, w_target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Structure direction, the code to draw, and the embedding, for a whole batch."""
+        direction: Tensor = self.structure(scene.shape, self.detail(scene.parts))
         z = source.z.expand(len(direction), -1)  # one source may serve a whole batch
         identity = self.identity(z).reshape(direction.shape)
         w = torch.cat(
             [source.w[:, :STRUCTURE_ROWS] + direction + identity, w_target[:, STRUCTURE_ROWS:]], dim=1
         )
-        base = warped_base(source.rgb, scene)
-        folded = F.pixel_unshuffle(base, self.preset.fold)
-        features, side = self.generator(w, z, self._extras(source, scene, base, folded))
-        correction, gate = self.decoder(features, scene, folded)
-        visible = resized(scene.visible, SIDE)
-        light = F.interpolate(scene.light, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-        share = visible * torch.sigmoid(gate + 3.0)
-        face = light + share * (base - light) + correction
-        return Swapped(face, side, direction, w, w_target, base)
+        return direction, w, z
 
-    def _extras(self, source: Source, scene: Scene, base: Tensor, folded: Tensor) -> dict[int, Tensor]:
+    def _drawn(
+        self, source: Source, scene: Scene, w: Tensor, z: Tensor
+    ) -> tuple[Tensor, dict[int, Tensor], Tensor]:
+        """The decoder's picture, the generator's features, the warped source."""
+        base = warped_base(source.rgb, scene)
+        small = folded(base, self.preset.fold)
+        features = self.generator(w, z, self._extras(source, scene, base, small))
+        correction, gate = self.decoder(features, scene, small)
+        visible = resized(scene.visible, SIDE)
+        light = enlarged(scene.light, SIDE)
+        share = visible * torch.sigmoid(gate + 3.0)
+        return light + share * (base - light) + correction, features, base
+
+    def _extras(self, source: Source, scene: Scene, base: Tensor, small: Tensor) -> dict[int, Tensor]:
         extras = {}
         for name, layer in self.generator.conditions.items():
             side = int(name)
             warped = _sample(source.maps[side], scene.flow)
             picture = (
-                folded if side == self.preset.top else F.interpolate(base, size=(side, side), mode="area")
+                small if side == self.preset.top else F.interpolate(base, size=(side, side), mode="area")
             )
             extras[side] = layer(warped, resized(scene.visible, side), scene, picture)
         return extras
@@ -290,7 +326,7 @@ def resized(x: Tensor, side: int) -> Tensor:
         return x
     if x.shape[-1] > side:
         return F.interpolate(x, size=(side, side), mode="area")
-    return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
+    return enlarged(x, side)
 
 
 def composite(face: Tensor, target: Tensor, mask: Tensor) -> Tensor:

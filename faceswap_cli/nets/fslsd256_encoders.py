@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceswap_cli.nets.blocks import CheapDown, Down, conv, lrelu, zeroed
+from faceswap_cli.nets.blocks import CheapDown, Down, conv, folded, lrelu, zeroed
 
 SIDE = 256
 STRUCTURE_ROWS = 7
@@ -92,7 +92,7 @@ class StyleEncoder(nn.Module):
         self.mean = nn.Parameter(torch.randn(preset.rows, style) * 0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = lrelu(self.stem(F.pixel_unshuffle(x, self.fold)))
+        x = lrelu(self.stem(folded(x, self.fold)))
         maps = {}
         for down in self.downs:
             x = down(x)

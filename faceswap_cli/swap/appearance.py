@@ -76,8 +76,8 @@ _LIGHTNESS = _lightness_table()
 
 def skin_area(points: F32, side: int) -> F32:
     """Inside the face outline and outside its features, whatever is seen there: (side, side)."""
-    hull = masks.grow(masks.union(points, (parts.OVAL,), side), -0.012 * side)
-    features = masks.grow(masks.union(points, parts.FEATURE_RINGS, side), 0.018 * side)
+    hull = masks.union(points, (parts.OVAL,), side, -0.012 * side)
+    features = masks.union(points, parts.FEATURE_RINGS, side, 0.018 * side)
     return hull * (1.0 - features)
 
 
@@ -205,16 +205,17 @@ def relight(
     it may be the skins': two people's skins differ, the whites of their eyes do not.
     """
     offset = np.float32(LAB_OFFSET)
-    light, ratio = relit(lab[..., 0], light_from[..., 0], light_to[..., 0])
-    before = np.maximum(light_from[..., 0] + offset, np.float32(1.0))
-    after = np.maximum(light_to[..., 0] + offset, np.float32(1.0))
+    drawn, old, new = (cv2.split(x) for x in (lab, light_from, light_to))
+    light, ratio = relit(drawn[0], old[0], new[0])
+    before = np.maximum(old[0] + offset, np.float32(1.0))
+    after = np.maximum(new[0] + offset, np.float32(1.0))
     follow = np.clip(ratio, np.float32(0.7), np.float32(1.2))
     kept = None if eyes is None else np.float32(_EYES_OWN) * eyes
     planes = [light]
     for k in (1, 2):
-        own = light_from[..., k] / before
-        change = light_to[..., k] / after - own
-        contrast = (lab[..., k] - own * (lab[..., 0] + offset)) * follow
+        own = old[k] / before
+        change = new[k] / after - own
+        contrast = (drawn[k] - own * (drawn[0] + offset)) * follow
         if colourful is not None:
             contrast *= colourful[k - 1]
         if kept is not None:

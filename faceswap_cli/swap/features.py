@@ -55,7 +55,8 @@ def shut_eyes(now: F32, usual: F32) -> F32:
 def limit_colour(lab: F32, light: F32) -> None:
     """No skin, lip or hair is green or blue, unless the ``light`` on the face (..., 3) Lab is; in place."""
     lowest = np.minimum(light[..., 1:].reshape(-1, 2).min(axis=0), 0.0) - np.array(_GREEN_BLUE)
-    np.maximum(lab[..., 1:], lowest.astype(np.float32), out=lab[..., 1:])
+    for k in (1, 2):  # each by itself: pairs of two numbers take six times as long
+        np.maximum(lab[..., k], np.float32(lowest[k - 1]), out=lab[..., k])
     a, b = light[..., 1:].reshape(-1, 2).mean(axis=0)
     hue = min(_LEAST_HUE, _OF_SKIN * float(b) / max(float(a), 1.0))
     if hue > 0.0:
@@ -101,9 +102,10 @@ def keep_colour(lab: F32, colour_of: Callable[[Window], F32], wanted: F32, windo
         part = _part_around(wanted, rings, window, 4 * sigma + around + 2)
         if part is None:
             continue
-        share = masks.blur(masks.grow(masks.union(wanted, rings, part), around), sigma)[..., None]
-        chroma = _cut(lab, part, window)[..., 1:]
-        chroma += (colour_of(part)[..., 1:] - chroma) * share
+        share = masks.blur_wide(masks.union(wanted, rings, part, around), sigma)
+        drawn, colour = _cut(lab, part, window), colour_of(part)
+        for k in (1, 2):
+            drawn[..., k] += (colour[..., k] - drawn[..., k]) * share
 
 
 def _part_around(points: F32, rings: Sequence[Sequence[int]], window: Window, margin: float) -> Window | None:

@@ -30,7 +30,7 @@ from faceswap_cli.faces.landmarks import (
 )
 from faceswap_cli.nets.fslsd256 import Scene, resized, skin_weight
 from faceswap_cli.nets.fslsd256_encoders import HINT_SIDE, PARTS_SIDE, SIDE, SKETCH
-from faceswap_cli.nets.meshfield import displacement, light_map, visibility
+from faceswap_cli.nets.meshfield import displacement, enlarged, light_map, visibility
 from faceswap_cli.swap.shape import Posed, proportions, remove_pose, retarget, shape_inputs
 
 SKETCH_SIDE = SIDE // 2
@@ -203,8 +203,7 @@ def face_light(rgb: Tensor, drawn: Drawn) -> Tensor:
 
 def erase(rgb: Tensor, drawn: Drawn, light: Tensor) -> Tensor:
     """The crop with its face replaced by the light map."""
-    fill = F.interpolate(light, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-    return rgb + drawn.hidden * (fill - rgb)
+    return torch.lerp(rgb, enlarged(light, SIDE), drawn.hidden)
 
 
 def build_scene(

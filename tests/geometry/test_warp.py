@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import pytest
 
 from faceswap_cli.geometry import masks, warp
+from faceswap_cli.geometry.masks import Window
 
 
 def points(count: int = 300) -> np.ndarray:
@@ -60,3 +63,16 @@ def test_soften_is_zero_outside_and_at_the_border() -> None:
     assert soft[:10].max() == 0.0
     assert soft[25, 20] == 1.0
     assert soft[39, 20] < 0.3
+
+
+@pytest.mark.parametrize("side", [64, 96, 333, 544, 768])
+def test_a_part_is_enlarged_as_the_whole_is(side: int) -> None:
+    random = np.random.default_rng(side)
+    for n in (64, 128):
+        field = random.random((n, n, 2)).astype(np.float32)
+        whole = cv2.resize(field, (side, side), interpolation=cv2.INTER_LINEAR)
+        for _ in range(20):
+            x, y = (int(v) for v in random.integers(0, side - 2, 2))
+            width, height = (int(random.integers(1, side - v + 1)) for v in (x, y))
+            window = Window(x, y, width, height, side)
+            np.testing.assert_allclose(warp.enlarge(field, window), window.of(whole), atol=2e-5)

@@ -24,14 +24,14 @@ from faceswap_cli.config import JobOptions, PasteOptions, mapper_share
 from faceswap_cli.devices import resolve_device
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces import landmarks as parts
-from faceswap_cli.geometry import align
+from faceswap_cli.geometry import align, warp
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.keyframes import value_at
 from faceswap_cli.nets.fslsd256 import Fslsd256, Source
 from faceswap_cli.nets.fslsd256_encoders import MESH_POINTS, SIDE, STRUCTURE_ROWS
 from faceswap_cli.nets.meshfield import LIGHT_CELLS
 from faceswap_cli.numerics import finite, told
-from faceswap_cli.records import F32, U8, FaceCrop, RenderedFace, SourceIdentity
+from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, scene
 from faceswap_cli.swap.batches import Batches, CudaMeter
 from faceswap_cli.swap.features import keep_colour, keep_mouth, keep_shut_eyes, limit_colour, limit_lips
@@ -50,8 +50,11 @@ from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
 from faceswap_cli.swap.shape import Posed, mix_weights, proportions, remove_pose
+from faceswap_cli.swap.shrunk import Shrunk
 from faceswap_cli.weights.registry import bundled
 
+_TINT_SIDE = 128
+"""Colours are compared at this size."""
 _LIGHT = 3 * LIGHT_CELLS**2
 _OFFSET = MESH_POINTS * 3
 _ROWS_BETA, _LIGHT_BETA, _OFFSET_BETA = 10.0, 12.0, 25.0
@@ -122,7 +125,7 @@ class Fslsd256Method:
         self.light = self._device == "cpu"
         self.inputs_digest = digest(weights)
         self.batches = self._batches(job)
-        self._mesh = mesh.MeshMethod(job, paste)
+        self._mesh, self._shrunk = mesh.MeshMethod(job, paste), Shrunk(SIDE)
         preset = preset_of(weights)
         self._rows = (preset.rows - STRUCTURE_ROWS, preset.style)
         sizes = (int(np.prod(self._rows)), _LIGHT, _OFFSET)
@@ -244,10 +247,11 @@ class Fslsd256Method:
         )
         part = mesh.cut_down(crop, window)
         carried = mesh.carry(task.prepared.mesh, wanted, code.mesh)
-        lab = appearance.lab_from_float(window.of(_enlarged(face, side)))
+        small = appearance.lab_from_float(face)
+        limit_colour(small, carried.lab(Window.full(_TINT_SIDE)), warp.enlarge(carried.light_to, _TINT_SIDE))
+        lab = np.ascontiguousarray(window.of(_enlarged(small, side)))
         if side > SIDE:
             lab[..., 0] += _above(carried.luma(window), side)
-        limit_colour(lab, carried.light_to)
         target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
         keep_colour(lab, carried.lab, wanted, window)
         limit_lips(lab, target, points, wanted, window)
@@ -289,7 +293,7 @@ class Fslsd256Method:
         )
         w_target = functional.pad(rows, (0, 0, STRUCTURE_ROWS, 0))
         with self._half():
-            face = net(source.codes, seen, w_target).face
+            face = net.face(source.codes, seen, w_target)
         picture = (face.float().clamp(-1, 1).permute(0, 2, 3, 1) + 1) / (2 * gain)
         masks_of, meshes = _arrays(drawn.mask[:, 0]), _arrays(pairing.wanted)
         return list(zip(finite(_arrays(picture), "the network's face"), masks_of, meshes, strict=True))
@@ -304,7 +308,7 @@ class Fslsd256Method:
     def _small(self, crops: Sequence[FaceCrop]) -> tuple[Tensor, Tensor]:
         """The crops as the network takes them, and their meshes (N, 478, 3) in unit coordinates."""
         points = np.stack([crop.landmarks / np.float32(crop.rgb.shape[0]) for crop in crops])
-        rgb = self._moved(np.stack([_shrunk(crop.rgb) for crop in crops]))
+        rgb = self._moved(np.stack([self._shrunk.of(crop.rgb) for crop in crops]))
         return _to_input(rgb), self._moved(points.astype(np.float32))
 
     def _outline_before(self, tasks: Sequence[Task], points: Tensor, moves: Tensor) -> Tensor | None:
@@ -368,13 +372,6 @@ def _joined(posed: Sequence[Posed]) -> Posed:
 
 def _arrays(x: Tensor) -> F32:
     return np.asarray(x.float().cpu().numpy())
-
-
-def _shrunk(rgb: U8) -> U8:
-    """A crop at the network's size."""
-    side = rgb.shape[0]
-    how = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
-    return rgb if side == SIDE else np.asarray(cv2.resize(rgb, (SIDE, SIDE), interpolation=how), np.uint8)
 
 
 def _to_input(rgb: Tensor) -> Tensor:
