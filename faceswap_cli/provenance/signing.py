@@ -20,6 +20,7 @@ from faceswap_cli.errors import OutputError, UsageError
 from faceswap_cli.provenance.formats import CONSENT_LABEL, EMBEDDED, OTHER, SIDECAR, settings, sidecar_path
 from faceswap_cli.provenance.keys import Credentials, brought_credentials, local_credentials
 from faceswap_cli.provenance.mark import SOURCE_TYPE
+from faceswap_cli.provenance.trial import bearable
 from faceswap_cli.provenance.verify import sidecar_statement
 
 if TYPE_CHECKING:
@@ -112,7 +113,9 @@ def _add_parent(builder: c2pa.Builder, target: Path) -> None:
 
     ingredient: dict[str, Any] = {"relationship": "parentOf"}
     kind = EMBEDDED.get(target.suffix.lower(), OTHER)
-    if kind == OTHER and (beside := sidecar_statement(target)) is not None:
+    if kind != OTHER and not bearable(target):
+        kind = OTHER  # a parent all the same; what it says of itself cannot be kept
+    elif kind == OTHER and (beside := sidecar_statement(target)) is not None:
         statement, found = beside
         builder.add_resource("earlier" + SIDECAR, io.BytesIO(statement))
         ingredient |= {

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from faceswap_cli.provenance.formats import CONSENT_LABEL, EMBEDDED, OTHER, find_sidecar, settings
 from faceswap_cli.provenance.keys import LEAF_NAME, own_root
+from faceswap_cli.provenance.trial import bearable
 
 _LARGEST_SIDECAR = 64 << 20
+TOO_MUCH = "takes more memory or time to read than a manifest may"
 _LONGEST = 200
 """Of a name that is shown."""
 
@@ -48,11 +51,23 @@ class Statement:
 
 def read_statement(path: Path) -> Statement | None:
     """The manifest in ``path`` or beside it; None when there is none."""
+    if not bearable(path):
+        return Statement("unreadable", "embedded", problems=(TOO_MUCH,))
     found = _look(path, None)
     if found is not None:
         return found
     sidecar = find_sidecar(path)
+    if sidecar is not None and not bearable(path, sidecar):
+        return Statement("unreadable", "sidecar", problems=(TOO_MUCH,))
     return None if sidecar is None else _look(path, _sidecar_bytes(sidecar))
+
+
+def try_report(path: Path, sidecar: Path | None = None) -> None:
+    """Read the manifest and forget it: what the library refuses by itself is well."""
+    import c2pa
+
+    with suppress(c2pa.C2paError, ValueError):
+        _report(path, None if sidecar is None else _sidecar_bytes(sidecar))
 
 
 def sidecar_statement(path: Path) -> tuple[bytes, dict[str, Any]] | None:
@@ -60,7 +75,7 @@ def sidecar_statement(path: Path) -> tuple[bytes, dict[str, Any]] | None:
     import c2pa
 
     sidecar = find_sidecar(path)
-    data = None if sidecar is None else _sidecar_bytes(sidecar)
+    data = None if sidecar is None or not bearable(path, sidecar) else _sidecar_bytes(sidecar)
     if data is None:
         return None
     try:
