@@ -215,12 +215,15 @@ def relight(
     for k in (1, 2):
         own = old[k] / before
         change = new[k] / after - own
-        contrast = (drawn[k] - own * (drawn[0] + offset)) * follow
-        if colourful is not None:
-            contrast *= colourful[k - 1]
         if kept is not None:
             low, high = (np.float32(v) for v in _SKINS[k - 1])
             change = change - (np.clip(own + change, low, high) - np.clip(own, low, high)) * kept
+        contrast = drawn[k] - own * (drawn[0] + offset)
+        # What has less colour than the skin around it keeps its share of it, or it would turn green or blue.
+        paler = np.clip((own + change) / np.maximum(own, np.float32(0.02)), np.float32(0), np.float32(1))
+        contrast *= np.where(contrast < 0, paler * ratio, follow)
+        if colourful is not None:
+            contrast *= colourful[k - 1]
         planes.append((own + change) * (light + offset) + contrast)
     return np.asarray(cv2.merge(planes))
 

@@ -15,15 +15,14 @@ from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, FaceCrop
+from faceswap_cli.swap.appearance import LAB_OFFSET
 
 _MOUTH_EDGE = 0.004
 """Softness of the mouth's inner edge, as a share of the crop."""
-_GREEN_BLUE = (1.0, 2.0)
-"""How far below neutral a* and b* may lie: a grey beard beside warm skin does not, a tinted nostril does."""
-_LEAST_HUE, _OF_SKIN = 0.35, 0.7
-"""Least b*/a* of a face, also as a share of its light's: in nine pictures of ten lips lie above it."""
-_OF_LIPS, _MOST_LIPS = 0.8, 0.6
-"""Least a* and b*/a* of lips, as a share of the target's own, and the limit of what is asked of b*/a*."""
+_TINT = np.float32(0.03)
+"""How far beyond that (a, b) / (L + 16) may lie"""
+_OF_LIPS, _MOST_RED, _MOST_LIPS = 0.8, 22.0, 0.6
+"""Least a* and b*/a* of lips, as a share of the target's, and the most asked for: the rest is lipstick."""
 _LIPS = 0.006
 """How far around the lips that holds, as a share of the crop"""
 _FEW = 8
@@ -52,15 +51,26 @@ def shut_eyes(now: F32, usual: F32) -> F32:
     return np.asarray(np.clip(wanted, 0.0, 1.0), np.float32)
 
 
-def limit_colour(lab: F32, light: F32) -> None:
-    """No skin, lip or hair is green or blue, unless the ``light`` on the face (..., 3) Lab is; in place."""
-    lowest = np.minimum(light[..., 1:].reshape(-1, 2).min(axis=0), 0.0) - np.array(_GREEN_BLUE)
-    for k in (1, 2):  # each by itself: pairs of two numbers take six times as long
-        np.maximum(lab[..., k], np.float32(lowest[k - 1]), out=lab[..., k])
-    a, b = light[..., 1:].reshape(-1, 2).mean(axis=0)
-    hue = min(_LEAST_HUE, _OF_SKIN * float(b) / max(float(a), 1.0))
-    if hue > 0.0:
-        np.maximum(lab[..., 2], np.float32(hue) * lab[..., 1], out=lab[..., 2])
+def limit_colour(lab: F32, warped: F32, light: F32) -> None:
+    """Keep the drawn colours between those of the target's light and of the warped source; in place.
+
+    All are Lab: ``lab`` (n, n, 3), ``warped`` and ``light`` (m, m, 3).  Colour means (a, b) / (L + 16), which
+    shadows share with what they fall on.  From few pictures the network has learned tints that neither has.
+    """
+    weight, lit_weight, warped_weight = (_weight(x) for x in (lab, light, warped))
+    for k in (1, 2):
+        lit = light[..., k] / lit_weight
+        off = warped[..., k] / warped_weight - lit
+        low, high = (
+            np.minimum(off, np.float32(0)) + (lit - _TINT),
+            np.maximum(off, np.float32(0)) + (lit + _TINT),
+        )
+        low, high = (cv2.resize(x, lab.shape[1::-1], interpolation=cv2.INTER_LINEAR) for x in (low, high))
+        lab[..., k] = np.clip(lab[..., k], low * weight, high * weight)
+
+
+def _weight(lab: F32) -> F32:
+    return np.asarray(np.maximum(lab[..., 0], np.float32(0)) + np.float32(LAB_OFFSET), np.float32)
 
 
 def limit_lips(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
@@ -81,7 +91,7 @@ def limit_lips(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
     a, b = (float(v) for v in seen[:, 1:].mean(axis=0))
     drawn = _cut(lab, part, window)
     have = float((drawn[..., 1] * share).sum() / share.sum())
-    drawn[..., 1] += max(_OF_LIPS * a - have, 0.0) * share
+    drawn[..., 1] += max(min(_OF_LIPS * a, _MOST_RED) - have, 0.0) * share
     hue = np.float32(min(max(_OF_LIPS * b / max(a, 1.0), 0.0), _MOST_LIPS))
     drawn[..., 2] += np.maximum(hue * drawn[..., 1] - drawn[..., 2], np.float32(0)) * share
 

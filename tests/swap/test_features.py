@@ -77,23 +77,36 @@ def test_the_mouth_is_moved_to_the_new_lips() -> None:
     assert int(np.argmax(column)) == y + 3
 
 
-def test_no_skin_is_green_or_blue_unless_its_light_is() -> None:
-    lab = np.array([[[50, -20, -30], [50, 20, 15], [20, 0, 0]]], np.float32)
-    warm, cold = (np.array([[[60, a, b]]], np.float32) for a, b in ((12, 14), (-30, -40)))
-    seen = lab.copy()
-    features.limit_colour(seen, cold)
-    assert np.array_equal(seen, lab)
-    features.limit_colour(seen, warm)
-    assert seen[0, 0, 1:].min() >= -2
-    assert np.array_equal(seen[0, 1:], lab[0, 1:])
+def limited(drawn: F32, warped: F32, light: F32) -> F32:
+    lab = np.broadcast_to(np.asarray(drawn, np.float32), (8, 8, 3)).copy()
+    features.limit_colour(lab, *(np.broadcast_to(x, (4, 4, 3)).astype(np.float32) for x in (warped, light)))
+    assert np.ptp(lab, axis=(0, 1)).max() < 1e-4
+    return lab[0, 0]
 
 
-def test_what_is_violet_on_a_face_is_not() -> None:
-    light = np.array([[[60, 14, 16]]], np.float32)
-    lab = np.array([[[50, 20, -3], [50, 20, 12]]], np.float32)
-    features.limit_colour(lab, light)
-    assert lab[0, 0].tolist() == pytest.approx([50, 20, 7])
-    assert lab[0, 1].tolist() == [50, 20, 12]
+SKIN = np.array([64, 12, 16], np.float32)
+"""16 of 80: a fifth"""
+
+
+@pytest.mark.parametrize(
+    ("drawn", "warped", "expected"),
+    [
+        ((44, -8, -5), SKIN, (44, 7.2, 10.2)),  # a teal shadow
+        ((44, 30, 10), SKIN, (44, 10.8, 10.2)),  # a red rim
+        ((44, 8, 11), SKIN, (44, 8, 11)),  # what is well is left alone
+        ((44, 0, 0), (60, 0, 0), (44, 0, 0)),  # a grey beard
+        ((44, 24, 12), (60, 40, 16), (44, 24, 12)),  # what is red in the source
+    ],
+)
+def test_a_drawn_face_has_no_tint_of_its_own(
+    drawn: tuple[float, ...], warped: tuple[float, ...], expected: tuple[float, ...]
+) -> None:
+    assert limited(np.array(drawn), np.array(warped), SKIN) == pytest.approx(np.array(expected), abs=1e-3)
+
+
+def test_coloured_light_colours_the_face() -> None:
+    blue = np.array([60, -5, -30], np.float32)
+    assert limited(blue, blue, blue) == pytest.approx(blue, abs=1e-3)
 
 
 def lips(drawn: tuple[float, float, float], target: tuple[float, float, float]) -> tuple[F32, F32]:

@@ -26,10 +26,11 @@ def test_shadows_take_the_colour_of_the_skin_they_fall_on() -> None:
 
 def test_another_skin_hardly_tints_the_whites_of_the_eyes() -> None:
     white = np.full((4, 4, 3), (60, 0, 2), np.float32)
-    before, after = fields(white.shape)
-    tinted = np.abs(relight(white, before, after)[..., 1:]).max()
-    eyes = np.abs(relight(white, before, after, None, np.ones((4, 4), np.float32))[..., 1:]).max()
-    assert eyes < 0.35 * tinted
+    pale, dark = fields(white.shape)[::-1]
+    tinted = relight(white, pale, dark)[..., 2].max()
+    eyes = relight(white, pale, dark, None, np.ones((4, 4), np.float32))[..., 2].max()
+    assert tinted > 10
+    assert 0 < eyes < 0.5 * tinted
 
 
 def test_coloured_light_tints_the_eyes_as_well() -> None:
@@ -37,6 +38,13 @@ def test_coloured_light_tints_the_eyes_as_well() -> None:
     skin, lit = (np.full((4, 4, 3), colour, np.float32) for colour in ((60, 12, 16), (60, 15, 50)))
     by_light = relight(white, skin, lit, None, np.ones((4, 4), np.float32))[..., 2].mean()
     assert 0.5 * (lit - skin)[0, 0, 2] < by_light - 2 < 0.9 * (lit - skin)[0, 0, 2]
+
+
+def test_grey_shadows_do_not_turn_blue_on_a_paler_skin() -> None:
+    shadow = np.full((4, 4, 3), (20, 4, 5), np.float32)
+    moved = relight(shadow, *fields(shadow.shape))[0, 0]
+    assert 0 < moved[1] < TO[1]
+    assert 0 < moved[2] < TO[2]
 
 
 def test_sepia_footage_takes_the_colour_contrast_away() -> None:
