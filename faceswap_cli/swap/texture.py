@@ -17,9 +17,11 @@ import numpy as np
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align, masks, warp
+from faceswap_cli.geometry.masks import Window
 from faceswap_cli.identity.enrolled import Enrolled
 from faceswap_cli.records import F32, U8, SourcePhoto
 from faceswap_cli.swap import appearance
+from faceswap_cli.swap.occluder_head import look
 
 TEXTURE_SIDE = 640
 """Side of the source texture in pixels."""
@@ -29,6 +31,8 @@ _FLOOR = 1e-3
 _CHOICE, _OTHERS = 8, 0.7
 """Power of visibility x quality, and what the photographs besides the best one count: meshes of two
 photographs differ by a pixel or two, so an even mean would be blurred.  One is chosen wherever it sees."""
+_SUSPECT, _AROUND = 0.35, 0.008
+"""Probability from which something may lie in front, and how far around it is left out, in sides."""
 _CLEAR_SIDE = 192
 """Side at which hair and glasses over the source's skin are looked for."""
 
@@ -102,7 +106,15 @@ def _view(photo: SourcePhoto) -> _View:
     points = align.apply(unit, photo.landmarks)
     facing = warp.vertex_normals(points, parts.topology().triangles)[:, 2]
     weight = masks.smoothstep((facing - 0.1) / 0.5) * np.float32(photo.quality)
-    return _View(lab, points, np.maximum(weight, _FLOOR), _clear_skin(lab, points))
+    return _View(lab, points, np.maximum(weight, _FLOOR), _clear_skin(lab, points) * _uncovered(rgb, points))
+
+
+def _uncovered(rgb: U8, points: F32) -> F32:
+    """0 where something lies in front of brows, eyes or mouth too: a fringe, a hand; else 1; (S, S)."""
+    side = rgb.shape[0]
+    seen = look(rgb, points, align.FFHQ_SCALE).over(Window.full(side), (side, side))
+    found = masks.grow(masks.smoothstep((seen - _SUSPECT) / 0.3), _AROUND * side)
+    return 1.0 - masks.blur(found, 0.5 * _AROUND * side)
 
 
 def _clear_skin(lab: F32, points: F32) -> F32:

@@ -8,9 +8,10 @@ import pytest
 from drawn import SIDE, crop, identity, mesh_points, photo, picture
 
 from faceswap_cli.config import JobOptions, PasteOptions
-from faceswap_cli.faces.landmarks import LIPS_INNER, OVAL
+from faceswap_cli.faces.landmarks import LEFT_BROW_RING, LIPS_INNER, OVAL
 from faceswap_cli.geometry import align, masks
-from faceswap_cli.swap import appearance, occlusion, texture
+from faceswap_cli.records import F32, U8
+from faceswap_cli.swap import appearance, occluder_head, occlusion, texture
 from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.methods.mesh import MeshMethod
 from faceswap_cli.swap.occluder_head import look
@@ -168,3 +169,27 @@ def test_detail_is_brought_to_a_soft_and_to_a_sharp_target(softness: float) -> N
     mesh.match_detail(lab, code, inside, 5)
     ours, theirs = (cv2.Laplacian(luma, cv2.CV_32F).var() for luma in (lab[..., 0], target))
     assert 0.7 < ours / theirs < 1.45
+
+
+def test_hair_over_a_sources_brow_is_not_taken_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the network sees in front of one brow comes from the other one instead."""
+    points = mesh_points()
+    plain, hairy = picture(points), picture(points)
+    x, y = points[list(LEFT_BROW_RING), :2].mean(axis=0).round().astype(int)
+    rows, columns = np.s_[y - 14 : y + 14], np.s_[x - 10 : x + 10]
+    hairy[rows, columns] = (20, 20, 140)
+
+    def covered(rgb: U8, mesh_in_rgb: F32) -> F32:
+        blue = rgb[..., 2].astype(int) - rgb[..., 0] > 60
+        return cv2.resize(blue.astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
+
+    def blueness(rgb: U8) -> float:
+        made = texture.build_texture(identity(photo(rgb, points)).photos)
+        brow = made.points[list(LEFT_BROW_RING), :2].mean(axis=0) * made.lab.shape[0]
+        c, r = brow.round().astype(int)
+        return float(-made.lab[r - 10 : r + 10, c - 10 : c + 10, 2].mean())
+
+    before = blueness(hairy)
+    monkeypatch.setattr(occluder_head, "covered", covered)
+    assert blueness(hairy) < 0.2 * before
+    assert blueness(plain) < 0.2 * before
