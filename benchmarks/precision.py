@@ -29,7 +29,6 @@ from faceswap_cli.events import NEVER, ignore
 from faceswap_cli.records import Analysis, Clip, Frame, Planes
 from faceswap_cli.swap import fslsd256_weights
 from faceswap_cli.swap.engine import StageClock, render_frames
-from faceswap_cli.swap.methods import fslsd256
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.reader import read_frames
 
@@ -40,16 +39,13 @@ WANTED_DB = 45.0
 @contextmanager
 def precision(half: bool) -> Iterator[None]:
     """Products in bfloat16 or in float32, whatever the processor does best."""
-    places = (fslsd256_weights, fslsd256)
     usual = fslsd256_weights.half_precision
-    for place in places:
-        place.half_precision = lambda device: half
+    fslsd256_weights.half_precision = lambda device: half
     fslsd256_weights.ready_net.cache_clear()
     try:
         yield
     finally:
-        for place in places:
-            place.half_precision = usual
+        fslsd256_weights.half_precision = usual
         fslsd256_weights.ready_net.cache_clear()
 
 

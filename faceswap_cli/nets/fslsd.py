@@ -78,14 +78,17 @@ class LandmarkEncoder(GradualStyleEncoder):
         """(N, P, 2) -> (N, 64, side, side): the first convolution of the one-pixel maps."""
         weight: Tensor = self.input_layer[0].weight  # type: ignore[assignment]
         whole, valid = landmark_pixels(points.float(), self.side)
-        n, p = valid.nonzero(as_tuple=True)
-        x, y = whole[n, p].unbind(-1)
+        count, each = valid.shape
+        # Points outside are added as zeros: to pick the others the device would have to be asked for them.
+        x, y = whole.clamp(0, self.side - 1).flatten(0, 1).unbind(-1)
+        n = torch.arange(count, device=points.device).repeat_interleave(each, output_size=count * each)
         wide = self.side + 2
         tap = torch.arange(3, device=points.device)
         # The pixel (y, x) reaches output (y + 1 - ky, x + 1 - kx); a border of one takes what falls outside.
         rows = (n * wide)[:, None] + (y + 2)[:, None] - tap
         cells = rows[:, :, None] * wide + ((x + 2)[:, None] - tap)[:, None, :]
-        patches = weight.permute(1, 2, 3, 0)[p]
+        patches = weight.permute(1, 2, 3, 0) * valid[..., None, None, None].to(weight.dtype)
+        patches = patches.flatten(0, 1)
         outputs = patches.shape[-1]
         grid = patches.new_zeros(points.shape[0] * wide * wide, outputs)
         grid.index_add_(0, cells.flatten(), patches.reshape(-1, outputs))

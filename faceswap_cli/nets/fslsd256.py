@@ -75,6 +75,10 @@ class Scene:
     shape: Tensor = field(repr=False)
     """(N, :data:`SHAPE_INPUTS`) landmarks, poses and expressions of both"""
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All fields in order, as the constructor takes them."""
+        return tuple(getattr(self, name) for name in self.__dataclass_fields__)
+
     def apply(self, fn: Callable[[Tensor], Tensor]) -> Scene:
         """The same record with ``fn(tensor)`` in each field."""
         return Scene(**{name: fn(getattr(self, name)) for name in self.__dataclass_fields__})

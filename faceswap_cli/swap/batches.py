@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from faceswap_cli.config import JobOptions
 from faceswap_cli.errors import DeviceError
 
 A = TypeVar("A")
@@ -93,6 +94,14 @@ class Batches:
     def __setstate__(self, state: tuple[int, Meter | None]) -> None:
         self._size, self._meter = state
         self._lock = threading.Lock()
+
+
+def batches_for(device: str, job: JobOptions) -> Batches:
+    """On a processor one face at a time is quickest; elsewhere as many go together as fit."""
+    if device == "cpu":
+        return Batches(1)
+    meter = CudaMeter(device, job.max_vram_mb) if device.startswith("cuda") else None
+    return Batches(job.batch) if job.batch else Batches(1, meter)
 
 
 def in_batches(work: Callable[[Sequence[A]], Sequence[B]], items: Sequence[A], batches: Batches) -> list[B]:

@@ -11,12 +11,15 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
 
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.nets.blocks import channels_last, fixed
-from faceswap_cli.nets.fslsd256 import Fslsd256
-from faceswap_cli.nets.fslsd256_encoders import PRESETS, Preset
+from faceswap_cli.nets.fslsd256 import Fslsd256, Scene, Source
+from faceswap_cli.nets.fslsd256_encoders import PRESETS, STRUCTURE_ROWS, Preset
 from faceswap_cli.records import F32
+from faceswap_cli.swap.lane import Work, replayed
 from faceswap_cli.weights.load import load_strict
 
 FILE = "fslsd-256.safetensors"
@@ -66,7 +69,56 @@ def one_thread_each(device: str) -> None:
 
 def _settled(net: Fslsd256, device: str) -> Fslsd256:
     net = channels_last(net.to(device).eval().requires_grad_(False))
-    return fixed(net, torch.bfloat16) if half_precision(device) else net
+    net = fixed(net, torch.bfloat16) if half_precision(device) else net
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)  # other threads use it in streams of their own
+    return net
+
+
+def half(device: str) -> torch.autocast:
+    """Products in bfloat16 where that is quick; nothing is kept for later, so that calls can be recorded."""
+    kind = device.partition(":")[0]
+    return torch.autocast(kind, torch.bfloat16, enabled=half_precision(device), cache_enabled=False)
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode()
+def basis_of(net: Fslsd256) -> Tensor:
+    """The network's basis of expressions on the host, where geometry is reckoned."""
+    return net.expression.cpu()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calls:
+    """What is asked of a network for every target, as functions of tensors on its device."""
+
+    style: Work
+    """(N, 3, 256, 256) erased crops -> (N, L - 7, C) appearance rows, float32"""
+    face: Work
+    """Codes of a person (picture, rows, embedding, maps by side), appearance rows, a scene's fields
+    -> (N, 256, 256, 3) in [-1, 1], float32"""
+
+
+@lru_cache(maxsize=4)
+def calls_of(net: Fslsd256, device: str) -> Calls:
+    """The calls of ``net``, which lies on ``device``."""
+    sides = sorted(net.source_maps.sides)
+
+    def style(erased: Tensor) -> Tensor:
+        with half(device):
+            rows: Tensor = net.style(erased)[:, STRUCTURE_ROWS:].float()
+        return rows
+
+    def face(rgb: Tensor, w: Tensor, z: Tensor, *rest: Tensor) -> Tensor:
+        maps = dict(zip(sides, rest, strict=False))
+        rows, *fields = rest[len(sides) :]
+        with half(device):
+            drawn = net.face(
+                Source(rgb, w, z, maps), Scene(*fields), functional.pad(rows, (0, 0, STRUCTURE_ROWS, 0))
+            )
+        return drawn.float().clamp(-1, 1).permute(0, 2, 3, 1).contiguous()
+
+    return Calls(replayed(style, device), replayed(face, device))
 
 
 @dataclass(frozen=True, slots=True)

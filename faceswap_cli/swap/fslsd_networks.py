@@ -64,7 +64,7 @@ class OfficialNetworks:
         """(N, 3, 256, 256) in [-1, 1] -> (N, len(rows), 512) float32 absolute codes of these rows"""
         wanted = list(rows)
         codes: Tensor = self.encoder(self._in(pictures), wanted)
-        return codes.float() + self.average[wanted]
+        return codes.float() + torch.stack([self.average[row] for row in wanted])
 
     def structure(self, points: Tensor, maps: str = "released") -> Tensor:
         """(N, 212, 2) x, y of the 256 picture, source first -> (N, 7, 512) float32"""

@@ -100,6 +100,26 @@ def to_input(rgb: U8) -> Tensor:
     return (planes.float() / 255.0 - 0.5) / 0.5
 
 
+def to_input_batch(rgb: Tensor) -> Tensor:
+    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1], as :func:`to_input`, on any device"""
+    return (rgb.permute(0, 3, 1, 2).float() / 255.0 - 0.5) / 0.5
+
+
+def to_samples(pictures: Tensor) -> Tensor:
+    """(N, 3, H, W) -> (N, H, W, 4) uint8 on the same device: :func:`to_uint8`, then 1 where all is finite"""
+    known = torch.isfinite(pictures).all(dim=1, keepdim=True)
+    scaled = (pictures.float().clamp(-1, 1) + 1) / 2 * 255 + 0.5
+    samples = torch.where(known, scaled.clamp(0, 255), 0.0).to(torch.uint8)
+    return torch.cat([samples, known.to(torch.uint8)], dim=1).permute(0, 2, 3, 1).contiguous()
+
+
+def from_samples(samples: Tensor) -> list[U8]:
+    """The pictures (H, W, 3) of :func:`to_samples`; :class:`NotFinite` when one has numbers that are none"""
+    if not bool(samples[..., 3].all()):
+        raise NotFinite("the network's face")
+    return [np.ascontiguousarray(one[..., :3].numpy()) for one in samples]
+
+
 def to_uint8(picture: Tensor) -> U8:
     """(1, 3, H, W) -> (H, W, 3): clamped to [-1, 1], (x + 1) / 2 * 255 + 0.5, truncated"""
     if not bool(torch.isfinite(picture).all()):

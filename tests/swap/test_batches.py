@@ -21,7 +21,6 @@ from faceswap_cli.swap import fslsd256_weights
 from faceswap_cli.swap.batches import MOST, Batches, CudaMeter, in_batches
 from faceswap_cli.swap.engine import StageClock, build_scene, render_frames
 from faceswap_cli.swap.method import BatchMethod, Task
-from faceswap_cli.swap.methods import fslsd256
 from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method
 from faceswap_cli.training.export import export_weights
 from tests.swap.test_engine import LENGTH, Probe, frames, make_analysis, make_clip
@@ -168,8 +167,7 @@ def test_the_network_draws_each_face_as_if_it_were_alone(
     weights: Path, monkeypatch: pytest.MonkeyPatch, half: bool, most: int, mean: float
 ) -> None:
     """In bfloat16 sums are rounded in another order: two levels here and there."""
-    for module in (fslsd256, fslsd256_weights):
-        monkeypatch.setattr(module, "half_precision", lambda device: half)
+    monkeypatch.setattr(fslsd256_weights, "half_precision", lambda device: half)
     fslsd256_weights.ready_net.cache_clear()
     method = Fslsd256Method(JobOptions(device="cpu", batch=8), PasteOptions(), weights)
     assert isinstance(method, BatchMethod)

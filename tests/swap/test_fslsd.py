@@ -14,9 +14,11 @@ from faceswap_cli.errors import UsageError, WeightsError
 from faceswap_cli.nets import fslsd as nets
 from faceswap_cli.nets.layout import channels_last
 from faceswap_cli.nets.stylegan2 import Generator
+from faceswap_cli.numerics import NotFinite
 from faceswap_cli.records import FaceCrop, SourceIdentity, SourcePhoto
-from faceswap_cli.swap import build_method
+from faceswap_cli.swap import build_method, official
 from faceswap_cli.swap.fslsd_networks import MixOptions, OfficialNetworks, keep_large_blocks
+from faceswap_cli.swap.method import BatchMethod, Task
 from faceswap_cli.swap.methods.fslsd import SIDE, Fslsd1024
 from faceswap_cli.swap.selective import Amounts, selected
 
@@ -180,6 +182,32 @@ def test_the_batch_agrees_with_single_faces(networks: OfficialNetworks) -> None:
             for k in range(2)
         ]
     assert torch.allclose(together, torch.cat(singly), atol=1e-4 * float(together.std()))
+
+
+def test_faces_go_through_the_networks_together(networks: OfficialNetworks) -> None:
+    """Two people, three targets: each face is drawn as if it were alone."""
+    ours = method(networks)
+    assert isinstance(ours, BatchMethod)
+    assert ours.batches.size == 1
+    people = [ours.prepare(person(seed)) for seed in (1, 2)]
+    tasks = [Task(people[k % 2], crop(4 + k)) for k in range(3)]
+    codes = ours.encode_batch(tasks)
+    tasks = [Task(t.prepared, t.crop, code) for t, code in zip(tasks, codes, strict=True)]
+    for task, together in zip(tasks, ours.render_batch(tasks), strict=True):
+        code = ours.encode(task.prepared, task.crop)
+        assert np.abs(code - task.code).max() < 1e-4
+        alone = ours.render(task.prepared, task.crop, code, 0)
+        assert np.abs(alone.rgb.astype(int) - together.rgb.astype(int)).max() <= 1
+        assert np.array_equal(alone.mask, together.mask)
+
+
+def test_numbers_that_are_none_are_seen_behind_the_copy() -> None:
+    pictures = torch.rand(2, 3, 4, 4) * 2.4 - 1.2
+    for one, plain in zip(official.from_samples(official.to_samples(pictures)), pictures, strict=True):
+        assert np.array_equal(one, official.to_uint8(plain[None]))
+    pictures[1, 2, 3, 3] = torch.nan
+    with pytest.raises(NotFinite):
+        official.from_samples(official.to_samples(pictures))
 
 
 def test_options_out_of_range_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

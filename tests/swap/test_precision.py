@@ -24,8 +24,7 @@ def _read_anew() -> Iterator[None]:
 
 
 def drawn(half: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[U8, np.ndarray]:
-    for module in (fslsd256, fslsd256_weights):
-        monkeypatch.setattr(module, "half_precision", lambda device: half)
+    monkeypatch.setattr(fslsd256_weights, "half_precision", lambda device: half)
     fslsd256_weights.ready_net.cache_clear()
     method = fslsd256.build_fslsd256(JobOptions(device="cpu"), PasteOptions(occlusion=False))
     points = mesh_points()

@@ -9,9 +9,10 @@ says so, and what passes in front of the face is kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,8 +29,10 @@ from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align, masks, warp
 from faceswap_cli.records import F32, F64, U8, FaceCrop, RenderedFace, SourceIdentity, SourcePhoto
 from faceswap_cli.swap import appearance, mixing, official
+from faceswap_cli.swap.batches import Batches, batches_for
 from faceswap_cli.swap.fslsd_networks import PRECISIONS, MixOptions, OfficialNetworks, load_networks
-from faceswap_cli.swap.method import CodeSmoothing, SwapMethod
+from faceswap_cli.swap.lane import Lane, replayed
+from faceswap_cli.swap.method import CodeSmoothing, SwapMethod, Task
 from faceswap_cli.swap.methods.fslsd256 import build_fslsd256
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
@@ -68,12 +71,17 @@ class Fslsd1024:
         paste: PasteOptions,
         labels: F64 | None = None,
         weights_digest: str = "",
+        batches: Batches | None = None,
     ) -> None:
         parsed = b"" if labels is None else labels.tobytes()
         self.inputs_digest = hashlib.sha256(weights_digest.encode() + parsed).hexdigest()
         self._networks, self._how, self._paste, self._labels = networks, how, paste, labels
         self._rows = range(how.appear_from, LAYERS - 1)
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="networks")
+        self.batches = batches or Batches(1)
+        self._lane = Lane(str(networks.device))
+        self._invert = replayed(partial(_codes, networks, self._rows), self._lane.device)
+        self._draw = replayed(partial(_picture, networks, how), self._lane.device)
         row_beta = [_STEADY_BETA if row >= _STEADY_ROW else _MIDDLE_BETA for row in self._rows]
         self.smoothing = CodeSmoothing(np.repeat(np.array(row_beta, np.float32), DIM))
 
@@ -113,22 +121,34 @@ class Fslsd1024:
 
     def encode(self, prepared: _Prepared, crop: FaceCrop) -> F32:
         """(rows * 512,) appearance rows of the target's inverted code."""
-        codes: F32 = self._inverted(crop.rgb, self._rows).flatten().numpy()
-        return codes
+        return self.encode_batch([Task(prepared, crop)])[0]
 
     def render(self, prepared: _Prepared, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
         """Draw the swapped crop.  The networks' noise is fixed, so ``seed`` changes nothing."""
-        target = torch.zeros(1, LAYERS, DIM)
-        target[0, self._rows.start : self._rows.stop] = torch.from_numpy(code).view(len(self._rows), DIM)
-        both = np.concatenate([prepared.points, official.points106(crop.landmarks * (SMALL / SIDE))])
-        mask = official.face_mask(self._indicator(crop))
-        picture = official.to_input(crop.rgb)
-        points = torch.from_numpy(both)[None]
-        drawn = self._run(
-            lambda: self._networks.swap(prepared.codes, target, points, picture, mask, self._how)
-        )
-        share, occluded = self._share(crop, mask[0, 0].numpy())
-        return RenderedFace(crop, official.to_uint8(drawn), share * np.float32(crop.opacity), occluded)
+        return self.render_batch([Task(prepared, crop, code, seed)])[0]
+
+    def encode_batch(self, tasks: Sequence[Task]) -> list[F32]:
+        """The codes of several crops."""
+        small = torch.from_numpy(np.stack([official.shrink_to_256(task.crop.rgb) for task in tasks]))
+        codes = self._run(lambda: self._lane.call(self._invert, small))
+        return [np.asarray(code.flatten().numpy(), np.float32) for code in codes]
+
+    def render_batch(self, tasks: Sequence[Task]) -> list[RenderedFace]:
+        """Several faces, of several people too."""
+        target = torch.zeros(len(tasks), LAYERS, DIM)
+        for row, task in zip(target, tasks, strict=True):
+            row[self._rows.start : self._rows.stop] = torch.from_numpy(task.code).view(-1, DIM)
+        source = torch.cat([task.prepared.codes for task in tasks])
+        points = torch.from_numpy(np.stack([_both_points(task) for task in tasks]))
+        mask = torch.cat([official.face_mask(self._indicator(task.crop)) for task in tasks])
+        rgb = torch.from_numpy(np.stack([task.crop.rgb for task in tasks]))
+        samples = self._run(lambda: self._lane.call(self._draw, source, target, points, rgb, mask))
+        pictures = official.from_samples(samples)
+        return [self._finished(*three) for three in zip(tasks, pictures, mask[:, 0].numpy(), strict=True)]
+
+    def _finished(self, task: Task, picture: U8, mask: F32) -> RenderedFace:
+        share, occluded = self._share(task.crop, mask)
+        return RenderedFace(task.crop, picture, share * np.float32(task.crop.opacity), occluded)
 
     def _indicator(self, crop: FaceCrop) -> Tensor:
         """(1, 1, 512, 512): the face in the crop, from the parsing map when there is one, else the mesh."""
@@ -150,6 +170,22 @@ class Fslsd1024:
         front = _in_front(crop.rgb, points)
         taken = float((share * front).sum() / max(float(share.sum()), 1.0))
         return share * (1.0 - front), taken
+
+
+def _codes(networks: OfficialNetworks, rows: range, small: Tensor) -> Tensor:
+    return networks.invert(official.to_input_batch(small), rows)
+
+
+def _picture(networks: OfficialNetworks, how: MixOptions, *inputs: Tensor) -> Tensor:
+    """Codes of source and target, points, pictures (N, S, S, 3) uint8 and masks -> samples."""
+    source, target, points, rgb, mask = inputs
+    return official.to_samples(networks.swap(source, target, points, official.to_input_batch(rgb), mask, how))
+
+
+def _both_points(task: Task) -> F32:
+    """(212, 2) of source and target in pixels of the 256 picture."""
+    own = official.points106(task.crop.landmarks * (SMALL / SIDE))
+    return np.concatenate([task.prepared.points, own])
 
 
 def _in_front(rgb: U8, points: F32) -> F32:
@@ -195,7 +231,8 @@ def build_fslsd1024(job: JobOptions, paste: PasteOptions) -> Fslsd1024:
     labels = None if job.parsing is None else read_parsing(job.parsing, job.parsing_labels)
     device = resolve_device(job.device).name
     networks = load_networks(device, job.precision)
-    return Fslsd1024(networks, how, paste, labels, " ".join(card.sha256 for card in installed()))
+    digest = " ".join(card.sha256 for card in installed())
+    return Fslsd1024(networks, how, paste, labels, digest, batches_for(device, job))
 
 
 PROFILES: dict[str, Callable[[JobOptions, PasteOptions], SwapMethod]] = {

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,30 +25,34 @@ from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, warp
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.keyframes import value_at
-from faceswap_cli.nets.fslsd256 import Fslsd256, Source
+from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import MESH_POINTS, SIDE, STRUCTURE_ROWS
 from faceswap_cli.nets.meshfield import LIGHT_CELLS
 from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, scene
-from faceswap_cli.swap.batches import Batches, CudaMeter
+from faceswap_cli.swap.batches import batches_for
 from faceswap_cli.swap.features import keep_colour, keep_mouth, keep_shut_eyes, limit_colour, limit_lips
 from faceswap_cli.swap.fslsd256_weights import (
     FILE,
     Tuning,
+    basis_of,
+    calls_of,
     digest,
-    half_precision,
+    half,
     one_thread_each,
     preset_of,
     ready_net,
     tuned_net,
 )
+from faceswap_cli.swap.lane import Lane
 from faceswap_cli.swap.method import CodeSmoothing, Task, covered, in_frame
 from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
 from faceswap_cli.swap.shape import Posed, mix_weights, proportions, remove_pose
 from faceswap_cli.swap.shrunk import Shrunk
+from faceswap_cli.swap.texture import Texture
 from faceswap_cli.weights.registry import bundled
 
 _TINT_SIDE = 128
@@ -77,20 +79,10 @@ class _Prepared:
     """(478, 3) canonical shape of an enrolled person; else that of ``points`` serves"""
     tuning: Tuning | None = None
 
-    def tensors(self, device: str) -> Source:
-        def moved(x: F32) -> Tensor:
-            # A copy: arrays that came through shared memory are read-only, and torch warns of those.
-            return torch.tensor(x, device=device)
-
-        maps = {side: moved(m) for side, m in self.maps.items()}
-        return Source(moved(self.rgb), moved(self.w), moved(self.z), maps)
-
-    def shape(self, device: str) -> Posed:
+    def shape(self) -> Posed:
         """The person's mesh, split into pose and shape."""
-        posed = remove_pose(torch.tensor(self.points)[None].to(device))
-        if self.neutral is None:
-            return posed
-        return replace(posed, canonical=torch.tensor(self.neutral)[None].to(device))
+        posed = remove_pose(torch.tensor(self.points)[None])
+        return posed if self.neutral is None else replace(posed, canonical=torch.tensor(self.neutral)[None])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,8 +116,12 @@ class Fslsd256Method:
         self._mix, self._mapper = value_at(job.shape_mix), mapper_share(job.mapper)
         self.light = self._device == "cpu"
         self.inputs_digest = digest(weights)
-        self.batches = self._batches(job)
-        self._mesh, self._shrunk = mesh.MeshMethod(job, paste), Shrunk(SIDE)
+        self.batches = batches_for(self._device, job)
+        self._mesh, self._shrunk, self._lane = (
+            mesh.MeshMethod(job, paste),
+            Shrunk(SIDE),
+            Lane(self._device),
+        )
         preset = preset_of(weights)
         self._rows = (preset.rows - STRUCTURE_ROWS, preset.style)
         sizes = (int(np.prod(self._rows)), _LIGHT, _OFFSET)
@@ -133,13 +129,6 @@ class Fslsd256Method:
         own = [np.full(n, beta, np.float32) for n, beta in zip(sizes, betas, strict=True)]
         before = np.broadcast_to(np.asarray(self._mesh.smoothing.beta, np.float32), (mesh.CODE,))
         self.smoothing = CodeSmoothing(np.concatenate([before, *own]))
-
-    def _batches(self, job: JobOptions) -> Batches:
-        """On a processor one face at a time is quickest; elsewhere as many go together as fit."""
-        if self._device == "cpu":
-            return Batches(1)
-        meter = CudaMeter(self._device, job.max_vram_mb) if self._device.startswith("cuda") else None
-        return Batches(job.batch) if job.batch else Batches(1, meter)
 
     def crop_side(self, face_px: float) -> int:
         """As large as the face in the frame; the network sees it at 256."""
@@ -163,10 +152,10 @@ class Fslsd256Method:
             )
         ready = self._mesh.prepare(source)
         net = self._net()
-        rgb = _to_input(self._moved(ready.texture.picture(SIDE)[None]))
+        rgb = self._input(ready.texture)
         embedding = torch.tensor(source.embedding)[None].to(self._device)
         z = functional.normalize(embedding - net.mean_embedding, dim=-1)
-        with self._half():
+        with half(self._device):
             found = net.encode_source(rgb, z)
         arrays = {side: m.float().cpu().numpy() for side, m in found.maps.items()}
         flat = [t.float().cpu().numpy() for t in (found.rgb, found.w, found.z)]
@@ -188,9 +177,13 @@ class Fslsd256Method:
         if not source.changes:
             return 0.0
         plain = self._mesh.prepare(replace(source, changes=())).texture
-        with self._half():
-            before = self._net().style(_to_input(self._moved(plain.picture(SIDE)[None])))
+        with half(self._device):
+            before = self._net().style(self._input(plain))
         return np.asarray(rows - _arrays(before), np.float32)
+
+    def _input(self, texture: Texture) -> Tensor:
+        """The source's picture as the network takes it, on the device."""
+        return _to_input(torch.from_numpy(texture.picture(SIDE)[None]).to(self._device))
 
     def encode(self, prepared: _Prepared, crop: FaceCrop) -> F32:
         """(D,) appearance rows and light of the target, proportions, and the code of ``methods.mesh``."""
@@ -214,15 +207,14 @@ class Fslsd256Method:
         net = self._net()
         rgb, points = self._small([task.crop for task in tasks])
         theirs = remove_pose(points)
-        own = _joined([_on_device(task.prepared, self._device).shape for task in tasks])
-        offset = proportions(own, theirs, net.expression)
+        own = _joined([_shape_of(task.prepared) for task in tasks])
+        offset = proportions(own, theirs, basis_of(net))
         moves = theirs.direct(offset * self._weights_of_mix(tasks))
         drawn = scene.draw(points + moves, self._outline_before(tasks, points, moves))
         light = scene.face_light(rgb, drawn)
         gain = scene.gain_of(light)
-        with self._half():
-            erased = scene.erase(scene.brighter(rgb, gain), drawn, scene.brighter(light, gain))
-            rows = net.style(erased)[:, STRUCTURE_ROWS:]
+        erased = scene.erase(scene.brighter(rgb, gain), drawn, scene.brighter(light, gain))
+        rows = self._lane.call(calls_of(net, self._device).style, erased)
         return zip(*(_arrays(x) for x in (rows, light, offset)), strict=True)
 
     def render_batch(self, tasks: Sequence[Task]) -> list[RenderedFace]:
@@ -277,56 +269,46 @@ class Fslsd256Method:
 
         All tasks are of one person.
         """
-        net, source = self._net(tasks[0].prepared), _on_device(tasks[0].prepared, self._device)
+        net, prepared = self._net(tasks[0].prepared), tasks[0].prepared
         rgb, points = self._small([task.crop for task in tasks])
         offset, light, rows = (
-            self._moved(np.stack([getattr(code, name) for code in codes]))
+            torch.from_numpy(np.stack([getattr(code, name) for code in codes]))
             for name in ("offset", "light", "rows")
         )
-        own = source.points.expand(len(tasks), -1, -1)
-        pairing = scene.pair(own, points, net.expression, self._weights_of_mix(tasks), offset)
+        own = torch.tensor(prepared.points).expand(len(tasks), -1, -1)
+        pairing = scene.pair(own, points, basis_of(net), self._weights_of_mix(tasks), offset)
         drawn = scene.draw(pairing.wanted, self._outline_before(tasks, points, pairing.wanted - points))
         pairing = replace(pairing, visible=scene.gated(pairing.visible, drawn, own, pairing.wanted))
         gain = scene.gain_of(light)
         seen = scene.build_scene(
             scene.brighter(rgb, gain), points, pairing, drawn, scene.brighter(light, gain)
         )
-        w_target = functional.pad(rows, (0, 0, STRUCTURE_ROWS, 0))
-        with self._half():
-            face = net.face(source.codes, seen, w_target)
-        picture = (face.float().clamp(-1, 1).permute(0, 2, 3, 1) + 1) / (2 * gain)
+        codes_of = _codes_on(prepared, self._device)
+        face = self._lane.call(calls_of(net, self._device).face, *codes_of, rows, *seen.tensors())
+        picture = (face + 1) / (2 * gain)
         masks_of, meshes = _arrays(drawn.mask[:, 0]), _arrays(pairing.wanted)
         return list(zip(finite(_arrays(picture), "the network's face"), masks_of, meshes, strict=True))
-
-    def _moved(self, x: NDArray[Any]) -> Tensor:
-        """An array on the device; the copy to an accelerator does not wait for its work."""
-        tensor = torch.from_numpy(np.ascontiguousarray(x))
-        if self._device.startswith("cuda"):
-            return tensor.pin_memory().to(self._device, non_blocking=True)
-        return tensor.to(self._device)
 
     def _small(self, crops: Sequence[FaceCrop]) -> tuple[Tensor, Tensor]:
         """The crops as the network takes them, and their meshes (N, 478, 3) in unit coordinates."""
         points = np.stack([crop.landmarks / np.float32(crop.rgb.shape[0]) for crop in crops])
-        rgb = self._moved(np.stack([self._shrunk.of(crop.rgb) for crop in crops]))
-        return _to_input(rgb), self._moved(points.astype(np.float32))
+        rgb = torch.from_numpy(np.stack([self._shrunk.of(crop.rgb) for crop in crops]))
+        return _to_input(rgb), torch.from_numpy(points.astype(np.float32))
 
     def _outline_before(self, tasks: Sequence[Task], points: Tensor, moves: Tensor) -> Tensor | None:
         """Meshes (N, 478, 3) of what the frame shows where an edit has moved it, with the same ``moves``."""
         if all(task.crop.before is None for task in tasks):
             return None
         meshes = [covered(task.crop) for task in tasks]
-        before = [self._moved(found[1]) if len(found) > 1 else points[k] for k, found in enumerate(meshes)]
+        before = [
+            torch.from_numpy(found[1]) if len(found) > 1 else points[k] for k, found in enumerate(meshes)
+        ]
         return torch.stack(before) + moves
 
     def _weights_of_mix(self, tasks: Sequence[Task]) -> Tensor:
         """(N, 478, 1)"""
         mixes = (task.crop.shape_mix for task in tasks)
-        return torch.stack([_mix(self._mix if mix is None else mix, self._device) for mix in mixes])
-
-    def _half(self) -> torch.autocast:
-        kind = self._device.partition(":")[0]
-        return torch.autocast(kind, torch.bfloat16, enabled=half_precision(self._device))
+        return torch.stack([_mix(self._mix if mix is None else mix) for mix in mixes])
 
     def _unpacked(self, code: F32) -> _Code:
         sizes = np.cumsum([mesh.CODE, int(np.prod(self._rows)), _LIGHT])
@@ -339,27 +321,25 @@ class Fslsd256Method:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _OnDevice:
-    """What is the same for every target of a person."""
-
-    codes: Source
-    points: Tensor
-    shape: Posed
-
-
 @lru_cache(maxsize=8)  # 20 MB each
 @torch.inference_mode()
-def _on_device(prepared: _Prepared, device: str) -> _OnDevice:
-    """``prepared`` as tensors, made once."""
-    points = torch.tensor(prepared.points)[None].to(device)
-    return _OnDevice(prepared.tensors(device), points, prepared.shape(device))
+def _codes_on(prepared: _Prepared, device: str) -> tuple[Tensor, ...]:
+    """The codes of a person on the device, made once: picture, rows, embedding, maps by side."""
+    maps = [prepared.maps[side] for side in sorted(prepared.maps)]
+    # Copies: arrays that came through shared memory are read-only, and torch warns of those.
+    return tuple(torch.tensor(x, device=device) for x in (prepared.rgb, prepared.w, prepared.z, *maps))
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode()
+def _shape_of(prepared: _Prepared) -> Posed:
+    return prepared.shape()
 
 
 @lru_cache(maxsize=64)
 @torch.inference_mode()
-def _mix(share: float, device: str) -> Tensor:
-    return mix_weights(share).to(device)
+def _mix(share: float) -> Tensor:
+    return mix_weights(share)
 
 
 def _joined(posed: Sequence[Posed]) -> Posed:

@@ -1,0 +1,175 @@
+"""Calls of networks on a device: arguments go there, and results come back, with one wait per call.
+
+Everything before and behind such a call is arithmetic of the processor, so nothing reads a number back
+from the device on the way.  On CUDA the copies are asynchronous from pinned memory, every thread has a stream
+of its own (one uploads while another's networks run), and calls of the same shapes are recorded once and
+replayed: a network of some hundred small kernels otherwise waits for Python to launch them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from faceswap_cli.swap.batches import is_out_of_memory
+
+Work = Callable[..., Tensor]
+Shapes = tuple[tuple[tuple[int, ...], torch.dtype], ...]
+
+SEEN_BEFORE = 2
+"""Calls of the same shapes before they are recorded: the last batch of a clip is seen once."""
+RECORDED = 2
+"""Recordings kept at a time; each holds the memory of its activations."""
+_WARM_UPS = 3
+"""Runs before a recording, in which libraries choose their kernels and take their work space."""
+
+_log = logging.getLogger(__name__)
+
+
+class Recording(Protocol):
+    """One call, ready to be made again."""
+
+    def run(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """The result for other ``inputs`` of the same shapes; it belongs to the caller."""
+
+
+class Recorder(Protocol):
+    """Makes recordings for one kind of device."""
+
+    def record(self, work: Work, inputs: tuple[Tensor, ...]) -> Recording: ...
+
+
+class Replayed:
+    """``work``, recorded per shapes of its arguments once they have come a few times.
+
+    ``work`` takes and gives tensors of one device, and does the same kernels whatever they hold.  Where a
+    recording fails the call is made as usual, from then on always; running out of memory is raised, after all
+    recordings have been dropped.
+    """
+
+    def __init__(self, work: Work, recorder: Recorder) -> None:
+        self._work, self._recorder = work, recorder
+        self._lock = threading.Lock()
+        self._seen: Counter[Shapes] = Counter()
+        self._known: OrderedDict[Shapes, Recording] = OrderedDict()
+        self._usable = True
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        shapes = tuple((tuple(x.shape), x.dtype) for x in inputs)
+        try:
+            if self._usable:
+                with self._lock:  # a recording has one set of arguments
+                    recording = self._recording(shapes, inputs)
+                    if recording is not None:
+                        return recording.run(inputs)
+            return self._work(*inputs)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                with self._lock:
+                    self._known.clear()
+                    self._seen.clear()
+            raise
+
+    def _recording(self, shapes: Shapes, inputs: tuple[Tensor, ...]) -> Recording | None:
+        if shapes in self._known:
+            self._known.move_to_end(shapes)
+            return self._known[shapes]
+        self._seen[shapes] += 1
+        if self._seen[shapes] <= SEEN_BEFORE:
+            return None
+        while len(self._known) >= RECORDED:
+            self._known.popitem(last=False)
+        try:
+            made = self._recorder.record(self._work, inputs)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            _log.info("networks are called kernel by kernel: they cannot be recorded (%s)", error)
+            self._usable = False
+            return None
+        self._known[shapes] = made
+        return made
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _CudaGraph:
+    graph: Any
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    free: Any = field(default_factory=lambda: torch.cuda.Event())  # type: ignore[no-untyped-call]
+    """Recorded when the last run has read the output: runs may come from several streams"""
+
+    def run(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        stream = torch.cuda.current_stream(self.output.device)
+        stream.wait_event(self.free)
+        for own, given in zip(self.inputs, inputs, strict=True):
+            own.copy_(given, non_blocking=True)
+        self.graph.replay()
+        found = self.output.clone()
+        self.free.record(stream)
+        return found
+
+
+class CudaRecorder:
+    """CUDA graphs."""
+
+    def record(self, work: Work, inputs: tuple[Tensor, ...]) -> Recording:
+        own = tuple(x.clone(memory_format=torch.preserve_format) for x in inputs)
+        device = own[0].device
+        here, apart = torch.cuda.current_stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        apart.wait_stream(here)
+        with torch.cuda.stream(apart):
+            for _ in range(_WARM_UPS):
+                work(*own)
+        here.wait_stream(apart)
+        torch.cuda.empty_cache()  # what the plain calls took is free for the recording
+        graph = torch.cuda.CUDAGraph()
+        # Other threads go on copying and launching meanwhile.
+        with torch.cuda.graph(graph, stream=apart, capture_error_mode="thread_local"):
+            output = work(*own)
+        return _CudaGraph(graph, own, output)
+
+
+def replayed(work: Work, device: str) -> Work:
+    """``work``, recorded where the device can do that."""
+    return Replayed(work, CudaRecorder()) if device.startswith("cuda") else work
+
+
+class Lane:
+    """The way to one device and back; shared by threads, and sent to other processes as its name."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self._own = threading.local()
+
+    def call(self, work: Work, *inputs: Tensor) -> Tensor:
+        """``work`` on the device: host tensors are taken there, the result comes back to the host."""
+        if self.device == "cpu":
+            return work(*inputs)
+        if not self.device.startswith("cuda"):
+            return work(*(x.to(self.device) for x in inputs)).cpu()
+        stream = self._stream()
+        with torch.cuda.stream(stream):
+            result = work(*(self._uploaded(x) for x in inputs))
+            found = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
+            found.copy_(result, non_blocking=True)
+        stream.synchronize()
+        return found
+
+    def _uploaded(self, x: Tensor) -> Tensor:
+        return x if x.is_cuda else x.pin_memory().to(self.device, non_blocking=True)
+
+    def _stream(self) -> Any:
+        if not hasattr(self._own, "stream"):
+            self._own.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        return self._own.stream
+
+    def __reduce__(self) -> tuple[type[Lane], tuple[str]]:
+        return Lane, (self.device,)
