@@ -29,6 +29,8 @@ _FEW = 8
 """Pixels of lips that tell nothing"""
 _LIDS, _EYE_EDGE = 0.015, 0.02
 """How far around eyes and lips the colour is the source's, and how softly that ends: shares of the crop."""
+_GLINT = 4.0
+"""Most of L* by which anything on a shut lid is lighter than the skin around it."""
 _SHUT = (0.55, 0.68)
 """Eye opening, as a share of the usual one, below which the target's eye is kept wholly or not at all."""
 
@@ -149,7 +151,7 @@ def keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
 def keep_shut_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window) -> None:
     """Eyes that shut are the target's own, moved to the new ones: shut eyes are rare in training; in place.
 
-    Their colour is brought to that of the drawn skin around them.
+    Their colour is that of the drawn skin around them.
     """
     points = crop.landmarks / np.float32(crop.rgb.shape[0])
     shut = shut_eyes(parts.eye_apertures(points), np.array(crop.open_eyes, np.float32))
@@ -160,9 +162,22 @@ def keep_shut_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: W
         if found is None:
             continue
         area, own, share = found
-        rim = share * (1.0 - share)
-        own += ((lab[area] - own) * rim).sum(axis=(0, 1)) / max(float(rim.sum()), 1e-3)
+        width = float(np.ptp(wanted[list(ring), 0])) * window.side
+        own = _lid(own[..., 0], lab[area], share[..., 0], width)
         lab[area] += (own - lab[area]) * (share * np.float32(amount))
+
+
+def _lid(luma: F32, drawn: F32, share: F32, width: float) -> F32:
+    """A shut lid (h, w, 3): lashes, folds and shading of ``luma``, in the colour of the drawn skin around it.
+
+    What is much lighter than that skin, or of another colour, may be a reflection on glasses.
+    """
+    skin, _ = masks.masked_blur(drawn, 1.0 - share + np.float32(1e-4), 0.35 * width)
+    rim = share * (1.0 - share)
+    shift = ((drawn[..., 0] - luma) * rim).sum() / max(float(rim.sum()), 1e-3)
+    lid = np.minimum(luma + shift, skin[..., 0] + np.float32(_GLINT))
+    level = np.maximum(lid + np.float32(LAB_OFFSET), 0) / (skin[..., 0] + np.float32(LAB_OFFSET))
+    return np.asarray(cv2.merge([lid, skin[..., 1] * level, skin[..., 2] * level]), np.float32)
 
 
 def _own(

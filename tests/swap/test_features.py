@@ -50,6 +50,20 @@ def test_shut_eyes_are_the_targets_in_the_colour_of_the_drawn_skin() -> None:
     assert np.abs(np.delete(lashes, eye[1], axis=0)).max() < 6.0
 
 
+def test_glasses_do_not_shine_on_shut_eyes() -> None:
+    """A light and a green patch on the target's lid: neither is drawn."""
+    lid = flat(LID)
+    left, right = (
+        face((1.0, 1.0)).landmarks[list(ring), :2].mean(axis=0).round().astype(int)
+        for ring in (parts.LEFT_EYE, parts.RIGHT_EYE)
+    )
+    lid[left[1] - 1 : left[1] + 2, left[0] - 2 : left[0] + 3, 0] += 40.0
+    lid[right[1] - 1 : right[1] + 2, right[0] - 2 : right[0] + 3, 1:] = (-30.0, 20.0)
+    lab = with_eyes((2 * USUAL, 2 * USUAL), lid)
+    assert (lab[..., 0] - DRAWN[0]).max() < 6.0
+    assert np.abs(lab[..., 1:] - DRAWN[1:]).max() < 2.0
+
+
 def test_one_shut_eye_does_not_shut_the_other() -> None:
     shut = features.shut_eyes(np.array([0.03, 0.3], np.float32), np.array([0.3, 0.3], np.float32))
     assert shut[0] == 1.0
