@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 MOST = 32
 """More faces at a time gain nothing: the chip is full long before."""
+BESIDE_OTHERS = 4
+"""Faces at a time where several processes share a device: what one has seen free, the next has taken."""
 SHARE = 0.6
 """Of the free memory that a batch may take: others use the device too, and blocks do not fit without gaps."""
 
@@ -100,6 +102,8 @@ def batches_for(device: str, job: JobOptions) -> Batches:
     """On a processor one face at a time is quickest; elsewhere as many go together as fit."""
     if device == "cpu":
         return Batches(1)
+    if device.startswith("cuda") and job.workers > 1:
+        return Batches(job.batch or BESIDE_OTHERS)
     meter = CudaMeter(device, job.max_vram_mb) if device.startswith("cuda") else None
     return Batches(job.batch) if job.batch else Batches(1, meter)
 

@@ -18,7 +18,7 @@ from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import PRESETS
 from faceswap_cli.records import RenderedFace
 from faceswap_cli.swap import fslsd256_weights
-from faceswap_cli.swap.batches import MOST, Batches, CudaMeter, in_batches
+from faceswap_cli.swap.batches import BESIDE_OTHERS, MOST, Batches, CudaMeter, batches_for, in_batches
 from faceswap_cli.swap.engine import StageClock, build_scene, render_frames
 from faceswap_cli.swap.method import BatchMethod, Task
 from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method
@@ -141,6 +141,16 @@ def test_batches_travel_to_other_processes() -> None:
     again = pickle.loads(pickle.dumps(Batches(6)))
     again.too_many(6)
     assert again.size == 3
+
+
+def test_the_device_and_its_sharing_set_the_batch() -> None:
+    assert batches_for("cpu", JobOptions(batch=8)).size == 1
+    assert batches_for("mps", JobOptions()).size == 1
+    assert batches_for("cuda:0", JobOptions(batch=8)).size == 8
+    alone, shared = (batches_for("cuda:0", JobOptions(workers=n)) for n in (1, 4))
+    assert alone._meter is not None
+    assert (shared._meter, shared.size) == (None, BESIDE_OTHERS)
+    assert batches_for("cuda:0", JobOptions(workers=4, batch=2)).size == 2
 
 
 @pytest.fixture(scope="module")

@@ -157,9 +157,10 @@ def test_lack_of_memory_in_a_recording_halves_the_batch(device: str, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_clip_from_file_to_file(device: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 3], ids=["one process", "three share the device"])
+def test_a_clip_from_file_to_file(device: str, workers: int, tmp_path: Path) -> None:
     options = SwapOptions(method="fslsd")
-    options = replace(options, job=replace(options.job, device=device))
+    options = replace(options, job=replace(options.job, device=device, workers=workers))
     report = swap_video([EXAMPLE / "source.jpg"], EXAMPLE / "target.mp4", tmp_path / "out.mp4", options)
     assert report.frames == report.frames_with_swap
     assert report.faces_swapped >= report.frames

@@ -114,7 +114,9 @@ class Fslsd256Method:
         self._device = resolve_device(job.device).name
         one_thread_each(self._device)
         self._mix, self._mapper = value_at(job.shape_mix), mapper_share(job.mapper)
-        self.light = self._device == "cpu"
+        # On CUDA several processes share the device where somebody asks for them: threads of one wait for the
+        # interpreter long before the device is busy.
+        self.light = self._device == "cpu" or (self._device.startswith("cuda") and job.workers > 1)
         self.inputs_digest = digest(weights)
         self.batches = batches_for(self._device, job)
         self._mesh, self._shrunk, self._lane = (
