@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from faceswap_cli.enrol.make import Enrolment
     from faceswap_cli.identity.enrolled import Share
 
-LEVELS = (0, 1, 2)
+LEVELS = (0, 1, 2, 3)
 
 Arguments = Annotated[
     list[str] | None,
@@ -37,8 +37,15 @@ Level = Annotated[
     int,
     typer.Option(
         "--tune",
-        metavar="0|1|2",
-        help="0 encodes the photos; 1 also refines the codes, 2 tunes the network, minutes on the CPU.",
+        metavar="0|1|2|3",
+        help="0 encodes the photos; 1 also refines the codes, 2 tunes the network, minutes on the CPU; 3 "
+        "goes on with that on the faces of --clip.",
+    ),
+]
+TunedOn = Annotated[
+    Path | None,
+    typer.Option(
+        "--clip", metavar="VIDEO", help="Of --tune 3: the clip that the person is for.", show_default=False
     ),
 ]
 MaxTime = Annotated[
@@ -75,6 +82,7 @@ def enroll(
     show: ShowFlags,
     arguments: Arguments = None,
     tune: Level = 0,
+    clip: TunedOn = None,
     max_time: MaxTime = None,
     keep_photos: KeepPhotos = False,
     no_picture: NoPicture = False,
@@ -96,7 +104,9 @@ def enroll(
     if len(given) < 2:
         raise UsageError("a name and photos are needed: faceswap enroll NAME PHOTO...")
     if tune not in LEVELS:
-        raise UsageError(f"--tune is 0, 1 or 2, not {tune}")
+        raise UsageError(f"--tune is 0, 1, 2 or 3, not {tune}")
+    if (tune == 3) != (clip is not None):
+        raise UsageError("--tune 3 and --clip VIDEO belong together; give both, or none")
     if no_picture and (tune or keep_photos):
         raise UsageError(
             "--no-picture leaves nothing to tune on or to keep; leave --tune and --keep-photos out"
@@ -107,8 +117,9 @@ def enroll(
         path = place(given[0], output, force=force)
         photos = _photos(given[1:])
         require_terms(accept_terms)
-        check_inputs(photos)
-        asked = {"level": tune, "keep_photos": keep_photos, "picture": not no_picture, "max_s": limit}
+        check_inputs([*photos, *filter(None, (clip,))])
+        asked: dict[str, Any] = {"level": tune, "clip": clip, "max_s": limit}
+        asked |= {"keep_photos": keep_photos, "picture": not no_picture}
         _enroll(session, path, photos, asked)
 
 
@@ -143,6 +154,7 @@ def _enroll(session: Session, path: Path, photos: Sequence[Path], asked: dict[st
 
     options = EnrolOptions(
         level=asked["level"],
+        clip=asked["clip"],
         keep_photos=asked["keep_photos"],
         picture=asked["picture"],
         detect=session.settings.swap_options().detect,
@@ -181,6 +193,7 @@ def _told(path: Path, made: Enrolment) -> dict[str, Any]:
         "output": path,
         "name": person.name,
         "level": person.level,
+        "clip": person.clip or None,
         "weights": None if person.codes is None else person.codes.base,
         "photos": [asdict(share) for share in made.content.shares],
         "kept_photos": len(made.content.photos),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -20,10 +20,10 @@ LOWEST_SIDE = 16
 class LowRank(nn.Module):
     """weight -> weight + up @ down, starting without effect; ``share`` scales the change."""
 
-    def __init__(self, outer: int, inner: int, rank: int) -> None:
+    def __init__(self, outer: int, inner: int, rank: int, draw: torch.Generator | None = None) -> None:
         super().__init__()
         self.up = nn.Parameter(torch.zeros(outer, rank))
-        self.down = nn.Parameter(torch.randn(rank, inner) / inner**0.5)
+        self.down = nn.Parameter(torch.randn(rank, inner, generator=draw) / inner**0.5)
         self.share = 1.0
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -35,17 +35,28 @@ class LowRank(nn.Module):
 class Deltas:
     """The changes of one network, trained while it stays frozen."""
 
-    def __init__(self, net: Fslsd256, rank: int) -> None:
+    def __init__(self, net: Fslsd256, rank: int, seed: int = 0) -> None:
         self._parts: dict[str, LowRank] = {}
+        draw = torch.Generator().manual_seed(seed)
         for name in tuned_layers(net):
             layer = net.get_submodule(name)
             weight = layer.get_parameter("weight")
-            part = LowRank(len(weight), weight[0].numel(), rank)
+            part = LowRank(len(weight), weight[0].numel(), rank, draw)
             parametrize.register_parametrization(layer, "weight", part)
             self._parts[name] = part
 
     def parameters(self) -> list[Tensor]:
         return [value for part in self._parts.values() for value in (part.up, part.down)]
+
+    def take(self, arrays: Mapping[str, F32]) -> None:
+        """Go on from ``arrays`` (:meth:`arrays`); from no change where there are none."""
+        with torch.no_grad():
+            for name, part in self._parts.items():
+                if arrays:
+                    part.up.copy_(torch.from_numpy(arrays[f"{name}/up"]))
+                    part.down.copy_(torch.from_numpy(arrays[f"{name}/down"]))
+                else:
+                    part.up.zero_()
 
     @contextmanager
     def off(self) -> Iterator[None]:

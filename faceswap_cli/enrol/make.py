@@ -16,6 +16,7 @@ from torch import Tensor
 
 from faceswap_cli import __version__
 from faceswap_cli.config import DetectOptions
+from faceswap_cli.enrol.clip import clip_views
 from faceswap_cli.enrol.fuse import fused_rows, neutral_shape
 from faceswap_cli.enrol.gauge import Gauge, changed_copy, look
 from faceswap_cli.enrol.samples import Face, face_of, made_samples, own_samples, paired
@@ -31,6 +32,7 @@ from faceswap_cli.identity.photos import read_photos
 from faceswap_cli.nets.blocks import channels_last
 from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import SIDE
+from faceswap_cli.recipe.digests import content_digest
 from faceswap_cli.records import F32, SourcePhoto
 from faceswap_cli.swap import appearance
 from faceswap_cli.swap.facespace import made, mapped
@@ -58,6 +60,8 @@ class EnrolOptions:
     """How a person is enrolled."""
 
     level: int = 0
+    clip: Path | None = None
+    """The clip that level 3 is tuned on"""
     keep_photos: bool = False
     picture: bool = True
     """False keeps no picture of the person: a face made from the embedding stands in the file instead."""
@@ -99,12 +103,17 @@ def enrol(
         basis = net.expression
         state = encode(net, used, views, fused)
         if options.level:
+            faces = clip_views(options.clip, options.detect, stop) if options.clip else []
             shop = Workshop(net, Observers.load(torch.device("cpu")), options.tuning, stop, tell, until)
-            state, outcomes = tune(shop, material(shop, used, views, fused), state, options.level)
+            given = replace(material(shop, used, views, fused), clip=faces)
+            state, outcomes = tune(shop, given, state, options.level)
         codes = _codes(state)
     level = max((o.level for o in outcomes if o.helped), default=0)
+    person = _person(name, level, fused, _neutral(views, fused, basis), codes)
+    if level == 3 and options.clip is not None:
+        person = replace(person, clip=content_digest(options.clip))
     content = Faceid(
-        person=_person(name, level, fused, _neutral(views, fused, basis), codes),
+        person=person,
         embedding=embedding,
         embeddings=np.stack([photo.embedding for photo in photos]).astype(np.float32),
         shares=shares,
@@ -177,7 +186,7 @@ def material(
     state = encode(net, trained, seen, fused)
     _, error = look(net, shop.eyes, judged, reference, state.rows, state.z)
     gauge = Gauge(judged, reference, error)
-    return Material(own, made, seen, torch.from_numpy(mean_embedding(trained)), gauge)
+    return Material(own, made, seen, torch.from_numpy(mean_embedding(trained)), gauge, whole)
 
 
 def held_out(views: Sequence[View]) -> int:

@@ -20,6 +20,8 @@ BATCH = 2
 """Samples of each kind a step."""
 _PIXEL, _STRUCTURE, _LAPLACIAN = 4.0, 1.0, 1.0
 _IDENTITY, _LANDMARKS, _LIGHT, _COLOUR = 3.0, 10.0, 4.0, 16.0
+ON_CLIP = 3.0
+"""How much more landmarks count on the faces of a clip: theirs is the expression that is to be kept."""
 _LOCALITY = 6.0
 _INSIDE = 3.0
 _COARSE, _FINE = 16, 128
@@ -44,6 +46,8 @@ class Goal:
         self._net, self._eyes, self._own, self._made, self._embedding = net, eyes, own, made, embedding
         rows, z = (x.detach() for x in start)
         before = [drawn(net, [sample], rows, z)[1] for sample in made]
+        self.landmarks = _LANDMARKS
+        """Weight of the landmarks"""
         self._light = [at_side(result, _COARSE) for result in before]
         self._colour = [colour(result) for result in before]
 
@@ -78,7 +82,7 @@ class Goal:
         with half():
             embedding = self._eyes.identity(chips).float()
         alike = losses.identity(embedding, self._embedding[None], self._net.mean_embedding)
-        return _IDENTITY * alike + _LANDMARKS * losses.landmarks(found, wanted)
+        return _IDENTITY * alike + self.landmarks * losses.landmarks(found, wanted)
 
 
 def drawn(

@@ -1,16 +1,18 @@
-"""Levels 1 and 2: the codes of one person refined, then a few layers of the network.
+"""Levels 1 to 3: the codes of one person refined, then a few layers of the network.
 
 Level 1 moves the structure rows and the identity code inside a trust region.  Level 2 keeps the codes
 and adds low-rank changes to the generator (pivotal tuning, Roich et al. 2022), held back by a locality
-term: other people keep their faces.  Both end when a measure that is not trained against no longer
-falls, and give the best state seen; a level that did not help changes nothing.
+term: other people keep their faces.  Level 3 goes on with the same changes on faces of the clip that the
+person is for (``enrol.clip``) in place of made ones.  Each ends when a measure that is not trained against
+no longer falls, and gives the best state seen; a level that did not help changes nothing.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,10 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from faceswap_cli.enrol.clip import onto_clip
 from faceswap_cli.enrol.gauge import Gauge
 from faceswap_cli.enrol.lowrank import Deltas
-from faceswap_cli.enrol.objective import Goal, Other
-from faceswap_cli.enrol.samples import Sample
+from faceswap_cli.enrol.objective import ON_CLIP, Goal, Other
+from faceswap_cli.enrol.samples import Face, Sample
 from faceswap_cli.enrol.views import View
 from faceswap_cli.events import StopRequest
 from faceswap_cli.nets.fslsd256 import Fslsd256
@@ -44,9 +47,9 @@ Tell = Callable[[str, int, int], None]
 class TuneOptions:
     """How long and how fast."""
 
-    steps: tuple[int, int] = (96, 240)
-    """At most so many, of level 1 and of level 2."""
-    rates: tuple[float, float] = (1e-2, 1e-3)
+    steps: tuple[int, int, int] = (96, 240, 80)
+    """At most so many, of each level."""
+    rates: tuple[float, float, float] = (1e-2, 1e-3, 3e-4)
     rank: int = 4
     max_s: float = float("inf")
     """Seconds for all levels together."""
@@ -74,6 +77,10 @@ class Material:
     embedding: Tensor = field(repr=False)
     """(128,) of the photographs that are trained on"""
     gauge: Gauge = field(repr=False)
+    whole: Face = field(repr=False)
+    """Of all photographs that are trained on"""
+    clip: Sequence[View] = field(repr=False, default=())
+    """Faces of the clip, for level 3"""
 
 
 @dataclass(frozen=True)
@@ -109,14 +116,26 @@ class Workshop:
 def tune(shop: Workshop, material: Material, start: State, level: int) -> tuple[State, list[Outcome]]:
     """``start`` after levels 1 to ``level``."""
     state, told = start, []
+    deltas = Deltas(shop.net, shop.options.rank, shop.options.seed) if level > 1 else None
     for number in range(1, level + 1):
-        part = _Codes(state) if number == 1 else _Network(shop, material, state)
+        if number == 3:
+            assert deltas is not None
+            with deltas.off():
+                material = _onto_clip(shop, material, start)
+        part = _Codes(state) if deltas is None or number == 1 else _Network(shop, material, state, deltas)
         best, outcome = _run(shop, material, number, part)
         state = best if outcome.helped else state
         told.append(outcome)
         if outcome.why in ("time", "stopped"):
             break
     return state, told
+
+
+def _onto_clip(shop: Workshop, material: Material, start: State) -> Material:
+    """Faces of the clip in place of made ones."""
+    known = material.whole, material.clip, material.gauge.reference, (start.rows, start.z)
+    made, gauge = onto_clip(shop.net, shop.eyes, *known)
+    return replace(material, made=made, gauge=gauge)
 
 
 class _Part(Protocol):
@@ -131,6 +150,9 @@ class _Part(Protocol):
 
     def extra(self) -> Tensor:
         """Loss of its own."""
+
+    def untuned(self) -> AbstractContextManager[None]:
+        """The network as it is without this person."""
 
 
 class _Codes:
@@ -158,6 +180,9 @@ class _Codes:
     def extra(self) -> Tensor:
         return 0.01 * (self._move.square().mean() + self._turn.square().sum())
 
+    def untuned(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
 
 def _within(move: Tensor, reach: Tensor) -> Tensor:
     """``move`` made shorter than ``reach`` along its last axis, smoothly."""
@@ -166,11 +191,12 @@ def _within(move: Tensor, reach: Tensor) -> Tensor:
 
 
 class _Network:
-    """Level 2."""
+    """Levels 2 and 3."""
 
-    def __init__(self, shop: Workshop, material: Material, start: State) -> None:
+    def __init__(self, shop: Workshop, material: Material, start: State, deltas: Deltas) -> None:
         self._start, self._net = start, shop.net
-        self._deltas = Deltas(shop.net, shop.options.rank)
+        self._deltas = deltas
+        deltas.take(start.deltas)
         self._rng = np.random.default_rng([shop.options.seed, 2])
         with self._deltas.off():
             self._others = [
@@ -189,12 +215,18 @@ class _Network:
     def extra(self) -> Tensor:
         return self._others[int(self._rng.integers(len(self._others)))].change(self._net)
 
+    def untuned(self) -> AbstractContextManager[None]:
+        return self._deltas.off()
+
 
 def _run(shop: Workshop, material: Material, level: int, part: _Part) -> tuple[State, Outcome]:
     """Steps until the gauge settles; the best state, and how it came about."""
     options, gauge = shop.options, material.gauge
     steps, rate = options.steps[level - 1], options.rates[level - 1]
-    goal = Goal(shop.net, shop.eyes, material.own, material.made, material.embedding, part.codes())
+    with part.untuned():
+        goal = Goal(shop.net, shop.eyes, material.own, material.made, material.embedding, part.codes())
+    if level == 3:
+        goal.landmarks *= ON_CLIP
     rng = np.random.default_rng([options.seed, level])
     adam = torch.optim.Adam(part.parameters(), lr=rate, betas=(0.9, 0.99))
     before = gauge.score(shop.net, shop.eyes, *part.codes())

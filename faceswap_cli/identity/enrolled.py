@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from faceswap_cli.records import F32, U8
@@ -30,7 +30,7 @@ class Enrolled:
 
     name: str
     level: int
-    """0 encoded, 1 codes refined, 2 network tuned"""
+    """0 encoded, 1 codes refined, 2 network tuned, 3 tuned on the clip it is for"""
     texture: U8 = field(repr=False)
     """(S, S, 3) RGB: the face of all photographs in one geometry"""
     surroundings: U8 = field(repr=False)
@@ -43,6 +43,8 @@ class Enrolled:
     """(478, 3) canonical shape (``swap.shape``), mean of the photographs"""
     codes: Codes | None = field(repr=False, default=None)
     """None when no network was installed"""
+    clip: str = ""
+    """Digest of the clip of level 3 (``recipe.digests``); empty below"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,12 @@ class Share:
     width_px: float
     distance: float
     """Of its embedding from that of the others; below 0.6 is one person"""
+
+
+def elsewhere(people: Iterable[Enrolled | None], clip: str) -> list[str]:
+    """One line for each of ``people`` who was tuned for another clip than that of the digest ``clip``."""
+    return [
+        f"{person.name} was tuned for another clip (--tune 3); --tune 2 is for every clip"
+        for person in people
+        if person is not None and person.clip not in ("", clip)
+    ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ _FIXED: dict[str, tuple[tuple[int, ...], str]] = {
 _CODES = ("codes/rows", "codes/z")
 _DELTA, _PHOTO = "delta/", "photo/"
 _RANKS = 64
+_DIGEST = re.compile(r"([0-9a-f]{64})?")
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -116,6 +118,7 @@ def _described(content: Faceid) -> dict[str, Any]:
         "name": content.person.name,
         "level": content.person.level,
         "base": "" if codes is None else codes.base,
+        **({"clip": content.person.clip} if content.person.clip else {}),
         "photos": [{**asdict(share), "file": _numbered(k)} for k, share in enumerate(content.shares)],
         "kept": [photo.quality for photo in content.photos],
         "made": content.made,
@@ -216,10 +219,13 @@ def _content(arrays: Arrays, said: dict[str, Any]) -> Faceid:
     plain = {name: arrays[name] for name in ("texture", "surroundings", "points", "light", "neutral")}
     level = int(said["level"])
     codes = _codes(arrays, str(said["base"]))
-    if level not in (0, 1, 2) or (level and codes is None):
+    if level not in (0, 1, 2, 3) or (level and codes is None):
         raise ValueError(f"level {level} has no codes")
+    clip = str(said.get("clip", ""))
+    if (level == 3) != bool(clip) or not _DIGEST.fullmatch(clip):
+        raise ValueError("it does not say for which clip it was tuned")
     return Faceid(
-        person=Enrolled(name=str(said["name"])[:40], level=level, codes=codes, **plain),
+        person=Enrolled(name=str(said["name"])[:40], level=level, codes=codes, clip=clip, **plain),
         embedding=arrays["embedding"],
         embeddings=arrays["embeddings"],
         shares=shares,
@@ -237,7 +243,7 @@ def _share(entry: dict[str, Any]) -> Share:
 def _codes(arrays: Arrays, base: str) -> Codes | None:
     if "codes/rows" not in arrays:
         return None
-    if len(base) != 64 or set(base) - set("0123456789abcdef"):
+    if not base or not _DIGEST.fullmatch(base):
         raise ValueError("it does not say to which weights its codes belong")
     deltas = {name.removeprefix(_DELTA): v for name, v in arrays.items() if name.startswith(_DELTA)}
     for layer in {name.rpartition("/")[0] for name in deltas}:

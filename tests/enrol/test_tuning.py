@@ -1,4 +1,4 @@
-"""Levels 1 and 2: they move what they may, keep the best, and end when asked."""
+"""Levels 1 to 3: they move what they may, keep the best, and end when asked."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.enrol import tune as tuning
 from faceswap_cli.enrol.gauge import Gauge
+from faceswap_cli.enrol.lowrank import Deltas
 from faceswap_cli.enrol.make import encode, material
 from faceswap_cli.enrol.objective import Goal, Other
 from faceswap_cli.enrol.tune import Material, State, TuneOptions, Workshop
@@ -44,7 +45,7 @@ def eyes() -> Observers:
 
 def workshop(weights: Path, eyes: Observers) -> Workshop:
     net = load_swap_net(weights).eval().requires_grad_(False)
-    options = TuneOptions(steps=(6, 6))
+    options = TuneOptions(steps=(6, 6, 6))
     return Workshop(net, eyes, options, NEVER, lambda stage, done, total: None, float("inf"))
 
 
@@ -87,7 +88,7 @@ def judged(made: Material, *values: float) -> Material:
 
 def test_level_1_moves_codes_inside_the_trust_region(shop: Workshop, given: tuple[Material, State]) -> None:
     made, start = given
-    wild = replace(shop, options=replace(shop.options, rates=(5.0, 1e-3)))
+    wild = replace(shop, options=replace(shop.options, rates=(5.0, 1e-3, 1e-3)))
     state, (outcome,) = tuning.tune(wild, judged(made, 0.5, 0.4, 0.3, 0.2), start, 1)
     assert (outcome.helped, outcome.before, outcome.after, outcome.steps, outcome.why) == (
         *(True, 0.5, 0.2, 6),
@@ -112,7 +113,7 @@ def test_a_level_that_does_not_help_changes_nothing(shop: Workshop, given: tuple
 def test_the_best_is_kept_not_the_last(shop: Workshop, given: tuple[Material, State]) -> None:
     made, start = given
     best, _ = tuning.tune(
-        replace(shop, options=replace(shop.options, steps=(2, 0))), judged(made, 0.5, 0.3), start, 1
+        replace(shop, options=replace(shop.options, steps=(2, 0, 0))), judged(made, 0.5, 0.3), start, 1
     )
     state, (outcome,) = tuning.tune(shop, judged(made, 0.5, 0.3, 0.4, 0.45), start, 1)
     assert outcome.after == 0.3
@@ -125,7 +126,7 @@ def test_ends_when_the_gauge_settles(
 ) -> None:
     monkeypatch.setattr(tuning, "PATIENCE", 2)
     made, start = given
-    longer = replace(shop, options=replace(shop.options, steps=(50, 0)))
+    longer = replace(shop, options=replace(shop.options, steps=(50, 0, 0)))
     _, (outcome,) = tuning.tune(longer, judged(made, 0.5, 0.4, 0.4, 0.4, 0.1), start, 1)
     assert (outcome.steps, outcome.why) == (6, "settled")
 
@@ -138,7 +139,7 @@ def test_a_stop_request_keeps_the_best_so_far(shop: Workshop, given: tuple[Mater
         if done == 3:
             stop.request()
 
-    asked = replace(shop, stop=stop, tell=tell, options=replace(shop.options, steps=(50, 50)))
+    asked = replace(shop, stop=stop, tell=tell, options=replace(shop.options, steps=(50, 50, 50)))
     state, outcomes = tuning.tune(asked, judged(made, 0.5, 0.4, 0.45), start, 2)
     ((outcome),) = outcomes  # level 2 was not begun
     assert (outcome.steps, outcome.why, outcome.helped) == (3, "stopped", True)
@@ -147,7 +148,7 @@ def test_a_stop_request_keeps_the_best_so_far(shop: Workshop, given: tuple[Mater
 
 def test_time_is_kept(shop: Workshop, given: tuple[Material, State]) -> None:
     made, start = given
-    late = replace(shop, until=time.monotonic() - 1, options=replace(shop.options, steps=(50, 50)))
+    late = replace(shop, until=time.monotonic() - 1, options=replace(shop.options, steps=(50, 50, 50)))
     _, (outcome,) = tuning.tune(late, judged(made, 0.5, 0.6), start, 2)
     assert (outcome.steps, outcome.why) == (1, "time")
 
@@ -160,7 +161,7 @@ def test_the_same_seed_gives_the_same_codes(shop: Workshop, given: tuple[Materia
 
 def test_level_2_gives_changes_of_the_network(shop: Workshop, given: tuple[Material, State]) -> None:
     made, start = given
-    options = replace(shop.options, steps=(0, 4))
+    options = replace(shop.options, steps=(0, 4, 0))
     state, outcomes = tuning.tune(replace(shop, options=options), judged(made, 0.5, 0.5, 0.4, 0.3), start, 2)
     assert [(o.level, o.helped) for o in outcomes] == [(1, False), (2, True)]
     assert state.rows is start.rows
@@ -172,7 +173,7 @@ def test_level_2_gives_changes_of_the_network(shop: Workshop, given: tuple[Mater
 def test_what_is_strived_for_is_reached(shop: Workshop, given: tuple[Material, State]) -> None:
     """The loss falls on the samples that it is made of."""
     made, start = given
-    part = tuning._Network(shop, made, start)
+    part = tuning._Network(shop, made, start, Deltas(shop.net, shop.options.rank))
     goal = Goal(shop.net, shop.eyes, made.own, made.made, made.embedding, part.codes())
     adam = torch.optim.Adam(part.parameters(), lr=2e-3)
 
@@ -198,7 +199,7 @@ def test_locality_holds_other_people(shop: Workshop, given: tuple[Material, Stat
         net = load_swap_net_copy(shop.net)
         own = replace(shop, net=net)
         torch.manual_seed(0)
-        part = tuning._Network(own, made, start)
+        part = tuning._Network(own, made, start, Deltas(net, own.options.rank))
         probe = Other.made(net, made.views, made.made, np.random.default_rng(99))
         goal = Goal(net, shop.eyes, made.own, made.made, made.embedding, part.codes())
         adam = torch.optim.Adam(part.parameters(), lr=3e-3)
