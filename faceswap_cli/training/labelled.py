@@ -20,12 +20,13 @@ from faceswap_cli.errors import FaceswapError, InputError, NoFaceFound
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.faces.finder import FaceFinder
 from faceswap_cli.identity.photos import picture_files
+from faceswap_cli.output import check_disk
 from faceswap_cli.swap.facespace import space
 from faceswap_cli.training.facespace import MOST_YAW, Faces, codes_of, looked_at
-from faceswap_cli.training.pool import Item, aligned, pack
+from faceswap_cli.training.pool import SIDE, Item, aligned, pack
 from faceswap_cli.video.picture import read_picture
 
-MOST = 3000
+MOST = 2000
 """Pictures that are looked at; of more an even choice."""
 SAME = 0.45
 """Distance of embeddings below which two pictures are taken for one person."""
@@ -63,6 +64,7 @@ def read_labelled(given: Sequence[Path], tell: Tell) -> Labelled:
     labels = _labels(given)
     if len(labels) > MOST:
         labels = [labels[k] for k in np.linspace(0, len(labels) - 1, MOST).round().astype(int)]
+    check_disk(Path(tempfile.gettempdir()), len(labels) * 3 * SIDE**2, "the faces while they are looked at")
     notes: list[str] = []
     values: list[float] = []
     with tempfile.TemporaryDirectory(prefix="faceswap-") as folder:
