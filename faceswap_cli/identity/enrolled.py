@@ -65,7 +65,7 @@ class Share:
 def elsewhere(people: Iterable[Enrolled | None], clip: str) -> list[str]:
     """One line for each of ``people`` who was tuned for another clip than that of the digest ``clip``."""
     return [
-        f"{person.name} was tuned for another clip (--tune 3); --tune 2 is for every clip"
+        f"{person.name} was tuned for another clip; in this one that is worth about what --tune 2 is"
         for person in people
         if person is not None and person.clip not in ("", clip)
     ]
