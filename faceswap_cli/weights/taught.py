@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -76,7 +77,7 @@ def read_taught(name: str) -> tuple[Taught, dict[str, Tensor]]:
             state = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  no mapping
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); {again}") from error
-    if header.pop("name", "") != name:
+    if header.pop("name", "") != name or any(value.dtype != torch.float16 for value in state.values()):
         raise WeightsError(f"{path} is no edit taught as {name}; {again}")
     sha256, space = header.pop("sha256", ""), header.pop("space", "")
     if _digest(state) != sha256:

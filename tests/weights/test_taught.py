@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from faceswap_cli.cli import main
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.user_files import taught_names
-from faceswap_cli.weights.taught import read_taught
+from faceswap_cli.weights.taught import KIND, read_taught
 from tests.training.taught_edits import installed
 
 
@@ -51,6 +52,15 @@ def test_damage_and_other_files_are_named() -> None:
     save_file({}, other)
     with pytest.raises(WeightsError, match="no edit taught as hat"):
         read_taught("hat")
+    save_file(
+        {"x": torch.zeros(2, dtype=torch.bfloat16)}, other, metadata={KIND: json.dumps({"name": "hat"})}
+    )
+    with pytest.raises(WeightsError, match="no edit taught as hat"):
+        read_taught("hat")
+    for header in ("[1]", "{", "[" * 100_000):
+        save_file({}, other, metadata={KIND: header})
+        with pytest.raises(WeightsError, match="no edit taught as hat"):
+            read_taught("hat")
     with pytest.raises(WeightsError, match="no edit beard is taught here; known: hat"):
         read_taught("beard")
 
