@@ -41,7 +41,7 @@ _COPIES = sys.platform == "linux"
 _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd")
 """Where there is one, ``--device auto`` takes it, and frames are rendered in one process."""
 _FRAMES = "faceswap_cli.pipeline"
-_NETWORKS = "faceswap_cli.swap.methods.fslsd256"
+_NETWORKS = "faceswap_cli.swap.ready"
 
 
 def context(*, networks: bool) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -37,6 +38,26 @@ def test_workers_are_copies_of_one_process_that_has_loaded_everything(tmp_path: 
     assert all(result.seconds["loaded"] and result.seconds["alone"] for result in done)
     forks.end()
     assert forks._server() is None
+
+
+def with_network(
+    segment: Segment, scene: object, path: Path, options: SwapOptions, tell: object
+) -> SegmentResult:
+    """Tells whether the network was there when the worker began, and how many threads it has."""
+    from faceswap_cli.swap.fslsd256_weights import ready_net
+
+    found = {"networks": float(ready_net.cache_info().currsize), "threads": float(threading.active_count())}
+    return SegmentResult(segment, path, 1, 1, seconds=found)
+
+
+def test_workers_with_networks_begin_with_the_network_read(tmp_path: Path) -> None:
+    forks.end()
+    where = executor.Processes(2, networks=True)
+    done = list(where.run(work(tmp_path, with_network), SEGMENTS[:2], lambda n: None, StopRequest()))
+    assert all(result.seconds["networks"] == 1 for result in done)
+    tasks = Path(f"/proc/{forks._server()}/task")
+    assert len(list(tasks.iterdir())) == 1  # a copy would lack the others
+    forks.end()
 
 
 def test_a_signal_to_the_group_leaves_the_server(tmp_path: Path) -> None:
