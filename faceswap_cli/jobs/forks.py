@@ -14,7 +14,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver
 from typing import Any
 
 from faceswap_cli.config import JobOptions
@@ -36,7 +35,6 @@ anew for the next one: a tenth of the time at 1080p."""
 
 _QUIET = "faceswap_cli.jobs.copied"
 """First of all: signals to the whole group must not end the server before its workers."""
-_THE_ONE = getattr(forkserver, "_forkserver", None)
 _COPIES = sys.platform == "linux"
 _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd")
 """Where there is one, ``--device auto`` takes it, and frames are rendered in one process."""
@@ -68,13 +66,22 @@ def load_ahead(*, networks: bool) -> None:
         return
     multiprocessing.set_forkserver_preload([_QUIET, _FRAMES, *([_NETWORKS] if networks else [])])
     with worker_environment():
-        forkserver.ensure_running()
+        _the_one().ensure_running()
     atexit.register(end, _server())
+
+
+def _the_one() -> Any:
+    """What the library knows of the server; None where it has none."""
+    if not _COPIES:
+        return None
+    from multiprocessing import forkserver
+
+    return getattr(forkserver, "_forkserver", forkserver)
 
 
 def _server() -> int | None:
     """Process id of the server, if there is one."""
-    pid: int | None = getattr(_THE_ONE, "_forkserver_pid", None)
+    pid: int | None = getattr(_the_one(), "_forkserver_pid", None)
     return pid
 
 
@@ -83,7 +90,7 @@ def end(pid: int | None = None) -> None:
 
     ``pid``: only if it is this one.  A later job starts another.
     """
-    running, stop = _server(), getattr(_THE_ONE, "_stop", None)
+    running, stop = _server(), getattr(_the_one(), "_stop", None)
     if running is None or stop is None or pid not in (None, running):
         return
     with suppress(OSError):
