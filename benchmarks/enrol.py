@@ -2,8 +2,8 @@
 
     python benchmarks/enrol.py --people A.mp4 B.mp4 --clips X.mp4 Y.mp4 --out DIR [--frames 6]
 
-Frames of a person's clip serve as photographs: the sharpest frontal one alone, five over the clip, and
-those five with ``--tune`` 1 and 2.  Three further frames are never shown to the enrolment; the distance
+Frames of a person's clip serve as photographs: the sharpest frontal one alone, three, five over the clip, and
+these with ``--tune`` 1 and 2.  Three further frames are never shown to the enrolment; the distance
 of every swapped face from them is the figure that counts.  Swaps are made on some frames of each clip
 of somebody else.  Writes DIR/NAME.json and DIR/NAME.png for each person and prints a table of the means.
 
@@ -43,7 +43,10 @@ from faceswap_cli.video.probe import probe
 from faceswap_cli.video.reader import read_frames
 
 PHOTOS, UNSEEN, LOOKED_AT = 5, 3, 40
-LEVELS = (("1 photo", 1, 0), ("5 photos", PHOTOS, 0), ("5, level 1", PHOTOS, 1), ("5, level 2", PHOTOS, 2))
+LEVELS = (
+    *(("1 photo", 1, 0), ("3 photos", 3, 0), ("5 photos", PHOTOS, 0)),
+    *(("3, level 2", 3, 2), ("5, level 1", PHOTOS, 1), ("5, level 2", PHOTOS, 2)),
+)
 EYES_AND_LIPS = (33, 133, 159, 145, 263, 362, 386, 374, 61, 291, 13, 14, 0, 17)
 
 
