@@ -20,6 +20,8 @@ CHANGED_LEVELS = 4.0
 """A face counts as changed from this mean difference on (8 bit levels, averaged to 32 x 32).
 
 On twelve clips: coding at crf 28 alone at most 3.0, swapped faces at least 10."""
+CHANGED_DARK = 40.0
+"""Faces below this mean level count from less, half at the least: in the dark two people differ by 2.7."""
 CHANGED_OVER_REST = 3.0
 """... and only when it differs this many times more than the picture around it (encoder, label, grading)."""
 CHANGED_SHARE = 0.25

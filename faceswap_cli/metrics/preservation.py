@@ -13,7 +13,7 @@ import numpy as np
 
 from faceswap_cli.faces import landmarks as index
 from faceswap_cli.geometry.align import FFHQ_SCALE, unit_from_points
-from faceswap_cli.metrics.observations import CHANGED_LEVELS, CHANGED_OVER_REST
+from faceswap_cli.metrics.observations import CHANGED_DARK, CHANGED_LEVELS, CHANGED_OVER_REST
 from faceswap_cli.records import F32, F64, U8
 
 PSNR_LIMIT = 100.0
@@ -64,13 +64,15 @@ def change(result: U8, target: U8, points: F32) -> tuple[float, bool]:
     out and a new face, which differs at low frequencies too, does not.
     """
     unit = unit_from_points(points, FFHQ_SCALE)
-    difference = np.abs(_small(result, unit).astype(np.float32) - _small(target, unit)).mean(axis=2)
+    theirs = _small(target, unit)
+    difference = np.abs(_small(result, unit).astype(np.float32) - theirs).mean(axis=2)
     at = points[:, :2] @ unit[:2, :2].T + unit[:2, 2]
     inside = hull((at * _SMALL).astype(np.float32), (_SMALL, _SMALL)) > 0
     if not inside.any():
         return 0.0, False
     amount = float(difference[inside].mean())
-    return amount, amount >= max(CHANGED_LEVELS, CHANGED_OVER_REST * _rest(result, target))
+    levels = CHANGED_LEVELS * float(np.clip(theirs[inside].mean() / CHANGED_DARK, 0.5, 1.0))
+    return amount, amount >= max(levels, CHANGED_OVER_REST * _rest(result, target))
 
 
 def _small(rgb: U8, unit_from_display: F64) -> U8:

@@ -58,6 +58,17 @@ def test_a_new_face_counts_as_changed() -> None:
     assert amount > 5
 
 
+def test_a_new_face_in_the_dark_counts_as_changed() -> None:
+    inside = preservation.hull(POINTS, (200, 200)) > 0
+    for light, expected in ((18, True), (80, False)):
+        target = np.full((200, 200, 3), light, np.uint8)
+        result = target.copy()
+        result[inside] += 3
+        assert preservation.change(result, target, POINTS)[1] == expected
+        result[inside] = light + 1
+        assert not preservation.change(result, target, POINTS)[1]
+
+
 def test_coding_noise_is_no_change() -> None:
     target = texture(blur=6)
     noise = np.random.default_rng(0).normal(0, 4, target.shape)
