@@ -19,7 +19,7 @@ from faceswap_cli.swap.appearance import LAB_OFFSET
 
 _MOUTH_EDGE = 0.004
 """Softness of the mouth's inner edge, as a share of the crop."""
-_TINT = np.float32(0.03)
+_TINT = np.float32(0.045)
 """How far beyond that (a, b) / (L + 16) may lie"""
 _OF_LIPS, _MOST_RED, _MOST_LIPS = 0.8, 22.0, 0.6
 """Least a* and b*/a* of lips, as a share of the target's, and the most asked for: the rest is lipstick."""

@@ -105,8 +105,8 @@ SKIN = np.array([64, 12, 16], np.float32)
 @pytest.mark.parametrize(
     ("drawn", "warped", "expected"),
     [
-        ((44, -8, -5), SKIN, (44, 7.2, 10.2)),  # a teal shadow
-        ((44, 30, 10), SKIN, (44, 10.8, 10.2)),  # a red rim
+        ((44, -8, -5), SKIN, (44, 6.3, 9.3)),  # a teal shadow
+        ((44, 30, 10), SKIN, (44, 11.7, 10)),  # a red rim
         ((44, 8, 11), SKIN, (44, 8, 11)),  # what is well is left alone
         ((44, 0, 0), (60, 0, 0), (44, 0, 0)),  # a grey beard
         ((44, 24, 12), (60, 40, 16), (44, 24, 12)),  # what is red in the source

@@ -35,6 +35,8 @@ _GAIN_LOW = np.array([0.05, 0.3, 0.8], np.float32)
 _GAIN_HIGH = np.array([2.2, 1.6, 1.2], np.float32)
 """Limits of the gains of the detail bands, fine to coarse.  The coarse ones hold features, not sharpness:
 of a small face they are the eyes and brows, and those are the source's."""
+_CODED = np.float32(1.1)
+"""The finest band is asked for so much stronger: coding takes of it, and has already taken of the target's."""
 _OVERSHOOT = 1.5
 """Power of what is still missed after the first gains: two rounds then come as near as eight plain ones."""
 _COLOURFUL = (0.15, 1.1)
@@ -242,6 +244,7 @@ def match_detail(lab: F32, code: F32, inside: F32, seed: int) -> None:
     the next one, so what came of them is measured, and the rest made good a little beyond what is missing.
     """
     wanted = np.exp(code[_LIGHT : _LIGHT + _BANDS + 1])
+    wanted[0] *= _CODED
     gains = np.ones(_BANDS, np.float32)
     for power in (1.0, _OVERSHOOT):
         *layers, luma = appearance.split_bands(lab[..., 0])
