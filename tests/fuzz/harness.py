@@ -67,6 +67,8 @@ _STARTS = (
     "socket.connect",
     "pty.spawn",
 )
+_TRIAL = ["-m", "faceswap_cli.provenance.trial"]
+"""The only program that reading a file may start: ours, with the file's path and limits on what it takes."""
 _UNPICKLED = ("os", "posix", "nt", "subprocess", "builtins", "shutil", "sys", "runpy")
 
 
@@ -284,6 +286,8 @@ class Guard:
         elif event in _WRITES:
             for path in arguments[: 2 if event in ("os.rename", "os.link", "os.symlink") else 1]:
                 self._check(event, path)
+        elif event == "subprocess.Popen" and list(arguments[1][1:3]) == _TRIAL:
+            return
         elif event in _STARTS or (event == "pickle.find_class" and arguments[0] in _UNPICKLED):
             self.broken.append(f"{event} {arguments}"[:200])
 
