@@ -36,7 +36,7 @@ _GAIN_HIGH = np.array([2.2, 1.6, 1.2], np.float32)
 """Limits of the gains of the detail bands, fine to coarse.  The coarse ones hold features, not sharpness:
 of a small face they are the eyes and brows, and those are the source's."""
 _CODED = np.float32(1.1)
-"""The finest band is asked for so much stronger: coding takes of it, and has already taken of the target's."""
+"""The finest band is asked for so much stronger: coding takes of it, as it has of the target's."""
 _OVERSHOOT = 1.5
 """Power of what is still missed after the first gains: two rounds then come as near as eight plain ones."""
 _COLOURFUL = (0.15, 1.1)
