@@ -43,10 +43,6 @@ class Face:
     """(1, 478, 3)"""
     maps: dict[int, Tensor] = field(repr=False)
 
-    def with_codes(self, rows: Tensor, z: Tensor) -> Source:
-        """The source of rows (L, C) and z (128,)."""
-        return Source(self.rgb, rows[None], z[None], self.maps)
-
 
 @dataclass(frozen=True, eq=False)
 class Sample:
