@@ -49,6 +49,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "crf": ("encode.crf",),
     "preset": ("encode.preset",),
     "lossless": ("encode.lossless",),
+    "hw": ("encode.hw",),
     "segment": ("job.segment_s",),
     "restart": ("job.restart",),
     "keep": ("job.keep",),

@@ -63,6 +63,7 @@ def run_checks(folder: Path, terms_accepted: bool, policy: PolicyOptions | None 
         for codec, severity in ENCODERS.items():
             path = Path(scratch) / f"{codec}.mkv"
             yield _guarded(f"encoder {codec}", partial(_encoder, codec, path), severity)
+    yield _guarded("encoders of a graphics chip", _chip)
     yield from (_disk(name, place) for name, place in (("results", folder), ("temporary", _temporary())))
     yield _guarded("content classifier", partial(_classifier, policy or PolicyOptions()))
     if terms_accepted:
@@ -180,6 +181,14 @@ def _encoder(codec: str, path: Path) -> Check:
             f"encoder {codec}", FAIL, f"pictures come back changed by {error:.0f} levels", "reinstall av"
         )
     return Check(f"encoder {codec}", OK, "encodes and decodes")
+
+
+def _chip() -> Check:
+    from faceswap_cli.video.hardware import working
+
+    found = [name for name in map(working, ("h264", "hevc", "av1")) if name is not None]
+    said = f"--hw can use {', '.join(found)}" if found else "none works here; --hw would be refused"
+    return Check("encoders of a graphics chip", OK, said)
 
 
 def _test_clip(path: Path) -> Clip:

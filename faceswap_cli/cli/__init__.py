@@ -112,6 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(invocation: Invocation) -> int:
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder would print its settings on stderr
+    # Before numpy is loaded: frames are worked on side by side, in which threads inside its small products
+    # only spin, for half of the processor time of a job in one process.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     completion.prepare()
     command = typer.main.get_command(app)
     args = list(invocation.argv) or ["--help"]

@@ -277,6 +277,9 @@ class ClipFlags:
     preset: Annotated[
         str | None, _option("--preset", text="Speed of the encoder, e.g. fast.", panel=ENCODING)
     ] = None
+    hw: Annotated[
+        bool | None, _option("--hw/--no-hw", text="Encode on the graphics chip.", panel=ENCODING)
+    ] = None
     lossless: Annotated[
         bool | None, _option("--lossless/--lossy", text="Encode without loss.", panel=ENCODING)
     ] = None

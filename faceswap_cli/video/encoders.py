@@ -12,6 +12,7 @@ from faceswap_cli.errors import DeviceError, UsageError
 from faceswap_cli.records import Clip
 from faceswap_cli.video.avc import free_number
 from faceswap_cli.video.formats import format_depth, format_step
+from faceswap_cli.video.hardware import CHIPS, hardware_encoder, same_samples, settings
 
 ENCODERS = {
     "h264": "libx264",
@@ -27,7 +28,7 @@ THREADS = 4
 """Encoder threads.  A fixed number: x264's result depends on it, and the result of a job must not
 depend on the machine or on the number of workers."""
 
-_HARDWARE = ("nvenc", "_qsv", "_amf", "videotoolbox", "_vaapi", "_mf", "_d3d12va", "vulkan")
+_HARDWARE = (*(f"_{chip}" for chip in CHIPS), "_vaapi", "_mf", "_d3d12va", "vulkan")
 _EVEN_ONLY = ("libx264", "libx265")
 _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444", "XQ": "4444xq"}
 
@@ -46,6 +47,8 @@ class Encoding:
 
 def encoding_for(clip: Clip, encode: EncodeOptions) -> Encoding:
     """Choose encoder, pixel format and settings."""
+    if encode.hw:
+        return _on_a_chip(clip, encode)
     encoder, notes = _encoder(clip, encode)
     offered = encoder_formats(encoder)
     chosen = clip.work_format if clip.work_format in offered else _nearest(clip.work_format, offered)
@@ -53,6 +56,13 @@ def encoding_for(clip: Clip, encode: EncodeOptions) -> Encoding:
         notes = (*notes, f"{encoder} cannot hold {clip.work_format}: written as {chosen}")
     container = "mov" if encoder.startswith("prores") else "mp4"
     return Encoding(encoder, chosen, container, _settings(encoder, clip, encode), notes)
+
+
+def _on_a_chip(clip: Clip, encode: EncodeOptions) -> Encoding:
+    encoder = hardware_encoder(clip, encode)
+    chosen = same_samples(encoder, clip.work_format)
+    assert chosen is not None  # else it would not have been chosen
+    return Encoding(encoder, chosen, "mp4", settings(encoder, encode))
 
 
 @lru_cache(maxsize=32)
@@ -122,10 +132,10 @@ def _settings(encoder: str, clip: Clip, encode: EncodeOptions) -> dict[str, str]
     }
     if encoder in makers:
         return makers[encoder](clip, encode)
+    if encoder.rpartition("_")[2] in CHIPS:
+        return settings(encoder, encode)
     options = {} if encode.preset is None else {"preset": encode.preset}
-    if encode.crf is not None:
-        options["cq" if "nvenc" in encoder else "crf"] = f"{encode.crf:g}"
-    return options
+    return options if encode.crf is None else {**options, "crf": f"{encode.crf:g}"}
 
 
 def _crf(encode: EncodeOptions, default: float) -> str:

@@ -203,3 +203,24 @@ def test_the_line_of_a_first_signal_comes_before_the_last_line(monkeypatch: pyte
         assert session.stop.requested
         assert told == []
     assert [line.partition(";")[0] for line in told] == ["faceswap: stopping after the segment in hand"]
+
+
+@pytest.mark.parametrize(("given", "threads"), [(None, 1), ("2", 2)])
+def test_small_products_start_no_threads_unless_asked_for(
+    given: str | None, threads: int, machine: Path
+) -> None:
+    env = {
+        k: v for k, v in _environment(machine).items() if k not in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+    }
+    env |= {} if given is None else {"OPENBLAS_NUM_THREADS": given}
+    # By what happened, not by the variable: numpy must be loaded after it is set.
+    counted = (
+        "from faceswap_cli.cli import main\nmain(['--version'])\nimport numpy as np\n"
+        "np.ones((900, 900)) @ np.ones((900, 900))\nimport os\nprint(len(os.listdir('/proc/self/task')))"
+    )
+    if not Path("/proc/self/task").is_dir() or (os.cpu_count() or 1) < 2:
+        pytest.skip("threads cannot be counted here")
+    found = subprocess.run(
+        [sys.executable, "-c", counted], capture_output=True, text=True, env=env, timeout=60, check=True
+    )
+    assert int(found.stdout.split()[-1]) == threads
