@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.records import Analysis, Report, SegmentResult
-from faceswap_cli.swap.engine import COVERED, NOT_AT_ALL
+from faceswap_cli.swap.ledger import COVERED, NOT_AT_ALL
 
 NOTHING_ASKED = "strength is 0 wherever a face is shown: the result is the target"
 

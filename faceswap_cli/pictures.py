@@ -38,7 +38,8 @@ from faceswap_cli.records import (
     SourceIdentity,
 )
 from faceswap_cli.swap import build_method
-from faceswap_cli.swap.engine import NOT_AT_ALL, finished_face, made_ready
+from faceswap_cli.swap.engine import finished_face, made_ready
+from faceswap_cli.swap.ledger import NOT_AT_ALL
 from faceswap_cli.swap.method import SwapMethod
 from faceswap_cli.swap.portable import at_home
 from faceswap_cli.swap.prepared import prepared

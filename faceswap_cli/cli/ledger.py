@@ -63,7 +63,7 @@ def coverage(rows: Sequence[LedgerRow]) -> float | None:
     A person is chosen when at least one of its frames was swapped; None without any.  Frames where
     ``--strength`` is 0 do not count.
     """
-    from faceswap_cli.swap.engine import NOT_AT_ALL
+    from faceswap_cli.swap.ledger import NOT_AT_ALL
 
     chosen = {row.person for row in rows if row.swapped}
     wanted = {row.pts for row in rows if row.person in chosen and row.reason != NOT_AT_ALL}

@@ -24,7 +24,8 @@ from faceswap_cli.recipe.raw import NAME, load_raw
 from faceswap_cli.recipe.record import Recipe, parsed
 from faceswap_cli.records import Analysis, Clip, LedgerRow, Plan, Segment, SegmentResult
 from faceswap_cli.swap import method_name
-from faceswap_cli.swap.engine import Scene, ledger_rows
+from faceswap_cli.swap.engine import Scene
+from faceswap_cli.swap.ledger import ledger_rows
 
 _SAME_FILE = frozenset({"input"})
 """Of the target's times and place in the file system; what it holds has been compared already."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from faceswap_cli.config import EditOptions, SmoothOptions
 from faceswap_cli.errors import InputError
 from faceswap_cli.faces.landmarks import eye_apertures
 from faceswap_cli.geometry import align
-from faceswap_cli.geometry.paste import paste_into_planes, pasted_area
+from faceswap_cli.geometry.paste import paste_into_planes
 from faceswap_cli.numerics import NotFinite, finite, told
 from faceswap_cli.provenance.watermark import watermarked
 from faceswap_cli.records import (
@@ -37,12 +37,12 @@ from faceswap_cli.records import (
 )
 from faceswap_cli.stream import centred, flattened, grouped, ordered_map
 from faceswap_cli.swap.kernel import smoothing_kernel
+from faceswap_cli.swap.ledger import drawn_of, ledger_rows
 from faceswap_cli.swap.method import SwapMethod, Task, batches_of, encode_all, render_all
 from faceswap_cli.swap.selective import Amounts, Selection, selected
 
+A = TypeVar("A")
 R = TypeVar("R")
-COVERED, NOT_AT_ALL = "covered", "strength 0"
-"""Why the ledger calls a chosen face not swapped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,15 +98,23 @@ def build_scene(
     return Scene(clip, analysis, method, prepared, smooth, sides=sides, open_eyes=open_eyes)
 
 
+class Crop(Protocol):
+    """A face cut out: a :class:`FaceCrop`, or one that stays on a device."""
+
+    @property
+    def track_id(self) -> int: ...
+
+
+C = TypeVar("C", bound=Crop)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Encoded:
+class Encoded(Generic[C]):
     """A frame, its crops and their codes."""
 
     frame: Frame
-    crops: tuple[FaceCrop, ...]
+    crops: tuple[C, ...]
     codes: tuple[F32, ...]
-    rows: tuple[int, ...]
-    """Row of each crop in its track"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,17 +139,41 @@ class StageClock:
         return now
 
 
+Window = tuple[tuple[Encoded[C], ...], int]
+"""Frames in order, and the position of the one that is meant"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stages(Generic[C]):
+    """How groups of frames are cut and measured, and how they are drawn and pasted."""
+
+    begin: Callable[[Sequence[Frame], Scene, StageClock], list[Encoded[C]]]
+    finish: Callable[[Sequence[Window[C]], Scene, StageClock], list[Swapped]]
+    groups: int | None = None
+    """Groups in flight at a time; None leaves that to the number of workers"""
+
+
 def render_frames(
-    frames: Iterable[Frame], scene: Scene, first_pts: int, end_pts: int, workers: int, clock: StageClock
+    frames: Iterable[Frame],
+    scene: Scene,
+    first_pts: int,
+    end_pts: int,
+    workers: int,
+    clock: StageClock,
+    stages: Stages[Any] | None = None,
 ) -> Generator[Swapped, None, None]:
-    """Swap the frames with ``first_pts <= pts < end_pts``; the others only serve as neighbours."""
+    """Swap the frames with ``first_pts <= pts < end_pts``; the others only serve as neighbours.
+
+    Without ``stages`` that is done on this processor, with the method's networks wherever they are.
+    """
+    steps = stages or Stages(_encode, _render)
     radius = scene.smooth.code_radius if scene.smooth.strength > 0 else 0
     batches = batches_of(scene.method)
     # Frames go through in groups of a batch; in flight are enough of them to keep the other cores busy.
-    ahead = None if batches.size == 1 else max(workers // 2, 2)
+    ahead = steps.groups or (None if batches.size == 1 else max(workers // 2, 2))
 
-    def begin(some: tuple[Frame, ...]) -> list[_Encoded]:
-        return _encode(some, scene, clock)
+    def begin(some: tuple[Frame, ...]) -> list[Encoded[Any]]:
+        return steps.begin(some, scene, clock)
 
     encoded = flattened(ordered_map(begin, grouped(frames, lambda: batches.size), workers, ahead))
     windows = (
@@ -150,8 +182,8 @@ def render_frames(
         if first_pts <= window[centre].frame.pts < end_pts
     )
 
-    def finish(some: tuple[tuple[tuple[_Encoded, ...], int], ...]) -> list[Swapped]:
-        return _render(some, scene, clock)
+    def finish(some: tuple[Window[Any], ...]) -> list[Swapped]:
+        return steps.finish(some, scene, clock)
 
     done = flattened(ordered_map(finish, grouped(windows, lambda: batches.size), workers, ahead))
     with closing(encoded), closing(done):
@@ -163,8 +195,8 @@ def _where(frame: Frame, scene: Scene) -> str:
     return f"(method {scene.method.name}, frame at {seconds:.3f} s, pts {frame.pts})"
 
 
-def _named(
-    work: Callable[[Sequence[Task]], list[R]], tasks: Sequence[Task], frames: Sequence[Frame], scene: Scene
+def named(
+    work: Callable[[Sequence[A]], list[R]], tasks: Sequence[A], frames: Sequence[Frame], scene: Scene
 ) -> list[R]:
     """``work(tasks)``, one per entry of ``frames``; numbers that are none are told with their frame."""
     if len({frame.pts for frame in frames}) > 1:
@@ -172,14 +204,14 @@ def _named(
             return work(tasks)
         except NotFinite:
             pass  # each alone says which it is
-        return [_named(work, [t], [f], scene)[0] for t, f in zip(tasks, frames, strict=True)]
+        return [named(work, [t], [f], scene)[0] for t, f in zip(tasks, frames, strict=True)]
     if not tasks:
         return []
     with told(_where(frames[0], scene)):
         return work(tasks)
 
 
-def _encode(frames: Sequence[Frame], scene: Scene, clock: StageClock) -> list[_Encoded]:
+def _encode(frames: Sequence[Frame], scene: Scene, clock: StageClock) -> list[Encoded[FaceCrop]]:
     start = time.perf_counter()
     chosen = [scene.chosen(frame.pts) for frame in frames]
     crops = [
@@ -197,19 +229,23 @@ def _encode(frames: Sequence[Frame], scene: Scene, clock: StageClock) -> list[_E
         return [finite(code, "the code of a target face") for code in encode_all(scene.method, some)]
 
     of = [frame for frame, cut in zip(frames, crops, strict=True) for _ in cut]
-    codes = iter(_named(measured, tasks, of, scene))
+    codes = iter(named(measured, tasks, of, scene))
     clock.add("encode faces", start)
     return [
-        _Encoded(frame, cut, tuple(next(codes) for _ in cut), tuple(row for _, row in shown))
-        for frame, cut, shown in zip(frames, crops, chosen, strict=True)
+        Encoded(frame, cut, tuple(next(codes) for _ in cut)) for frame, cut in zip(frames, crops, strict=True)
     ]
+
+
+def crop_matrix(scene: Scene, track: FaceTrack, row: int) -> F64:
+    """(3, 3) ``crop_from_display`` of one track in one frame."""
+    unit = align.rescaled(track.crop_from_display[row], align.SWAP_SCALE, scene.method.crop_scale)
+    return align.scaled(unit, scene.sides[track.track_id])
 
 
 def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop:
     """The aligned crop of one track in one frame."""
     side = scene.sides[track.track_id]
-    unit = align.rescaled(track.crop_from_display[row], align.SWAP_SCALE, scene.method.crop_scale)
-    crop_from_display: F64 = align.scaled(unit, side)
+    crop_from_display = crop_matrix(scene, track, row)
     crop_from_frame = crop_from_display @ scene.clip.display_from_frame
     crop = FaceCrop(
         track_id=track.track_id,
@@ -252,7 +288,7 @@ def with_looks(face: RenderedFace, edits: EditOptions) -> RenderedFace:
     return looking(face, edits)
 
 
-def _smoothed(window: tuple[_Encoded, ...], centre: int, track_id: int, code: F32, scene: Scene) -> F32:
+def _smoothed(window: Window[Any], track_id: int, code: F32, scene: Scene) -> F32:
     """``code`` averaged with those of the same track in the window."""
     if scene.smooth.strength <= 0:
         return code
@@ -260,7 +296,8 @@ def _smoothed(window: tuple[_Encoded, ...], centre: int, track_id: int, code: F3
     scale = (scene.smooth.strength / 0.5) ** 2 * (rate / 25.0) ** 2
     betas = np.broadcast_to(np.asarray(scene.method.smoothing.beta, np.float32), code.shape)
     offsets, codes = [], []
-    for position, item in enumerate(window):
+    items, centre = window
+    for position, item in enumerate(items):
         for crop, other in zip(item.crops, item.codes, strict=True):
             if crop.track_id == track_id:
                 offsets.append(position - centre)
@@ -275,12 +312,10 @@ def _smoothed(window: tuple[_Encoded, ...], centre: int, track_id: int, code: F3
     return out
 
 
-def _render(
-    windows: Sequence[tuple[tuple[_Encoded, ...], int]], scene: Scene, clock: StageClock
-) -> list[Swapped]:
+def _render(windows: Sequence[Window[FaceCrop]], scene: Scene, clock: StageClock) -> list[Swapped]:
     start = time.perf_counter()
     items = [window[centre] for window, centre in windows]
-    tasks = [_tasks(window, centre, scene) for window, centre in windows]
+    tasks = [[Task(*one) for one in asked(window, scene)] for window in windows]
     of = [item.frame for item, some in zip(items, tasks, strict=True) for _ in some]
 
     def drawn(some: Sequence[Task]) -> list[RenderedFace]:
@@ -289,7 +324,7 @@ def _render(
             finite(face.mask, "the mask of a drawn face")
         return faces
 
-    faces = iter(_named(drawn, [task for some in tasks for task in some], of, scene))
+    faces = iter(named(drawn, [task for some in tasks for task in some], of, scene))
     clock.add("render faces", start)
     return [
         _pasted(item, [next(faces) for _ in some], scene, clock)
@@ -297,21 +332,24 @@ def _render(
     ]
 
 
-def _tasks(window: tuple[_Encoded, ...], centre: int, scene: Scene) -> list[Task]:
-    """What is to be drawn in the middle frame of ``window``."""
-    item = window[centre]
+def asked(window: Window[C], scene: Scene) -> list[tuple[Any, C, F32, int]]:
+    """What is to be drawn in the middle frame of ``window``: the prepared person, the crop, its smoothed code
+    and the seed."""
+    item = window[0][window[1]]
     if scene.amounts(item.frame.pts).strength <= 0:
         return []
     people = {track.track_id: track.person for track in scene.analysis.tracks}
-    tasks = []
+    found = []
     for crop, code in zip(item.crops, item.codes, strict=True):
-        smooth = _smoothed(window, centre, crop.track_id, code, scene)
+        smooth = _smoothed(window, crop.track_id, code, scene)
         seed = abs(hash((scene.seed, item.frame.pts, crop.track_id))) % (1 << 63)
-        tasks.append(Task(scene.prepared[people[crop.track_id]], crop, smooth, seed))
-    return tasks
+        found.append((scene.prepared[people[crop.track_id]], crop, smooth, seed))
+    return found
 
 
-def _pasted(item: _Encoded, drawn: Sequence[RenderedFace], scene: Scene, clock: StageClock) -> Swapped:
+def _pasted(
+    item: Encoded[FaceCrop], drawn: Sequence[RenderedFace], scene: Scene, clock: StageClock
+) -> Swapped:
     start = time.perf_counter()
     amounts, scale = scene.amounts(item.frame.pts), scene.method.crop_scale
     with told(_where(item.frame, scene)):
@@ -322,62 +360,8 @@ def _pasted(item: _Encoded, drawn: Sequence[RenderedFace], scene: Scene, clock: 
     start = clock.add("mark", start)
     planes = paste_into_planes(item.frame.planes, scene.clip.colour, marked)
     clock.add("paste", start)
-    rows = ledger_rows(item.frame.pts, faces, scene)
+    rows = ledger_rows(item.frame.pts, drawn_of(faces, scene), scene)
     return Swapped(replace(item.frame, planes=planes), item.frame, rows, len(faces))
-
-
-def ledger_rows(pts: int, faces: Sequence[RenderedFace], scene: Scene) -> tuple[LedgerRow, ...]:
-    """One row for every face of the frame at ``pts``; ``faces`` are those that were drawn."""
-    from faceswap_cli.identity.pose import pose
-
-    drawn = {face.crop.track_id: face for face in faces}
-    strength = scene.amounts(pts).strength
-    rows = []
-    for track in scene.analysis.tracks:
-        row = track.at(pts)
-        if row is None:
-            continue
-        points = track.landmarks[row]
-        angles = pose(points)
-        face = drawn.get(track.track_id)
-        swapped = face is not None and float(face.mask.max()) > 0.0
-        box = (*points[:, :2].min(axis=0).tolist(), *points[:, :2].max(axis=0).tolist())
-        rows.append(
-            LedgerRow(
-                pts=pts,
-                time_s=round(float(pts * scene.clip.time_base), 6),
-                track=track.track_id,
-                person=track.person,
-                swapped=swapped,
-                reason="" if swapped else _why_not(face, track.person in scene.prepared, strength),
-                box=tuple(round(v, 1) for v in box),
-                yaw=round(float(angles.yaw), 2),
-                pitch=round(float(angles.pitch), 2),
-                roll=round(float(angles.roll), 2),
-                identity_distance=_distance(face, track.person, scene),
-                occluded=round(face.occluded, 4) if face else 0.0,
-                mask_area=round(pasted_area(face), 1) if face else 0.0,
-                source=scene.source_names.get(track.person, "") if swapped else "",
-                strength=round(strength, 4) if swapped else 0.0,
-            )
-        )
-    return tuple(rows)
-
-
-def _why_not(face: RenderedFace | None, chosen: bool, strength: float) -> str:
-    if face is not None:
-        return COVERED
-    return NOT_AT_ALL if chosen and strength <= 0 else "not chosen"
-
-
-def _distance(face: RenderedFace | None, person: int, scene: Scene) -> float | None:
-    wanted = scene.source_embeddings.get(person)
-    if face is None or wanted is None:
-        return None
-    from faceswap_cli.identity.embed import embed
-
-    found = embed(face.rgb, face.crop.landmarks[None])[0]
-    return round(float(np.linalg.norm(found - wanted)), 4)
 
 
 def check_complete(frames: int, segment: Segment, clip: Clip) -> None:

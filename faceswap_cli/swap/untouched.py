@@ -7,7 +7,8 @@ from pathlib import Path
 
 from faceswap_cli.jobs.plan import frames_within
 from faceswap_cli.records import Segment, SegmentResult
-from faceswap_cli.swap.engine import Scene, ledger_rows
+from faceswap_cli.swap.engine import Scene
+from faceswap_cli.swap.ledger import ledger_rows
 from faceswap_cli.video.copying import copy_segment
 
 
