@@ -17,7 +17,7 @@ from faceswap_cli.geometry import align
 from faceswap_cli.records import F32, F64, ColourTags, Planes, RenderedFace, Samples
 
 Box = tuple[int, int, int, int]
-_VISIBLE = 1.0 / 512.0
+VISIBLE = 1.0 / 512.0
 """Below this share of the result a pixel counts as untouched."""
 
 
@@ -51,8 +51,8 @@ def pasted_area(face: RenderedFace) -> float:
 
 def _frame_box(face: RenderedFace, shape: tuple[int, int]) -> Box | None:
     """Bounds of the mask in the frame, on even coordinates (for chroma), or None when outside."""
-    rows = np.flatnonzero(face.mask.max(axis=1) > _VISIBLE)
-    columns = np.flatnonzero(face.mask.max(axis=0) > _VISIBLE)
+    rows = np.flatnonzero(face.mask.max(axis=1) > VISIBLE)
+    columns = np.flatnonzero(face.mask.max(axis=0) > VISIBLE)
     if not len(rows):
         return None
     x, y = np.array([columns[0] - 1, columns[-1] + 2]), np.array([rows[0] - 1, rows[-1] + 2])
@@ -76,7 +76,7 @@ def _carried(face: RenderedFace, box: Box) -> tuple[F32, F32]:
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     rgb = cv2.warpAffine(face.rgb, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     mask = cv2.warpAffine(face.mask, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    mask[mask < _VISIBLE] = 0.0
+    mask[mask < VISIBLE] = 0.0
     return rgb.astype(np.float32) / np.float32(255), mask
 
 

@@ -57,19 +57,27 @@ def _lattice_weights(points: Tensor, cells: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def scatter(
-    points: Tensor, values: Tensor, levels: tuple[int, ...] = LEVELS, side: int = FIELD_SIDE
+    points: Tensor,
+    values: Tensor,
+    levels: tuple[int, ...] = LEVELS,
+    side: int = FIELD_SIDE,
+    trust: Tensor | None = None,
 ) -> Tensor:
-    """Spread ``values`` (N, P, D) known at ``points`` (N, P, 2) -> (N, D, side, side)."""
+    """Spread ``values`` (N, P, D) known at ``points`` (N, P, 2) -> (N, D, side, side).
+
+    ``trust`` (N, P): how much a point counts where several compete.
+    """
     n, _, d = values.shape
     left = values.clone()
     field = values.new_zeros(n, d, side, side)
     for cells in levels:
         index, basis = _lattice_weights(points, cells)
         square = basis.square()
-        pull = square * basis / square.sum(-1, keepdim=True)
+        share = square if trust is None else square * trust[..., None]
+        pull = share * basis / square.sum(-1, keepdim=True)
         flat = index.flatten(1)
         size = (cells + 3) ** 2
-        below = values.new_zeros(n, size).scatter_add_(1, flat, square.flatten(1)).clamp_min(1e-6)
+        below = values.new_zeros(n, size).scatter_add_(1, flat, share.flatten(1)).clamp_min(1e-6)
         above = values.new_zeros(n, size, d).scatter_add_(
             1, flat[..., None].expand(-1, -1, d), (pull[..., None] * left[:, :, None]).flatten(1, 2)
         )

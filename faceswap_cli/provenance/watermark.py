@@ -39,9 +39,11 @@ STRENGTH = (0.85, 1.9)
 FALSE_ALARM = 1e-7
 """A mark counts as found when chance would have given its score less often than this."""
 
-_BUSY = 4.0
+BUSY = 4.0
 """Levels of texture from which on the mark has its full strength."""
-_ROOM = 24.0
+FINE, AROUND = 1.5, 2.0
+"""Blurs, in half cells of the grid, that tell texture from form and spread it."""
+ROOM = 24.0
 """Distance from black and white in levels within which the mark fades out."""
 _SCALES = tuple(1.0 + 0.01 * step for step in range(-6, 7))
 _ANGLES = (-1.0, 0.0, 1.0)
@@ -81,7 +83,7 @@ def pattern(key: bytes = KEY) -> F32:
 
 
 @lru_cache(maxsize=16)
-def _crop_pattern(side: int, crop_scale: float) -> F32:
+def crop_pattern(side: int, crop_scale: float) -> F32:
     """(side, side) the pattern as a crop shows it whose square has ``crop_scale`` of the FFHQ one."""
     ratio = crop_scale / align.SWAP_SCALE
     cells = ((np.arange(side) + 0.5) / side - 0.5) * ratio + 0.5
@@ -97,7 +99,7 @@ def watermarked(face: RenderedFace, whole: FaceCrop, crop_scale: float) -> Rende
     ``whole`` is the aligned crop that ``face`` or a window of it was drawn from; ``crop_scale`` is the
     scale of its square (:mod:`faceswap_cli.geometry.align`).
     """
-    drawn = _crop_pattern(whole.rgb.shape[0], crop_scale)
+    drawn = crop_pattern(whole.rgb.shape[0], crop_scale)
     whole_from_face = whole.crop_from_frame @ np.linalg.inv(face.crop.crop_from_frame)
     x, y = (int(v) for v in np.rint(whole_from_face[:2, 2]))
     height, width = face.rgb.shape[:2]
@@ -112,11 +114,11 @@ def _strength(rgb: U8, side: int) -> F32:
     shrink = max(2 * side / GRID, 1.0)
     size = (max(round(width / shrink), 1), max(round(height / shrink), 1))
     green = cv2.resize(cv2.extractChannel(rgb, 1), size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    fine = np.abs(green - cv2.GaussianBlur(green, (0, 0), 1.5))
-    texture = np.minimum(cv2.GaussianBlur(fine, (0, 0), 2.0) / _BUSY, 1.0)
+    fine = np.abs(green - cv2.GaussianBlur(green, (0, 0), FINE))
+    texture = np.minimum(cv2.GaussianBlur(fine, (0, 0), AROUND) / BUSY, 1.0)
     low, high = STRENGTH
     # Burnt-out highlights and black are truly flat: the faintest pattern would show.
-    room = np.clip(np.minimum(255 - green, green) / _ROOM, 0.0, 1.0)
+    room = np.clip(np.minimum(255 - green, green) / ROOM, 0.0, 1.0)
     levels = (low + (high - low) * texture) * room
     return np.asarray(cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 

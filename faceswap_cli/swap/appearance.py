@@ -26,16 +26,30 @@ LIGHT_SIGMA, CHROMA_SIGMA = 0.13, 0.27
 """Blurs that separate light from structure, as shares of the crop's side: of L*, of a* and b*."""
 BANDS = (1.0, 2.0, 4.0)
 """Gaussian sigmas in pixels that bound the three detail bands."""
-_OUTLIER = 2.6
+OUTLIER = 2.6
 """Robust standard deviations at which a pixel starts to count less as skin."""
-_FOREHEAD = 1.8
-_SPREAD_FLOOR = np.array([2.0, 1.0, 1.0], np.float32)
+FOREHEAD = 1.8
+SPREAD_FLOOR = np.array([2.0, 1.0, 1.0], np.float32)
+
+FEW_PIXELS, FEW_COLOURS = 64, 32
+"""Fewer pixels tell nothing of shading and detail, or of colour."""
+UNLIKELY_SKIN = 0.02
+"""What skin above the brows counts at first: hair is likely there."""
+DEVIATION = 1.4826
+"""Of a normal distribution over its median size"""
+LIGHT_TRUST = 0.35
+"""Share of skin around from which on the narrow neighbourhood tells the light"""
+LEAST_BAND, LEAST_CHROMA = 1e-3, 0.3
+GRAIN_TOP, GRAIN_BINS = 8.0, 4096
+"""Of the histogram that the median of the grain is taken from"""
+RATIO, FOLLOW = (0.3, 2.5), (0.7, 1.2)
+"""Limits of the ratio of two lights, and of how far contrast of colour follows it"""
 
 LAB_OFFSET = 16.0
 """L* + 16 is proportional to the cube root of luminance."""
-_EYES_OWN = 0.75
+EYES_OWN = 0.75
 """Share of an eye's own colour that stays when the skin's is exchanged"""
-_SKINS = ((0.04, 0.32), (0.10, 0.42))
+SKINS = ((0.04, 0.32), (0.10, 0.42))
 """Between what a and b, over L + 16, skins lie in white light; what is beyond is the light's colour."""
 
 
@@ -57,7 +71,7 @@ def lab_from_float(rgb: F32) -> F32:
 def lightness(rgb: U8) -> F32:
     """(..., 3) uint8 sRGB -> L* alone, from luma: enough to compare detail, and three times as fast."""
     grey = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
-    return np.asarray(_LIGHTNESS.take(grey))
+    return np.asarray(LIGHTNESS.take(grey))
 
 
 def rgb_from_lab(lab: F32) -> U8:
@@ -71,7 +85,7 @@ def _to_u8(rgb: F32) -> U8:
     return (np.clip(rgb, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
-_LIGHTNESS = _lightness_table()
+LIGHTNESS = _lightness_table()
 
 
 def skin_area(points: F32, side: int) -> F32:
@@ -96,13 +110,13 @@ def skin_weight(lab: F32, points: F32) -> F32:
 def _near_shading(lab: F32, skin: F32, brow_line: float) -> F32:
     """(n, n) weight: 1 close to the robust shading of the skin, 0 far from it."""
     rows, columns = np.nonzero(skin > 0.05)
-    if len(rows) < 64:
+    if len(rows) < FEW_PIXELS:
         return np.ones_like(skin)
     x, below = columns / skin.shape[1] - 0.5, rows / skin.shape[0] - brow_line
     basis = np.stack([np.ones_like(x), x, np.maximum(below, 0.0), x * x], axis=1).astype(np.float32)
     values = lab[rows, columns]
     inside = skin[rows, columns]
-    weight = inside * np.where(below < 0.0, np.float32(0.02), np.float32(1.0))
+    weight = inside * np.where(below < 0.0, np.float32(UNLIKELY_SKIN), np.float32(1.0))
     # Medians first: least squares from the start would bend towards whatever covers a cheek.
     off = values - np.median(values[weight > 0.5], axis=0) if (weight > 0.5).any() else values
     for turn in range(3):
@@ -110,11 +124,11 @@ def _near_shading(lab: F32, skin: F32, brow_line: float) -> F32:
             normal = (basis * weight[:, None]).T @ basis + 1e-3 * np.eye(4, dtype=np.float32)
             off = values - basis @ np.linalg.solve(normal, (basis * weight[:, None]).T @ values)
         chosen = weight > 0.2 * weight.max()
-        spread = 1.4826 * np.median(np.abs(off[chosen]), axis=0) + _SPREAD_FLOOR
+        spread = DEVIATION * np.median(np.abs(off[chosen]), axis=0) + SPREAD_FLOOR
         distance = (np.abs(off) / spread).max(axis=1)
         # What darkens a forehead is hair far more often than shadow.
-        distance[(below < 0.0) & (off[:, 0] < 0.0)] *= _FOREHEAD
-        near = masks.smoothstep(_OUTLIER + 1.0 - distance)
+        distance[(below < 0.0) & (off[:, 0] < 0.0)] *= FOREHEAD
+        near = masks.smoothstep(OUTLIER + 1.0 - distance)
         weight = inside * near
     out = np.zeros_like(skin)
     out[rows, columns] = near
@@ -132,7 +146,7 @@ def light_at(lab: F32, skin: F32, points: F32) -> F32:
     side = lab.shape[0]
     near, weight = masks.masked_blur(lab[..., 0], skin, LIGHT_SIGMA * side)
     light, _ = masks.masked_blur(lab, skin, CHROMA_SIGMA * side)
-    trust = masks.smoothstep(weight / 0.35)
+    trust = masks.smoothstep(weight / LIGHT_TRUST)
     light[..., 0] += (near[..., 0] - light[..., 0]) * trust
     return masks.sample(light, points)
 
@@ -166,18 +180,18 @@ def split_bands(luma: F32) -> list[F32]:
 def measure_detail(layers: list[F32], inside: F32) -> Detail:
     """Energy of the bands inside a mask (S, S)."""
     chosen = inside > 0.5
-    if np.count_nonzero(chosen) < 64:
+    if np.count_nonzero(chosen) < FEW_PIXELS:
         return Detail(np.ones(len(BANDS), np.float32), 0.0)
     where = chosen.view(np.uint8)
     spread = [cv2.meanStdDev(layer, mask=where)[1].item() for layer in layers[: len(BANDS)]]
-    bands = np.array([max(each, 1e-3) for each in spread], np.float32)
-    grain = 1.4826 * _median_size(layers[0], where)
+    bands = np.array([max(each, LEAST_BAND) for each in spread], np.float32)
+    grain = DEVIATION * _median_size(layers[0], where)
     return Detail(bands, grain)
 
 
 def _median_size(values: F32, where: U8) -> float:
     """Median of ``|values|`` (h, w) where ``where`` is not 0, from a histogram: within 0.002 below 8."""
-    top, bins = 8.0, 4096
+    top, bins = GRAIN_TOP, GRAIN_BINS
     count = cv2.calcHist([cv2.absdiff(values, 0.0)], [0], where, [bins], [0.0, top]).ravel().cumsum()
     half = 0.5 * float(np.count_nonzero(where))
     if count[-1] <= half:
@@ -188,9 +202,9 @@ def _median_size(values: F32, where: U8) -> float:
 def measure_chroma(lab: F32, inside: F32) -> F32:
     """(2,) standard deviations of a* and b* inside a mask: how colourful lips, cheeks and eyes are."""
     chosen = lab[inside > 0.5]
-    if len(chosen) < 32:
+    if len(chosen) < FEW_COLOURS:
         return np.ones(2, np.float32)
-    return np.asarray(np.maximum(chosen[:, 1:].std(axis=0), 0.3), np.float32)
+    return np.asarray(np.maximum(chosen[:, 1:].std(axis=0), LEAST_CHROMA), np.float32)
 
 
 def relight(
@@ -209,14 +223,14 @@ def relight(
     light, ratio = relit(drawn[0], old[0], new[0])
     before = np.maximum(old[0] + offset, np.float32(1.0))
     after = np.maximum(new[0] + offset, np.float32(1.0))
-    follow = np.clip(ratio, np.float32(0.7), np.float32(1.2))
-    kept = None if eyes is None else np.float32(_EYES_OWN) * eyes
+    follow = np.clip(ratio, np.float32(FOLLOW[0]), np.float32(FOLLOW[1]))
+    kept = None if eyes is None else np.float32(EYES_OWN) * eyes
     planes = [light]
     for k in (1, 2):
         own = old[k] / before
         change = new[k] / after - own
         if kept is not None:
-            low, high = (np.float32(v) for v in _SKINS[k - 1])
+            low, high = (np.float32(v) for v in SKINS[k - 1])
             change = change - (np.clip(own + change, low, high) - np.clip(own, low, high)) * kept
         contrast = drawn[k] - own * (drawn[0] + offset)
         # What has less colour than the skin around it keeps its share of it, or it would turn green or blue.
@@ -232,5 +246,5 @@ def relit(luma: F32, light_from: F32, light_to: F32) -> tuple[F32, F32]:
     """The L* of :func:`relight`, and the ratio of the fields; all (h, w)."""
     offset = np.float32(LAB_OFFSET)
     ratio = (light_to + offset) / np.maximum(light_from + offset, np.float32(1.0))
-    np.clip(ratio, np.float32(0.3), np.float32(2.5), out=ratio)
+    np.clip(ratio, np.float32(RATIO[0]), np.float32(RATIO[1]), out=ratio)
     return np.asarray((luma + offset) * ratio - offset), ratio

@@ -17,19 +17,24 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, FaceCrop
 from faceswap_cli.swap.appearance import LAB_OFFSET
 
-_MOUTH_EDGE = 0.004
+MOUTH_EDGE = 0.004
 """Softness of the mouth's inner edge, as a share of the crop."""
-_TINT = np.float32(0.045)
+TINT = np.float32(0.045)
 """How far beyond that (a, b) / (L + 16) may lie"""
-_OF_LIPS, _MOST_RED, _MOST_LIPS = 0.8, 22.0, 0.6
+EYE_REACH, LID_BLUR = 0.28, 0.35
+"""How far beyond its outline an eye's lids reach, and what blurs the skin around a shut one, in widths of the
+eye"""
+EYE_SOFT = 0.35
+"""Blur of an eye's area, as a share of that reach"""
+OF_LIPS, MOST_RED, MOST_LIPS = 0.8, 22.0, 0.6
 """Least a* and b*/a* of lips, as a share of the target's, and the most asked for: the rest is lipstick."""
-_LIPS = 0.006
+LIPS_REACH = 0.006
 """How far around the lips that holds, as a share of the crop"""
-_FEW = 8
+FEW = 8
 """Pixels of lips that tell nothing"""
-_LIDS, _EYE_EDGE = 0.015, 0.02
+LIDS, EYE_EDGE = 0.015, 0.02
 """How far around eyes and lips the colour is the source's, and how softly that ends: shares of the crop."""
-_GLINT = 4.0
+GLINT = 4.0
 """Most of L* by which anything on a shut lid is lighter than the skin around it."""
 _SHUT = (0.55, 0.68)
 """Eye opening, as a share of the usual one, below which the target's eye is kept wholly or not at all."""
@@ -38,9 +43,9 @@ _SHUT = (0.55, 0.68)
 def eye_area(points: F32, ring: Sequence[int], window: Window) -> F32:
     """Where an eye with its lids is seen: (h, w) in [0, 1], soft."""
     eye = points[list(ring), :2]
-    radius = 0.28 * float(np.ptp(eye[:, 0])) * window.side
+    radius = EYE_REACH * float(np.ptp(eye[:, 0])) * window.side
     area = masks.grow(masks.fill_polygon(eye, window).astype(np.float32) / np.float32(255), radius)
-    return masks.blur(area, 0.35 * radius)
+    return masks.blur(area, EYE_SOFT * radius)
 
 
 def shut_eyes(now: F32, usual: F32) -> F32:
@@ -64,8 +69,8 @@ def limit_colour(lab: F32, warped: F32, light: F32) -> None:
         lit = light[..., k] / lit_weight
         off = warped[..., k] / warped_weight - lit
         low, high = (
-            np.minimum(off, np.float32(0)) + (lit - _TINT),
-            np.maximum(off, np.float32(0)) + (lit + _TINT),
+            np.minimum(off, np.float32(0)) + (lit - TINT),
+            np.maximum(off, np.float32(0)) + (lit + TINT),
         )
         low, high = (cv2.resize(x, lab.shape[1::-1], interpolation=cv2.INTER_LINEAR) for x in (low, high))
         lab[..., k] = np.clip(lab[..., k], low * weight, high * weight)
@@ -82,19 +87,19 @@ def limit_lips(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
     would turn violet, or grey.
     """
     there = _part_around(points, (parts.LIPS_OUTER,), window, 0.0)
-    reach = _LIPS * window.side
+    reach = LIPS_REACH * window.side
     part = _part_around(wanted, (parts.LIPS_OUTER,), window, 4 * reach)
     if there is None or part is None:
         return
     seen = _cut(target, there, window)[_lips(points, there) > 0.5]
     share = masks.blur(masks.grow(_lips(wanted, part), reach), reach)
-    if len(seen) < _FEW or not share.any():
+    if len(seen) < FEW or not share.any():
         return
     a, b = (float(v) for v in seen[:, 1:].mean(axis=0))
     drawn = _cut(lab, part, window)
     have = float((drawn[..., 1] * share).sum() / share.sum())
-    drawn[..., 1] += max(min(_OF_LIPS * a, _MOST_RED) - have, 0.0) * share
-    hue = np.float32(min(max(_OF_LIPS * b / max(a, 1.0), 0.0), _MOST_LIPS))
+    drawn[..., 1] += max(min(OF_LIPS * a, MOST_RED) - have, 0.0) * share
+    hue = np.float32(min(max(OF_LIPS * b / max(a, 1.0), 0.0), MOST_LIPS))
     drawn[..., 2] += np.maximum(hue * drawn[..., 1] - drawn[..., 2], np.float32(0)) * share
 
 
@@ -109,7 +114,7 @@ def keep_colour(lab: F32, colour_of: Callable[[Window], F32], wanted: F32, windo
     ``colour_of`` draws that source's Lab in a window.  Of so few pixels the network has learned little:
     it tints them.
     """
-    sigma, around = _EYE_EDGE * window.side, _LIDS * window.side
+    sigma, around = EYE_EDGE * window.side, LIDS * window.side
     for rings in ((parts.LEFT_EYE, parts.RIGHT_EYE), (parts.LIPS_OUTER,)):
         part = _part_around(wanted, rings, window, 4 * sigma + around + 2)
         if part is None:
@@ -141,7 +146,7 @@ def keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
     """The inside of an open mouth is the target's own, moved to the new lips; in place."""
     inside = masks.union(wanted, (parts.LIPS_INNER,), window)
     found = _own(
-        target, points, wanted, parts.LIPS_INNER, masks.blur(inside, _MOUTH_EDGE * window.side), window
+        target, points, wanted, parts.LIPS_INNER, masks.blur(inside, MOUTH_EDGE * window.side), window
     )
     if found is not None:
         area, own, share = found
@@ -172,10 +177,10 @@ def _lid(luma: F32, drawn: F32, share: F32, width: float) -> F32:
 
     What is much lighter than that skin, or of another colour, may be a reflection on glasses.
     """
-    skin, _ = masks.masked_blur(drawn, 1.0 - share + np.float32(1e-4), 0.35 * width)
+    skin, _ = masks.masked_blur(drawn, 1.0 - share + np.float32(1e-4), LID_BLUR * width)
     rim = share * (1.0 - share)
     shift = ((drawn[..., 0] - luma) * rim).sum() / max(float(rim.sum()), 1e-3)
-    lid = np.minimum(luma + shift, skin[..., 0] + np.float32(_GLINT))
+    lid = np.minimum(luma + shift, skin[..., 0] + np.float32(GLINT))
     level = np.maximum(lid + np.float32(LAB_OFFSET), 0) / (skin[..., 0] + np.float32(LAB_OFFSET))
     return np.asarray(cv2.merge([lid, skin[..., 1] * level, skin[..., 2] * level]), np.float32)
 

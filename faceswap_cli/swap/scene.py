@@ -129,9 +129,14 @@ def draw(points: Tensor, also: Tensor | None = None) -> Drawn:
     if also is not None:
         more = also[..., :2].detach().cpu().numpy().astype(np.float32)
         masks = [np.maximum(mask, face_mask(p)) for mask, p in zip(masks, more, strict=True)]
-    hidden = [cv2.dilate(np.where(m > 8, np.uint8(255), np.uint8(0)), _HIDDEN) for m in masks]
+    hidden = [hidden_by(mask) for mask in masks]
     layers = [maps, *(torch.from_numpy(np.stack(m))[:, None] for m in (masks, hidden))]
     return Drawn(*(layer.to(points.device).float() / 255 for layer in layers))
+
+
+def hidden_by(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What is erased under a mask (S, S): 0 or 255."""
+    return np.asarray(cv2.dilate(np.where(mask > 8, np.uint8(255), np.uint8(0)), _HIDDEN), np.uint8)
 
 
 def pair(source: Tensor, target: Tensor, basis: Tensor, mix: Tensor, offset: Tensor | None = None) -> Pairing:
@@ -172,26 +177,49 @@ def gaze(points: Tensor) -> Tensor:
 
 def gated(visible: Tensor, drawn: Drawn, source: Tensor, wanted: Tensor) -> Tensor:
     """Lower the visibility in mouth and eyes where the source's differ: there is nothing to copy."""
+    return lowered(visible, drawn, unlike(source, wanted))
+
+
+def unlike(source: Tensor, wanted: Tensor) -> Tensor:
+    """(N, 2) in [0, 1]: how far eyes and mouth of two meshes differ."""
     change = (openings(source) - openings(wanted)).abs()
     look: Tensor = (gaze(source) - gaze(wanted)).norm(dim=-1)
+    losses = [4 * change[:, :2].amax(1) + 6 * look, 5 * change[:, 2]]
+    return torch.stack(losses, dim=1).clamp(0, 1)
+
+
+def lowered(visible: Tensor, drawn: Drawn, losses: Tensor) -> Tensor:
+    """The visibility (N, 1, n, n), less those ``losses`` (N, 2) in eyes and mouth."""
     side = visible.shape[-1]
     eyes = resized(drawn.sketch[:, SKETCH.index("eyes"), None], side)
     mouth = resized(drawn.sketch[:, SKETCH.index("mouth"), None], side)
-    eye_loss = (4 * change[:, :2].amax(1) + 6 * look).clamp(0, 1)[:, None, None, None]
-    mouth_loss = (5 * change[:, 2]).clamp(0, 1)[:, None, None, None]
+    eye_loss, mouth_loss = (x[:, None, None, None] for x in losses.unbind(1))
     return visible * (1 - eyes * eye_loss) * (1 - mouth * mouth_loss)
 
 
 def cut_parts(rgb: Tensor, points: Tensor) -> Tensor:
     """Windows of the eyes and the mouth, (N, 9, 32, 32)."""
+    return cut_windows(rgb, part_windows(points))
+
+
+def part_windows(points: Tensor) -> Tensor:
+    """(N, 3, 3): middle (x, y) and half the side of the windows, in unit coordinates."""
+    found = []
+    for ring, reach in _PARTS:
+        p = points[:, list(ring), :2]
+        half = reach * (p[..., 0].amax(1) - p[..., 0].amin(1)).clamp_min(0.02)
+        found.append(torch.cat([p.mean(1), half[:, None]], dim=1))
+    return torch.stack(found, dim=1)
+
+
+def cut_windows(rgb: Tensor, windows: Tensor) -> Tensor:
+    """What ``rgb`` shows in ``windows`` (N, K, 3), (N, 3 K, 32, 32)."""
     axis = (torch.arange(PARTS_SIDE, device=rgb.device) + 0.5) / PARTS_SIDE * 2 - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     unit = torch.stack([x, y], -1)
     cuts = []
-    for ring, reach in _PARTS:
-        p = points[:, list(ring), :2]
-        half = reach * (p[..., 0].amax(1) - p[..., 0].amin(1)).clamp_min(0.02)
-        grid = (p.mean(1)[:, None, None] + half[:, None, None, None] * unit) * 2 - 1
+    for window in windows.unbind(1):
+        grid = (window[:, None, None, :2] + window[:, None, None, 2:] * unit) * 2 - 1
         cuts.append(F.grid_sample(rgb, grid, padding_mode="border", align_corners=False))
     return torch.cat(cuts, dim=1)
 

@@ -66,7 +66,7 @@ def test_replayed_faces_are_those_of_plain_calls(device: str) -> None:
     method = method_on(device)
     tasks = tasks_for(method, 4)
     runs = [method.render_batch(tasks) for _ in range(SEEN_BEFORE + 3)]
-    calls = calls_of(method._net(), device)
+    calls = calls_of(method.net(), device)
     assert isinstance(calls.face, Replayed)
     assert calls.face._usable, "the network could not be recorded: see the log"
     assert calls.face._known
@@ -92,7 +92,7 @@ def test_a_recording_follows_its_arguments(device: str) -> None:
 def test_nothing_waits_between_upload_and_result(device: str) -> None:
     method = method_on(device)
     tasks = tasks_for(method, 4)
-    net = method._net()
+    net = method.net()
     for _ in range(SEEN_BEFORE + 2):  # recordings are made, and wait, in the first calls
         method.render_batch(tasks)
     calls = calls_of(net, device)

@@ -7,7 +7,7 @@ grain are brought to the target's; what passes in front of the face is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -55,8 +55,10 @@ from faceswap_cli.swap.shrunk import Shrunk
 from faceswap_cli.swap.texture import Texture
 from faceswap_cli.weights.registry import bundled
 
-_TINT_SIDE = 128
+TINT_SIDE = 128
 """Colours are compared at this size."""
+ABOVE = 0.6
+"""Blur, in pixels of the network's picture, that takes what it cannot hold"""
 _LIGHT = 3 * LIGHT_CELLS**2
 _OFFSET = MESH_POINTS * 3
 _ROWS_BETA, _LIGHT_BETA, _OFFSET_BETA = 10.0, 12.0, 25.0
@@ -64,7 +66,7 @@ _ROWS_BETA, _LIGHT_BETA, _OFFSET_BETA = 10.0, 12.0, 25.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Prepared:
+class Prepared:
     """A source person, as arrays: workers map them instead of copying."""
 
     mesh: mesh.Prepared
@@ -86,7 +88,7 @@ class _Prepared:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Code:
+class Code:
     """What is measured of a target crop, before or after smoothing over time."""
 
     mesh: F32
@@ -110,19 +112,19 @@ class Fslsd256Method:
     memory_mb = 320
 
     def __init__(self, job: JobOptions, paste: PasteOptions, weights: Path) -> None:
-        self._weights, self._paste = weights, paste
-        self._device = resolve_device(job.device).name
-        one_thread_each(self._device)
+        self._weights, self.paste = weights, paste
+        self.device = resolve_device(job.device).name
+        one_thread_each(self.device)
         self._mix, self._mapper = value_at(job.shape_mix), mapper_share(job.mapper)
         # On CUDA several processes share the device where somebody asks for them: threads of one wait for the
         # interpreter long before the device is busy.
-        self.light = self._device == "cpu" or (self._device.startswith("cuda") and job.workers > 1)
+        self.light = self.device == "cpu" or (self.device.startswith("cuda") and job.workers > 1)
         self.inputs_digest = digest(weights)
-        self.batches = batches_for(self._device, job)
-        self._mesh, self._shrunk, self._lane = (
+        self.batches = batches_for(self.device, job)
+        self._mesh, self._shrunk, self.lane = (
             mesh.MeshMethod(job, paste),
             Shrunk(SIDE),
-            Lane(self._device),
+            Lane(self.device),
         )
         preset = preset_of(weights)
         self._rows = (preset.rows - STRUCTURE_ROWS, preset.style)
@@ -136,13 +138,13 @@ class Fslsd256Method:
         """As large as the face in the frame; the network sees it at 256."""
         return self._mesh.crop_side(face_px)
 
-    def _net(self, prepared: _Prepared | None = None) -> Fslsd256:
+    def net(self, prepared: Prepared | None = None) -> Fslsd256:
         if prepared is None or prepared.tuning is None:
-            return ready_net(self._weights, self._device)
-        return tuned_net(self._weights, self._device, prepared.tuning)
+            return ready_net(self._weights, self.device)
+        return tuned_net(self._weights, self.device, prepared.tuning)
 
     @torch.inference_mode()
-    def prepare(self, source: SourceIdentity) -> _Prepared:
+    def prepare(self, source: SourceIdentity) -> Prepared:
         """Fuse the photographs, then encode the fused picture once; an enrolled person is encoded already."""
         known = source.enrolled
         # A person drawn from the embedding alone has no codes of pictures.
@@ -153,11 +155,11 @@ class Fslsd256Method:
                 "enroll again, or try --method mesh"
             )
         ready = self._mesh.prepare(source)
-        net = self._net()
+        net = self.net()
         rgb = self._input(ready.texture)
-        embedding = torch.tensor(source.embedding)[None].to(self._device)
+        embedding = torch.tensor(source.embedding)[None].to(self.device)
         z = functional.normalize(embedding - net.mean_embedding, dim=-1)
-        with half(self._device):
+        with half(self.device):
             found = net.encode_source(rgb, z)
         arrays = {side: m.float().cpu().numpy() for side, m in found.maps.items()}
         flat = [t.float().cpu().numpy() for t in (found.rgb, found.w, found.z)]
@@ -172,26 +174,26 @@ class Fslsd256Method:
             flat[1:] = [rows + share * (flat[1] - rows), codes.z[None]]
             tuning = Tuning(codes.digest, codes.deltas) if codes.deltas else None
         neutral = None if known is None or self._mapper > 0.0 else known.neutral
-        return _Prepared(ready, ready.texture.points, flat[0], flat[1], flat[2], arrays, neutral, tuning)
+        return Prepared(ready, ready.texture.points, flat[0], flat[1], flat[2], arrays, neutral, tuning)
 
     def _change(self, source: SourceIdentity, rows: F32) -> F32 | float:
         """What an edit of appearance does to the codes, ``rows`` being those of the edited picture."""
         if not source.changes:
             return 0.0
         plain = self._mesh.prepare(replace(source, changes=())).texture
-        with half(self._device):
-            before = self._net().style(self._input(plain))
+        with half(self.device):
+            before = self.net().style(self._input(plain))
         return np.asarray(rows - _arrays(before), np.float32)
 
     def _input(self, texture: Texture) -> Tensor:
         """The source's picture as the network takes it, on the device."""
-        return _to_input(torch.from_numpy(texture.picture(SIDE)[None]).to(self._device))
+        return _to_input(torch.from_numpy(texture.picture(SIDE)[None]).to(self.device))
 
-    def encode(self, prepared: _Prepared, crop: FaceCrop) -> F32:
+    def encode(self, prepared: Prepared, crop: FaceCrop) -> F32:
         """(D,) appearance rows and light of the target, proportions, and the code of ``methods.mesh``."""
         return self.encode_batch([Task(prepared, crop)])[0]
 
-    def render(self, prepared: _Prepared, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
+    def render(self, prepared: Prepared, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
         """Draw the source as the target; only the bounds of the face come back."""
         return self.render_batch([Task(prepared, crop, code, seed)])[0]
 
@@ -199,24 +201,24 @@ class Fslsd256Method:
         """The codes of several crops."""
         measured = self._measured(tasks)
         return [
-            _Code(self._mesh.encode(task.prepared.mesh, task.crop), *found).packed()
+            Code(self._mesh.encode(task.prepared.mesh, task.crop), *found).packed()
             for task, found in zip(tasks, measured, strict=True)
         ]
 
     @torch.inference_mode()
     def _measured(self, tasks: Sequence[Task]) -> Iterator[tuple[F32, F32, F32]]:
         """What the network sees in each target: appearance rows, light, difference of proportions."""
-        net = self._net()
+        net = self.net()
         rgb, points = self._small([task.crop for task in tasks])
         theirs = remove_pose(points)
-        own = _joined([_shape_of(task.prepared) for task in tasks])
+        own = joined([shape_of(task.prepared) for task in tasks])
         offset = proportions(own, theirs, basis_of(net))
-        moves = theirs.direct(offset * self._weights_of_mix(tasks))
+        moves = theirs.direct(offset * self.weights_of_mix(task.crop.shape_mix for task in tasks))
         drawn = scene.draw(points + moves, self._outline_before(tasks, points, moves))
         light = scene.face_light(rgb, drawn)
         gain = scene.gain_of(light)
         erased = scene.erase(scene.brighter(rgb, gain), drawn, scene.brighter(light, gain))
-        rows = self._lane.call(calls_of(net, self._device).style, erased)
+        rows = self.lane.call(calls_of(net, self.device).style, erased)
         return zip(*(_arrays(x) for x in (rows, light, offset)), strict=True)
 
     def render_batch(self, tasks: Sequence[Task]) -> list[RenderedFace]:
@@ -227,12 +229,12 @@ class Fslsd256Method:
         faces: dict[int, RenderedFace] = {}
         for chosen in people.values():
             some = [tasks[k] for k in chosen]
-            codes = [self._unpacked(task.code) for task in some]
+            codes = [self.unpacked(task.code) for task in some]
             for k, code, drawn in zip(chosen, codes, self._drawn(some, codes), strict=True):
                 faces[k] = self._finished(tasks[k], code, *drawn)
         return [faces[k] for k in range(len(tasks))]
 
-    def _finished(self, task: Task, code: _Code, face: F32, mask: F32, wanted: F32) -> RenderedFace:
+    def _finished(self, task: Task, code: Code, face: F32, mask: F32, wanted: F32) -> RenderedFace:
         """The network's picture with what the crop's full resolution adds, and its mask."""
         crop, side = task.crop, task.crop.rgb.shape[0]
         # With an edit both outlines are covered, the one that was there and the wanted one.
@@ -242,7 +244,7 @@ class Fslsd256Method:
         part = mesh.cut_down(crop, window)
         carried = mesh.carry(task.prepared.mesh, wanted, code.mesh)
         small = appearance.lab_from_float(face)
-        limit_colour(small, carried.lab(Window.full(_TINT_SIDE)), warp.enlarge(carried.light_to, _TINT_SIDE))
+        limit_colour(small, carried.lab(Window.full(TINT_SIDE)), warp.enlarge(carried.light_to, TINT_SIDE))
         lab = np.ascontiguousarray(window.of(_enlarged(small, side)))
         if side > SIDE:
             lab[..., 0] += _above(carried.luma(window), side)
@@ -254,7 +256,7 @@ class Fslsd256Method:
         keep_shut_eyes(lab, target, crop, wanted, window)
         share = np.clip(window.of(_enlarged(mask, side)), 0.0, 1.0)
         occluded = 0.0
-        if self._paste.occlusion:
+        if self.paste.occlusion:
             real = in_frame(crop)
             seen = look(real.rgb, real.landmarks / np.float32(side))
             there = target if real is crop else appearance.lab_from_rgb(window.of(real.rgb))
@@ -266,27 +268,28 @@ class Fslsd256Method:
         return RenderedFace(part, appearance.rgb_from_lab(lab), share, occluded, drawn)
 
     @torch.inference_mode()
-    def _drawn(self, tasks: Sequence[Task], codes: Sequence[_Code]) -> list[tuple[F32, F32, F32]]:
+    def _drawn(self, tasks: Sequence[Task], codes: Sequence[Code]) -> list[tuple[F32, F32, F32]]:
         """Of each face (256, 256, 3) RGB in [0, 1], mask (256, 256), landmarks (478, 3) in unit coordinates.
 
         All tasks are of one person.
         """
-        net, prepared = self._net(tasks[0].prepared), tasks[0].prepared
+        net, prepared = self.net(tasks[0].prepared), tasks[0].prepared
         rgb, points = self._small([task.crop for task in tasks])
         offset, light, rows = (
             torch.from_numpy(np.stack([getattr(code, name) for code in codes]))
             for name in ("offset", "light", "rows")
         )
         own = torch.tensor(prepared.points).expand(len(tasks), -1, -1)
-        pairing = scene.pair(own, points, basis_of(net), self._weights_of_mix(tasks), offset)
+        mix = self.weights_of_mix(task.crop.shape_mix for task in tasks)
+        pairing = scene.pair(own, points, basis_of(net), mix, offset)
         drawn = scene.draw(pairing.wanted, self._outline_before(tasks, points, pairing.wanted - points))
         pairing = replace(pairing, visible=scene.gated(pairing.visible, drawn, own, pairing.wanted))
         gain = scene.gain_of(light)
         seen = scene.build_scene(
             scene.brighter(rgb, gain), points, pairing, drawn, scene.brighter(light, gain)
         )
-        codes_of = _codes_on(prepared, self._device)
-        face = self._lane.call(calls_of(net, self._device).face, *codes_of, rows, *seen.tensors())
+        codes_of = codes_on(prepared, self.device)
+        face = self.lane.call(calls_of(net, self.device).face, *codes_of, rows, *seen.tensors())
         picture = (face + 1) / (2 * gain)
         masks_of, meshes = _arrays(drawn.mask[:, 0]), _arrays(pairing.wanted)
         return list(zip(finite(_arrays(picture), "the network's face"), masks_of, meshes, strict=True))
@@ -307,15 +310,14 @@ class Fslsd256Method:
         ]
         return torch.stack(before) + moves
 
-    def _weights_of_mix(self, tasks: Sequence[Task]) -> Tensor:
-        """(N, 478, 1)"""
-        mixes = (task.crop.shape_mix for task in tasks)
+    def weights_of_mix(self, mixes: Iterable[float | None]) -> Tensor:
+        """(N, 478, 1) of the ``shape_mix`` of each crop."""
         return torch.stack([_mix(self._mix if mix is None else mix) for mix in mixes])
 
-    def _unpacked(self, code: F32) -> _Code:
+    def unpacked(self, code: F32) -> Code:
         sizes = np.cumsum([mesh.CODE, int(np.prod(self._rows)), _LIGHT])
         first, rows, light, offset = np.split(code, sizes)
-        return _Code(
+        return Code(
             first,
             rows.reshape(self._rows),
             light.reshape(3, LIGHT_CELLS, LIGHT_CELLS),
@@ -325,7 +327,7 @@ class Fslsd256Method:
 
 @lru_cache(maxsize=8)  # 20 MB each
 @torch.inference_mode()
-def _codes_on(prepared: _Prepared, device: str) -> tuple[Tensor, ...]:
+def codes_on(prepared: Prepared, device: str) -> tuple[Tensor, ...]:
     """The codes of a person on the device, made once: picture, rows, embedding, maps by side."""
     maps = [prepared.maps[side] for side in sorted(prepared.maps)]
     # Copies: arrays that came through shared memory are read-only, and torch warns of those.
@@ -334,7 +336,7 @@ def _codes_on(prepared: _Prepared, device: str) -> tuple[Tensor, ...]:
 
 @lru_cache(maxsize=8)
 @torch.inference_mode()
-def _shape_of(prepared: _Prepared) -> Posed:
+def shape_of(prepared: Prepared) -> Posed:
     return prepared.shape()
 
 
@@ -344,7 +346,7 @@ def _mix(share: float) -> Tensor:
     return mix_weights(share)
 
 
-def _joined(posed: Sequence[Posed]) -> Posed:
+def joined(posed: Sequence[Posed]) -> Posed:
     """Several batches of one as one batch."""
     if len(posed) == 1:
         return posed[0]
@@ -370,7 +372,7 @@ def _enlarged(image: F32, side: int) -> F32:
 
 def _above(luma: F32, side: int) -> F32:
     """What of ``luma`` (h, w), part of a crop of ``side``, a 256 px crop cannot hold."""
-    sigma = 0.6 * side / SIDE
+    sigma = ABOVE * side / SIDE
     return np.asarray(luma - cv2.GaussianBlur(luma, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
 
 

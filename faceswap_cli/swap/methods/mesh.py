@@ -25,26 +25,31 @@ from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map, reduced
 from faceswap_cli.swap.sourcing import source_texture
 
-_LIGHT = MESH_POINTS * 3
-_BANDS = len(appearance.BANDS)
-CODE = _LIGHT + _BANDS + 3
+LIGHT = MESH_POINTS * 3
+BANDS = len(appearance.BANDS)
+CODE = LIGHT + BANDS + 3
 """Light at the mesh points, log energy of the detail bands, log grain, log spread of a* and b*."""
 _LIGHT_BETA, _DETAIL_BETA = 12.0, 25.0
 _MIN_SIDE, _MAX_SIDE = 64, 768
-_GAIN_LOW = np.array([0.05, 0.3, 0.8], np.float32)
-_GAIN_HIGH = np.array([2.2, 1.6, 1.2], np.float32)
+GAIN_LOW = np.array([0.05, 0.3, 0.8], np.float32)
+GAIN_HIGH = np.array([2.2, 1.6, 1.2], np.float32)
 """Limits of the gains of the detail bands, fine to coarse.  The coarse ones hold features, not sharpness:
 of a small face they are the eyes and brows, and those are the source's."""
-_CODED = np.float32(1.1)
+CODED = np.float32(1.1)
 """The finest band is asked for so much stronger: coding takes of it, as it has of the target's."""
-_OVERSHOOT = 1.5
+OVERSHOOT = 1.5
 """Power of what is still missed after the first gains: two rounds then come as near as eight plain ones."""
-_COLOURFUL = (0.15, 1.1)
+COLOURFUL = (0.15, 1.1)
 """Limits of what a source's colour contrast is scaled by to match the target's."""
-_EYE_EDGE = 0.004
+EYE_EDGE = 0.004
 """Softness of the eyes' outlines, as a share of the crop."""
-_COLOUR_LEVELS = (2, 4, 8, 16)
+COLOUR_LEVELS = (2, 4, 8, 16)
 _FACING = 0.05
+COLOUR_SIDE = 64
+"""Samples per side of the fields of light"""
+GRAIN_SEEN, GRAIN_MOST = 0.2, 4.0
+"""Missing grain, in deviations of L*, that is not worth adding, and the most that is added."""
+LEAST_GRAIN = 1e-2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +77,7 @@ class MeshMethod:
     def __init__(self, job: JobOptions, paste: PasteOptions) -> None:
         self._paste, self._mapper = paste, mapper_share(job.mapper)
         beta = np.full(CODE, _LIGHT_BETA, np.float32)
-        beta[_LIGHT:] = _DETAIL_BETA
+        beta[LIGHT:] = _DETAIL_BETA
         self.smoothing = CodeSmoothing(beta)
 
     def crop_side(self, face_px: float) -> int:
@@ -100,7 +105,7 @@ class MeshMethod:
         luma = appearance.lightness(window.of(crop.rgb))
         detail = appearance.measure_detail(appearance.split_bands(luma), inner_face(points, window))
         chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
-        tail = np.log([*detail.bands, max(detail.grain, 1e-2), *chroma])
+        tail = np.log([*detail.bands, max(detail.grain, LEAST_GRAIN), *chroma])
         return np.concatenate([light.ravel(), tail]).astype(np.float32)
 
     def render(self, prepared: Prepared, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
@@ -174,7 +179,7 @@ class Carried:
         drawn = _sampled(self.prepared.pyramid[level], where)
         before, after = warp.enlarge(self.light_from, window), warp.enlarge(self.light_to, window)
         eyes = masks.union(self.points, (parts.LEFT_EYE, parts.RIGHT_EYE), window)
-        eyes = masks.blur(eyes, _EYE_EDGE * window.side)
+        eyes = masks.blur(eyes, EYE_EDGE * window.side)
         return appearance.relight(drawn, before, after, self.colourful, eyes)
 
     def luma(self, window: Window) -> F32:
@@ -191,7 +196,7 @@ class Carried:
         return warp.enlarge(self.light_to, window, reduced(window))
 
     def _where(self, window: Window) -> tuple[F32, int]:
-        level = _pyramid_level(self.prepared, window.side)
+        level = pyramid_level(self.prepared, window.side)
         return warp.sample_map(self.move, window, self.prepared.pyramid[level].shape[0]), level
 
 
@@ -201,19 +206,24 @@ def _sampled(picture: F32, where: F32) -> F32:
 
 def carry(prepared: Prepared, points: F32, code: F32) -> Carried:
     """Fit the fields that carry the source to the mesh ``points`` (478, 3) in unit coordinates."""
-    source, light_to = prepared.texture, code[:_LIGHT].reshape(MESH_POINTS, 3)
-    colourful = np.clip(np.exp(code[-2:]) / prepared.chroma, *_COLOURFUL).astype(np.float32)
+    source, light_to = prepared.texture, code[:LIGHT].reshape(MESH_POINTS, 3)
+    colourful = np.clip(np.exp(code[-2:]) / prepared.chroma, *COLOURFUL).astype(np.float32)
+    spread = warp.Spread(points[:, :2], trust_of(points))
+    move = spread.field(source.points[:, :2] - points[:, :2])
+    both = np.concatenate([source.light, light_to], axis=1)
+    light = spread.field(both, levels=COLOUR_LEVELS, side=COLOUR_SIDE)
+    before, after = (np.ascontiguousarray(light[..., half]) for half in (slice(3), slice(3, 6)))
+    return Carried(prepared, points, move, before, after, colourful)
+
+
+def trust_of(points: F32) -> F32:
+    """(478,) how much each point of a mesh (478, 3) counts where several compete: those in sight most."""
     facing = warp.vertex_normals(points, parts.topology().triangles)[:, 2]
     trust = np.maximum(masks.smoothstep((facing + _FACING) / 0.3), np.float32(0.02))
     # No triangle holds the irises: they are seen as the corner of their eye is.
     for iris, corner in ((parts.LEFT_IRIS, parts.LEFT_LIDS[2]), (parts.RIGHT_IRIS, parts.RIGHT_LIDS[2])):
         trust[list(iris)] = max(float(trust[corner]), 0.3)
-    spread = warp.Spread(points[:, :2], trust)
-    move = spread.field(source.points[:, :2] - points[:, :2])
-    both = np.concatenate([source.light, light_to], axis=1)
-    light = spread.field(both, levels=_COLOUR_LEVELS, side=64)
-    before, after = (np.ascontiguousarray(light[..., half]) for half in (slice(3), slice(3, 6)))
-    return Carried(prepared, points, move, before, after, colourful)
+    return trust
 
 
 def draw(prepared: Prepared, points: F32, code: F32, window: Window) -> tuple[F32, F32]:
@@ -222,7 +232,7 @@ def draw(prepared: Prepared, points: F32, code: F32, window: Window) -> tuple[F3
     return carried.lab(window), carried.light(window)
 
 
-def _pyramid_level(prepared: Prepared, side: int) -> int:
+def pyramid_level(prepared: Prepared, side: int) -> int:
     """Coarsest texture that is still about as fine as the crop."""
     ratio = prepared.pyramid[0].shape[0] / side
     return int(min(max(math.floor(math.log2(max(ratio, 1.0)) + 0.2), 0), len(prepared.pyramid) - 1))
@@ -243,29 +253,29 @@ def match_detail(lab: F32, code: F32, inside: F32, seed: int) -> None:
     Neighbouring bands overlap: after the first gains a soft target's finest band still holds what leaks from
     the next one, so what came of them is measured, and the rest made good a little beyond what is missing.
     """
-    wanted = np.exp(code[_LIGHT : _LIGHT + _BANDS + 1])
-    wanted[0] *= _CODED
-    gains = np.ones(_BANDS, np.float32)
-    for power in (1.0, _OVERSHOOT):
+    wanted = np.exp(code[LIGHT : LIGHT + BANDS + 1])
+    wanted[0] *= CODED
+    gains = np.ones(BANDS, np.float32)
+    for power in (1.0, OVERSHOOT):
         *layers, luma = appearance.split_bands(lab[..., 0])
         have = appearance.measure_detail(layers, inside)
-        before, missed = gains, wanted[:_BANDS] / have.bands
-        gains = np.clip(before * missed ** np.float32(power), _GAIN_LOW, _GAIN_HIGH)
+        before, missed = gains, wanted[:BANDS] / have.bands
+        gains = np.clip(before * missed ** np.float32(power), GAIN_LOW, GAIN_HIGH)
         step = gains / before
         for layer, gain in zip(layers, step, strict=True):
             luma += layer * gain
         if power == 1.0:
-            luma += _grain(float(wanted[_BANDS]), have.grain * float(step[0]), luma.shape, seed)
+            luma += _grain(float(wanted[BANDS]), have.grain * float(step[0]), luma.shape, seed)
         lab[..., 0] = luma
 
 
 def _grain(wanted: float, have: float, shape: tuple[int, ...], seed: int) -> F32 | float:
     """Noise for what the grain lacks; 0 where that would not be seen."""
     missing = math.sqrt(max(wanted**2 - have**2, 0.0))
-    if missing <= 0.2:
+    if missing <= GRAIN_SEEN:
         return 0.0
     noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-    return noise * np.float32(min(missing, 4.0))
+    return noise * np.float32(min(missing, GRAIN_MOST))
 
 
 def _keep_target_parts(drawn: F32, target: F32, points: F32, eyes: F32, window: Window) -> None:
