@@ -177,7 +177,7 @@ def test_detail_is_brought_to_a_soft_and_to_a_sharp_target(
 
     found = sharpness()
     assert 0.7 < found < 1.75
-    monkeypatch.setattr(mesh, "_OVERSHOOT", 0.0)
+    monkeypatch.setattr(mesh, "OVERSHOOT", 0.0)
     assert abs(np.log(found)) < abs(np.log(sharpness())) + 0.05
 
 
