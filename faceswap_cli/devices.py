@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from dataclasses import dataclass
 
 from faceswap_cli.errors import DeviceError, UsageError
 
 FORMS = "auto, cpu, cuda, cuda:N or mps"
+_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "/dev/nvmap")
+"""What Linux shows where there is an accelerator: NVIDIA, AMD, either of them through Windows, Jetson."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,11 @@ def check_device_name(name: str) -> str:
     return plain
 
 
+def may_have_accelerator() -> bool:
+    """False only where there is certainly none; loads nothing."""
+    return sys.platform != "linux" or any(map(os.path.exists, _NODES))
+
+
 def resolve_device(name: str) -> Device:
     """Try ``name``; :class:`DeviceError` when it cannot be used, never a silent fallback."""
     plain = check_device_name(name)
@@ -35,6 +44,8 @@ def resolve_device(name: str) -> Device:
         return Device("cpu", "as asked")
     if plain != "auto":
         return _named(plain)
+    if not may_have_accelerator():
+        return Device("cpu", "chosen by auto: this machine shows no accelerator")
     tried = []
     for candidate in ("cuda:0", "mps"):
         try:

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from faceswap_cli.config import JobOptions
+from faceswap_cli.devices import may_have_accelerator
 
 FEW_FRAMES = 90
 """Shorter jobs run in one process: starting others takes longer than the work."""
@@ -36,8 +37,6 @@ anew for the next one: a tenth of the time at 1080p."""
 _QUIET = "faceswap_cli.jobs.copied"
 """First of all: signals to the whole group must not end the server before its workers."""
 _COPIES = sys.platform == "linux"
-_ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd")
-"""Where there is one, ``--device auto`` takes it, and frames are rendered in one process."""
 _FRAMES = "faceswap_cli.pipeline"
 _NETWORKS = "faceswap_cli.swap.ready"
 
@@ -54,7 +53,8 @@ def expected(frames: int, job: JobOptions) -> bool:
     """Whether a job of ``frames`` frames will most likely have workers: known before anything is loaded."""
     if frames < FEW_FRAMES or job.workers == 1 or job.cluster is not None:
         return False
-    return job.device == "cpu" or (job.device == "auto" and not any(map(os.path.exists, _ACCELERATORS)))
+    # On an accelerator frames are rendered in one process.
+    return job.device == "cpu" or (job.device == "auto" and not may_have_accelerator())
 
 
 def load_ahead(*, networks: bool) -> None:

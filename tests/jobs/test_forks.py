@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from faceswap_cli import devices
 from faceswap_cli.config import JobOptions, SwapOptions
 from faceswap_cli.events import StopRequest
 from faceswap_cli.jobs import executor, forks
@@ -97,10 +98,18 @@ def test_only_jobs_that_will_have_workers_load_ahead(frames: int, job: JobOption
 
 
 def test_auto_expects_workers_where_there_is_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forks, "_ACCELERATORS", ("/nowhere/at/all",))
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(devices, "_NODES", ("/nowhere/at/all",))
     assert forks.expected(1000, JobOptions(device="auto"))
-    monkeypatch.setattr(forks, "_ACCELERATORS", ("/",))
+    assert devices.resolve_device("auto").name == "cpu"
+    monkeypatch.setattr(devices, "_NODES", ("/",))
     assert not forks.expected(1000, JobOptions(device="auto"))
+
+
+def test_other_systems_show_no_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_NODES", ())
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert devices.may_have_accelerator()
 
 
 def test_elsewhere_each_worker_begins_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
