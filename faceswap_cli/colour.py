@@ -3,7 +3,7 @@
 The conversion is ours because the usual library path darkens by about a level per pass.
 
 Conventions.  Points have pixel centres at integer + 0.5; matrices are 3x3 ``dst_from_src`` in
-that convention (OpenCV puts centres at integers: :func:`_cv_matrix` converts).  Chroma of
+that convention (OpenCV puts centres at integers: :func:`cv_matrix` converts).  Chroma of
 4:2:0 and 4:2:2 is sited left (MPEG-2, H.264 and later default): horizontally on every second
 luma sample, vertically midway between two.  R'G'B' is uint8, or float32 in [0, 1].
 """
@@ -134,7 +134,7 @@ def rgb_float_from_planes(planes: Planes, tags: ColourTags, box: Box | None = No
     return np.asarray(cv2.transform(ycc_region(planes, box), matrix), dtype=np.float32)
 
 
-def _halved_across(plane: F32) -> F32:
+def halved_across(plane: F32) -> F32:
     """(h, w) -> (h, ceil(w / 2)) at left siting: weights 1/4, 1/2, 1/4 about every second sample."""
     padded = np.pad(plane, ((0, 0), (1, 1)), mode="edge")
     width = plane.shape[1]
@@ -142,7 +142,7 @@ def _halved_across(plane: F32) -> F32:
     return np.asarray(mixed + 0.25 * padded[:, 2 : width + 2 : 2], dtype=np.float32)
 
 
-def _halved_down(plane: F32) -> F32:
+def halved_down(plane: F32) -> F32:
     """(h, w) -> (ceil(h / 2), w): mean of two rows; an odd last row stands for itself."""
     if plane.shape[0] % 2:
         plane = np.concatenate([plane, plane[-1:]])
@@ -164,9 +164,9 @@ def planes_region_from_rgb(
     y, cb, cr = cv2.split(cv2.transform(np.asarray(rgb, dtype=np.float32), matrix))
     down, across = chroma_step
     if across == 2:
-        cb, cr = _halved_across(cb), _halved_across(cr)
+        cb, cr = halved_across(cb), halved_across(cr)
     if down == 2:
-        cb, cr = _halved_down(cb), _halved_down(cr)
+        cb, cr = halved_down(cb), halved_down(cr)
     y, cb, cr = (to_samples(plane, bit_depth) for plane in (y, cb, cr))
     return Planes(y, cb, cr, bit_depth)
 
@@ -218,7 +218,7 @@ def gamma_from_linear(linear: NDArray[Any]) -> F32:
 # Cutting out and shrinking --------------------------------------------------------------------
 
 
-def _cv_matrix(dst_from_src: F64) -> F64:
+def cv_matrix(dst_from_src: F64) -> F64:
     """Centres at integer + 0.5 -> (2, 3) matrix for OpenCV, centres at integers."""
     to_half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
     back = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])
@@ -236,27 +236,38 @@ def _warp_plane(plane: Samples, out_from_plane: F64, side: int, flags: int) -> S
     """(side, side) of a plane; averages first where it shrinks by 2 or more; reflects at borders."""
     import cv2
 
-    shrink = int(1.0 / max(np.sqrt(abs(np.linalg.det(out_from_plane[:2, :2]))), 1e-6))
+    shrink = shrinking(out_from_plane)
     if shrink >= 2:
         plane, small_from_plane = _area_part(plane, out_from_plane, side, shrink)
         out_from_plane = out_from_plane @ np.linalg.inv(small_from_plane)
-    matrix = _cv_matrix(out_from_plane)
+    matrix = cv_matrix(out_from_plane)
     warped = cv2.warpAffine(plane, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(warped)
 
 
-def _area_part(plane: Samples, out_from_plane: F64, side: int, shrink: int) -> tuple[Samples, F64]:
-    """The part of ``plane`` under the crop, shrunk by a whole factor, and its matrix from the plane."""
-    import cv2
+def shrinking(out_from_plane: F64) -> int:
+    """Samples of a plane that fall on one of the result, rounded down."""
+    return int(1.0 / max(np.sqrt(abs(np.linalg.det(out_from_plane[:2, :2]))), 1e-6))
 
-    height, width = plane.shape
+
+def area_under(out_from_plane: F64, side: int, shrink: int, shape: tuple[int, ...]) -> Box:
+    """The part of a plane of ``shape`` that is shrunk for a crop, with a margin."""
+    height, width = shape
     corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1.0]]).T
     x, y, _ = np.linalg.inv(out_from_plane) @ corners
     margin = 3 * shrink
     x0, x1 = (int(v) for v in np.clip([x.min() - margin, x.max() + margin], 0, width))
     y0, y1 = (int(v) for v in np.clip([y.min() - margin, y.max() + margin], 0, height))
     if x1 - x0 < 2 * shrink or y1 - y0 < 2 * shrink:
-        x0, y0, x1, y1 = 0, 0, width, height
+        return 0, 0, width, height
+    return x0, y0, x1, y1
+
+
+def _area_part(plane: Samples, out_from_plane: F64, side: int, shrink: int) -> tuple[Samples, F64]:
+    """The part of ``plane`` under the crop, shrunk by a whole factor, and its matrix from the plane."""
+    import cv2
+
+    x0, y0, x1, y1 = area_under(out_from_plane, side, shrink, plane.shape)
     columns, rows = max((x1 - x0) // shrink, 1), max((y1 - y0) // shrink, 1)
     part = plane[y0 : y0 + rows * shrink, x0 : x0 + columns * shrink]
     scale_x, scale_y = columns / part.shape[1], rows / part.shape[0]

@@ -52,6 +52,7 @@ from faceswap_cli.records import (
     SegmentResult,
     SourceIdentity,
 )
+from faceswap_cli.resident.choice import stages_for
 from faceswap_cli.stream import prefetch
 from faceswap_cli.swap import build_method, needs_networks
 from faceswap_cli.swap.engine import (
@@ -363,9 +364,8 @@ def swapped_frames(
     decoded = prefetch(source, DECODE_AHEAD)
     with closing(decoded):
         known = _known(decoded, scene)
-        with closing(
-            render_frames(known, scene, segment.first_pts, segment.end_pts, workers, clock)
-        ) as swapped:
+        span = segment.first_pts, segment.end_pts
+        with closing(render_frames(known, scene, *span, workers, clock, stages_for(scene))) as swapped:
             yield from swapped
 
 

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from faceswap_cli.records import F32, U8
 
 _SUBPIXEL_BITS = 6
+LEAST_WEIGHT = 1e-4
+"""Weights that are less count as so much where something is divided by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def union(landmarks: F32, rings: Sequence[Sequence[int]], window: Window | int, 
     canvas = np.zeros(window.shape, np.uint8)
     for ring in rings:
         fill_polygon(landmarks[list(ring), :2], window, canvas)
-    return _grown(canvas, grown).astype(np.float32) / np.float32(255)
+    return dilated(canvas, grown).astype(np.float32) / np.float32(255)
 
 
 def soften(mask: F32, width: float) -> F32:
@@ -93,10 +95,11 @@ def smoothstep(x: NDArray[np.floating[Any]]) -> F32:
 
 def grow(mask: F32, pixels: float) -> F32:
     """Dilate by about ``pixels`` (shrink when negative)."""
-    return np.asarray(_grown(mask, pixels))
+    return np.asarray(dilated(mask, pixels))
 
 
-def _grown(mask: NDArray[Any], pixels: float) -> NDArray[Any]:
+def dilated(mask: NDArray[Any], pixels: float) -> NDArray[Any]:
+    """:func:`grow` of bytes or floats."""
     size = 2 * round(abs(pixels)) + 1
     if size <= 1:
         return mask
@@ -135,7 +138,7 @@ def masked_blur(image: F32, weight: F32, sigma: float) -> tuple[F32, F32]:
     bottom = blur(weight, sigma)
     if top.ndim == 2:
         top = top[..., None]
-    mean: F32 = np.divide(top, np.maximum(bottom, 1e-4)[..., None], dtype=np.float32)
+    mean: F32 = np.divide(top, np.maximum(bottom, LEAST_WEIGHT)[..., None], dtype=np.float32)
     return mean, bottom
 
 

@@ -55,9 +55,14 @@ def _frame_box(face: RenderedFace, shape: tuple[int, int]) -> Box | None:
     columns = np.flatnonzero(face.mask.max(axis=0) > VISIBLE)
     if not len(rows):
         return None
-    x, y = np.array([columns[0] - 1, columns[-1] + 2]), np.array([rows[0] - 1, rows[-1] + 2])
-    corners = np.array([[a, b] for a in x for b in y], dtype=np.float64)
-    points = align.apply(np.linalg.inv(face.crop.crop_from_frame), corners)
+    bounds = columns[0] - 1, rows[0] - 1, columns[-1] + 2, rows[-1] + 2
+    return box_around(face.crop.crop_from_frame, bounds, shape)
+
+
+def box_around(crop_from_frame: F64, bounds: tuple[float, ...], shape: tuple[int, int]) -> Box | None:
+    """What of the frame lies under ``bounds`` (x0, y0, x1, y1) of a crop, on even coordinates."""
+    corners = np.array([[a, b] for a in bounds[0::2] for b in bounds[1::2]], dtype=np.float64)
+    points = align.apply(np.linalg.inv(crop_from_frame), corners)
     low, high = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
     height, width = shape
     x0, y0 = (max(int(v) // 2 * 2, 0) for v in low)
@@ -68,16 +73,20 @@ def _frame_box(face: RenderedFace, shape: tuple[int, int]) -> Box | None:
 def _carried(face: RenderedFace, box: Box) -> tuple[F32, F32]:
     """Rendered face and its mask in the pixels of ``box``: (h, w, 3) in [0, 1], (h, w)."""
     x0, y0, x1, y1 = box
-    offset = np.array([[1, 0, x0 + 0.5], [0, 1, y0 + 0.5], [0, 0, 1.0]])
-    half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])
-    # cv2 takes the matrix from output to input pixels, centres at integers.
-    matrix: F64 = (half @ face.crop.crop_from_frame @ offset)[:2]
+    matrix = crop_from_box(face.crop.crop_from_frame, x0, y0)
     size = (x1 - x0, y1 - y0)
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     rgb = cv2.warpAffine(face.rgb, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     mask = cv2.warpAffine(face.mask, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     mask[mask < VISIBLE] = 0.0
     return rgb.astype(np.float32) / np.float32(255), mask
+
+
+def crop_from_box(crop_from_frame: F64, x: int, y: int) -> F64:
+    """(2, 3), centres at integers: from a box that begins at (x, y) of the frame to the crop."""
+    offset = np.array([[1, 0, x + 0.5], [0, 1, y + 0.5], [0, 0, 1.0]])
+    half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])
+    return np.asarray((half @ crop_from_frame @ offset)[:2])
 
 
 def _blended(old: F32, new: F32, mask: F32) -> F32:

@@ -148,7 +148,18 @@ def visibility(source: Tensor, target: Tensor, triangles: Tensor, side: int = FI
     A part that the source sees at a grazing angle (cosine under 0.35) cannot be carried over;
     parts that the target turns away do not matter.  ``source`` and ``target`` (N, 478, 3).
     """
-    facing = (vertex_facing(source, triangles) / 0.35).clamp(0, 1)
+    return spread_shown(shown(source, triangles), target, side)
+
+
+@torch.no_grad()
+def shown(source: Tensor, triangles: Tensor) -> Tensor:
+    """(N, V) in [0, 1]: how well each point of ``source`` (N, 478, 3) is seen."""
+    return (vertex_facing(source, triangles) / 0.35).clamp(0, 1)
+
+
+@torch.no_grad()
+def spread_shown(facing: Tensor, target: Tensor, side: int = FIELD_SIDE) -> Tensor:
+    """What :func:`shown` says of a source, where ``target`` (N, 478, >= 2) has its points."""
     fixed = _anchors(target.device).expand(len(target), -1, -1)
     points = torch.cat([target[:, : facing.shape[1], :2], fixed], dim=1)
     values = torch.cat([facing, facing.new_ones(fixed.shape[:2])], dim=1)

@@ -33,6 +33,11 @@ SPREAD_FLOOR = np.array([2.0, 1.0, 1.0], np.float32)
 
 FEW_PIXELS, FEW_COLOURS = 64, 32
 """Fewer pixels tell nothing of shading and detail, or of colour."""
+SOME_SKIN, OF_MOST = 0.05, 0.2
+"""Share of skin from which a pixel is looked at, and weight, as a share of the largest, from which it tells
+the spread."""
+STEADY = 1e-3
+"""Added to the diagonal of the fit: shading is flat where nothing tells"""
 UNLIKELY_SKIN = 0.02
 """What skin above the brows counts at first: hair is likely there."""
 DEVIATION = 1.4826
@@ -42,6 +47,8 @@ LIGHT_TRUST = 0.35
 LEAST_BAND, LEAST_CHROMA = 1e-3, 0.3
 GRAIN_TOP, GRAIN_BINS = 8.0, 4096
 """Of the histogram that the median of the grain is taken from"""
+PALE = 0.02
+"""Least (a, b) / (L + 16) of a skin that another's is compared with"""
 RATIO, FOLLOW = (0.3, 2.5), (0.7, 1.2)
 """Limits of the ratio of two lights, and of how far contrast of colour follows it"""
 
@@ -109,7 +116,7 @@ def skin_weight(lab: F32, points: F32) -> F32:
 
 def _near_shading(lab: F32, skin: F32, brow_line: float) -> F32:
     """(n, n) weight: 1 close to the robust shading of the skin, 0 far from it."""
-    rows, columns = np.nonzero(skin > 0.05)
+    rows, columns = np.nonzero(skin > SOME_SKIN)
     if len(rows) < FEW_PIXELS:
         return np.ones_like(skin)
     x, below = columns / skin.shape[1] - 0.5, rows / skin.shape[0] - brow_line
@@ -121,9 +128,9 @@ def _near_shading(lab: F32, skin: F32, brow_line: float) -> F32:
     off = values - np.median(values[weight > 0.5], axis=0) if (weight > 0.5).any() else values
     for turn in range(3):
         if turn:
-            normal = (basis * weight[:, None]).T @ basis + 1e-3 * np.eye(4, dtype=np.float32)
+            normal = (basis * weight[:, None]).T @ basis + STEADY * np.eye(4, dtype=np.float32)
             off = values - basis @ np.linalg.solve(normal, (basis * weight[:, None]).T @ values)
-        chosen = weight > 0.2 * weight.max()
+        chosen = weight > OF_MOST * weight.max()
         spread = DEVIATION * np.median(np.abs(off[chosen]), axis=0) + SPREAD_FLOOR
         distance = (np.abs(off) / spread).max(axis=1)
         # What darkens a forehead is hair far more often than shadow.
@@ -234,7 +241,7 @@ def relight(
             change = change - (np.clip(own + change, low, high) - np.clip(own, low, high)) * kept
         contrast = drawn[k] - own * (drawn[0] + offset)
         # What has less colour than the skin around it keeps its share of it, or it would turn green or blue.
-        paler = np.clip((own + change) / np.maximum(own, np.float32(0.02)), np.float32(0), np.float32(1))
+        paler = np.clip((own + change) / np.maximum(own, np.float32(PALE)), np.float32(0), np.float32(1))
         contrast *= np.where(contrast < 0, paler * ratio, follow)
         if colourful is not None:
             contrast *= colourful[k - 1]

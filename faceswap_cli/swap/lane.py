@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -142,6 +143,27 @@ def replayed(work: Work, device: str) -> Work:
     return Replayed(work, CudaRecorder()) if device.startswith("cuda") else work
 
 
+class Visit:
+    """Copies to a device and back, without a wait for any of them; see :meth:`Lane.visit`."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def up(self, x: Tensor) -> Tensor:
+        """``x`` on the device; it must not be written to while the visit lasts."""
+        if not self.device.startswith("cuda"):
+            return x.to(self.device)
+        return x if x.is_cuda else (x if x.is_pinned() else x.pin_memory()).to(self.device, non_blocking=True)
+
+    def down(self, x: Tensor) -> Tensor:
+        """``x`` on the host; its numbers are there when the visit is over."""
+        if not self.device.startswith("cuda"):
+            return x.cpu()
+        found = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
+        found.copy_(x, non_blocking=True)
+        return found
+
+
 class Lane:
     """The way to one device and back; shared by threads, and sent to other processes as its name."""
 
@@ -151,20 +173,30 @@ class Lane:
 
     def call(self, work: Work, *inputs: Tensor) -> Tensor:
         """``work`` on the device: host tensors are taken there, the result comes back to the host."""
-        if self.device == "cpu":
-            return work(*inputs)
-        if not self.device.startswith("cuda"):
-            return work(*(x.to(self.device) for x in inputs)).cpu()
-        stream = self._stream()
-        with torch.cuda.stream(stream):
-            result = work(*(self._uploaded(x) for x in inputs))
-            found = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
-            found.copy_(result, non_blocking=True)
-        stream.synchronize()
-        return found
+        with self.visit() as there:
+            return there.down(work(*(there.up(x) for x in inputs)))
 
-    def _uploaded(self, x: Tensor) -> Tensor:
-        return x if x.is_cuda else x.pin_memory().to(self.device, non_blocking=True)
+    @contextmanager
+    def visit(self) -> Iterator[Visit]:
+        """Work on the device in this thread's stream; its end is the only wait.
+
+        What was made there may then be used in other threads.
+        """
+        there = Visit(self.device)
+        if not self.device.startswith("cuda"):
+            yield there
+            return
+        stream = self._stream()
+        try:
+            with torch.cuda.stream(stream):
+                yield there
+        finally:
+            # After an error too: what the kernels still read may belong to other streams.
+            stream.synchronize()
+
+    def staging(self, *shape: int, dtype: torch.dtype) -> Tensor:
+        """Memory of the host that :meth:`Visit.up` need not copy first; not initialised."""
+        return torch.empty(shape, dtype=dtype, pin_memory=self.device.startswith("cuda"))
 
     def _stream(self) -> Any:
         if not hasattr(self._own, "stream"):

@@ -243,13 +243,18 @@ def build_scene(
     """
     if light is None:
         light = face_light(rgb, drawn)
+    return scene_of(rgb, part_windows(target), pairing, drawn, light)
+
+
+def scene_of(rgb: Tensor, windows: Tensor, pairing: Pairing, drawn: Drawn, light: Tensor) -> Scene:
+    """The same with the :func:`part_windows` of the target's mesh."""
     mouth = resized(drawn.sketch[:, SKETCH.index("mouth"), None], HINT_SIDE)
     return Scene(
         erased=erase(rgb, drawn, light),
         mask=drawn.mask,
         light=light,
         hint=resized(rgb, HINT_SIDE) * mouth,
-        parts=cut_parts(rgb, target),
+        parts=cut_windows(rgb, windows),
         sketch=drawn.sketch,
         flow=pairing.flow,
         visible=pairing.visible,
@@ -270,4 +275,9 @@ def brighter(rgb: Tensor, gain: Tensor) -> Tensor:
     """``rgb`` in [-1, 1] with its R'G'B' multiplied."""
     if rgb.device.type == "cpu" and bool((gain == 1.0).all()):
         return rgb
+    return brightened(rgb, gain)
+
+
+def brightened(rgb: Tensor, gain: Tensor) -> Tensor:
+    """:func:`brighter` without asking whether anything changes."""
     return torch.where(gain == 1.0, rgb, ((rgb + 1) * gain - 1).clamp(-1.0, 1.0))

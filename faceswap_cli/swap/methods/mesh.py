@@ -196,7 +196,8 @@ class Carried:
         return warp.enlarge(self.light_to, window, reduced(window))
 
     def _where(self, window: Window) -> tuple[F32, int]:
-        level = pyramid_level(self.prepared, window.side)
+        pyramid = self.prepared.pyramid
+        level = coarsest(pyramid[0].shape[0], len(pyramid), window.side)
         return warp.sample_map(self.move, window, self.prepared.pyramid[level].shape[0]), level
 
 
@@ -232,10 +233,13 @@ def draw(prepared: Prepared, points: F32, code: F32, window: Window) -> tuple[F3
     return carried.lab(window), carried.light(window)
 
 
-def pyramid_level(prepared: Prepared, side: int) -> int:
-    """Coarsest texture that is still about as fine as the crop."""
-    ratio = prepared.pyramid[0].shape[0] / side
-    return int(min(max(math.floor(math.log2(max(ratio, 1.0)) + 0.2), 0), len(prepared.pyramid) - 1))
+def coarsest(largest: int, levels: int, side: int) -> int:
+    """The coarsest texture that is still about as fine as a crop of ``side``.
+
+    There are so many ``levels``, each half as large as the one before; the first has side ``largest``.
+    """
+    ratio = largest / side
+    return int(min(max(math.floor(math.log2(max(ratio, 1.0)) + 0.2), 0), levels - 1))
 
 
 def inner_face(points: F32, window: Window) -> F32:
@@ -274,8 +278,12 @@ def _grain(wanted: float, have: float, shape: tuple[int, ...], seed: int) -> F32
     missing = math.sqrt(max(wanted**2 - have**2, 0.0))
     if missing <= GRAIN_SEEN:
         return 0.0
-    noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-    return noise * np.float32(min(missing, GRAIN_MOST))
+    return noise(shape, seed) * np.float32(min(missing, GRAIN_MOST))
+
+
+def noise(shape: tuple[int, ...], seed: int) -> F32:
+    """Grain of deviation 1, the same for the same ``seed``."""
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
 def _keep_target_parts(drawn: F32, target: F32, points: F32, eyes: F32, window: Window) -> None:
