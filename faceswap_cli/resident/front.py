@@ -14,7 +14,7 @@ from faceswap_cli.errors import WeightsError
 from faceswap_cli.nets.blocks import channels_last
 from faceswap_cli.nets.occluder import OccluderHead
 from faceswap_cli.resident.shading import smoothstep
-from faceswap_cli.resident.tables import Tables, along, shrunk_or_grown
+from faceswap_cli.resident.tables import Tables, along, resized, shrunk_or_grown
 from faceswap_cli.swap import occlusion
 from faceswap_cli.swap.occluder_head import FILE
 from faceswap_cli.swap.occluder_head import SIDE as LOOK_SIDE
@@ -65,11 +65,7 @@ def covered(rgb: Tensor, outline: Tensor, tables: Tables) -> Tensor:
 
     ``outline`` (N, 2, 128, 128) as ``rasters.Front``.
     """
-    side = rgb.shape[-1]
-    if side != LOOK_SIDE:
-        rgb = (
-            along(rgb, tables.resize(side, LOOK_SIDE, shrunk_or_grown(side, LOOK_SIDE))).round().clamp(0, 255)
-        )
+    rgb = resized(rgb, LOOK_SIDE, shrunk_or_grown(rgb.shape[-1], LOOK_SIDE), tables)
     seen = torch.cat([rgb / 127.5 - 1, outline], dim=1).contiguous(memory_format=torch.channels_last)
     return torch.sigmoid(ready_head(tables.device)(seen).float().clamp(-30, 30))
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from faceswap_cli.provenance import watermark
-from faceswap_cli.resident.tables import Tables, along
+from faceswap_cli.resident.tables import Tables, along, resized
 
 
 def marked(rgb: Tensor, crop_scale: float, tables: Tables) -> Tensor:
@@ -21,7 +21,7 @@ def _strength(green: Tensor, tables: Tables) -> Tensor:
     """(N, 1, S, S) levels: more where there is texture of the pattern's size."""
     side = green.shape[-1]
     size = max(round(side / max(2 * side / watermark.GRID, 1.0)), 1)
-    green = along(green, tables.resize(side, size, cv2.INTER_AREA)).round()
+    green = resized(green, size, cv2.INTER_AREA, tables)
     # OpenCV's own border here, as the host has it.
     fine = (green - along(green, tables.blur(size, watermark.FINE, cv2.BORDER_DEFAULT))).abs()
     around = along(fine, tables.blur(size, watermark.AROUND, cv2.BORDER_DEFAULT))

@@ -15,7 +15,7 @@ from faceswap_cli.nets.fslsd256_encoders import SIDE
 from faceswap_cli.records import F32
 from faceswap_cli.resident import detail, lab, rasters, shading
 from faceswap_cli.resident.posing import HeldCrop, proportions_of
-from faceswap_cli.resident.tables import Tables, along, shrunk_or_grown
+from faceswap_cli.resident.tables import Tables, resized, shrunk_or_grown
 from faceswap_cli.swap import appearance, scene
 from faceswap_cli.swap.fslsd256_weights import calls_of
 from faceswap_cli.swap.lane import Visit
@@ -56,9 +56,7 @@ def measure(
 
 def network_input(rgb: Tensor, tables: Tables) -> Tensor:
     """Crops (N, 3, S, S), levels of 255, as the network takes them: (N, 3, 256, 256) in [-1, 1]."""
-    side = rgb.shape[-1]
-    if side != SIDE:
-        rgb = along(rgb, tables.resize(side, SIDE, shrunk_or_grown(side, SIDE))).round().clamp(0, 255)
+    rgb = resized(rgb, SIDE, shrunk_or_grown(rgb.shape[-1], SIDE), tables)
     return (rgb / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
@@ -89,8 +87,7 @@ def _light_and_detail(
     inner = there.up(rasters.inner_masks(points, side, method.lane)).float() / 255
     brows = np.array([one[list(parts.BROWS), 1].mean() for one in points], np.float32)
     meshes = there.up(torch.from_numpy(np.stack([one[:, :2] for one in points])))
-    small = along(rgb, tables.resize(side, n, cv2.INTER_AREA)).round() / 255
-    small = lab.lab_from_rgb(small, tables)
+    small = lab.lab_from_rgb(resized(rgb, n, cv2.INTER_AREA, tables) / 255, tables)
     seen = shading.skin_weight(small, skin, there.up(torch.from_numpy(brows)), tables)
     light = shading.light_at(small, seen, meshes, tables)
     bands, grain = detail.measure_detail(detail.split_bands(lab.lightness(rgb, tables), tables), inner)

@@ -17,7 +17,7 @@ from torch.nn import functional
 from faceswap_cli import colour
 from faceswap_cli.records import F64, I64, ColourTags, Planes
 from faceswap_cli.resident.lab import mixed
-from faceswap_cli.resident.tables import Tables
+from faceswap_cli.resident.tables import Tables, rounded
 from faceswap_cli.resident.warp import affine_places, sample
 from faceswap_cli.swap.lane import Lane, Visit
 
@@ -141,7 +141,7 @@ def _warped(
     places, found = affine_places(maps, side, side), []
     for plane in planes:
         part = part_of(plane, pictures, rows, columns)[:, None].float()
-        part = part if shrink == 1 else functional.avg_pool2d(part, shrink).round()
+        part = part if shrink == 1 else rounded(functional.avg_pool2d(part, shrink), shrink)
         found.append(sample(part, places, mode).round())
     return found
 

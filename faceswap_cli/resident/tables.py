@@ -58,6 +58,22 @@ def shrunk_or_grown(side: int, wanted: int) -> int:
     return cv2.INTER_AREA if wanted < side else cv2.INTER_CUBIC
 
 
+def rounded(x: Tensor, shrink: float) -> Tensor:
+    """Levels of a picture that was made smaller ``shrink`` times, rounded as OpenCV rounds bytes.
+
+    Halves go up where it takes the mean of four, and to even numbers elsewhere.
+    """
+    return (x + 0.5).floor() if shrink == 2 else x.round()
+
+
+def resized(rgb: Tensor, wanted: int, how: int, tables: Tables) -> Tensor:
+    """Square pictures in levels of 255 at another size, rounded to levels."""
+    side = rgb.shape[-1]
+    if side == wanted:
+        return rgb
+    return rounded(along(rgb, tables.resize(side, wanted, how)), side / wanted).clamp(0, 255)
+
+
 def _resizing(have: int, wanted: int, how: int) -> F32:
     return np.asarray(cv2.resize(np.eye(have, dtype=np.float32), (have, wanted), interpolation=how))
 
