@@ -52,7 +52,7 @@ def _deviation(values: Tensor, inside: Tensor) -> Tensor:
 def _median_size(values: Tensor, inside: Tensor) -> Tensor:
     """(N,) median of ``|values|`` inside, from a histogram; what is larger counts as its top."""
     top, bins = appearance.GRAIN_TOP, appearance.GRAIN_BINS
-    place = (values.abs() * (bins / top)).clamp_max(bins - 1).long().flatten(1)
+    place = (values.abs() * (bins / top)).long().clamp(0, bins - 1).flatten(1)
     count = values.new_zeros(len(values), bins).scatter_add_(1, place, inside.flatten(1)).cumsum(1)
     below = (count < 0.5 * count[:, -1:]).sum(1)
     return (below + 0.5) * (top / bins)

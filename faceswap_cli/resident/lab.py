@@ -39,8 +39,8 @@ def gamma(light: Tensor, tables: Tables) -> Tensor:
 
 
 def _looked_up(values: Tensor, table: Tensor) -> Tensor:
-    top = float(_STEPS - 1)
-    return table[(values * top + 0.5).clamp(0.0, top).long()]
+    # Cut off as whole numbers: what is no number (it is told later) must not be looked up anywhere.
+    return table[(values * (_STEPS - 1) + 0.5).long().clamp(0, _STEPS - 1)]
 
 
 def lab_from_rgb(rgb: Tensor, tables: Tables) -> Tensor:
@@ -70,7 +70,7 @@ def _rgb_from_white() -> F32:
 def lightness(rgb: Tensor, tables: Tables) -> Tensor:
     """(N, 3, H, W) levels of 255 -> (N, 1, H, W) L*, from luma: ``appearance.lightness``."""
     weights = tables.of("grey", lambda: np.array([_GREY], np.float32))
-    grey = mixed(weights, rgb).round().clamp(0, 255).long()
+    grey = mixed(weights, rgb).round().long().clamp(0, 255)
     return tables.of("lightness", lambda: LIGHTNESS)[grey]
 
 
