@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 from faceswap_cli.nets import meshfield
 from faceswap_cli.nets.fslsd256_encoders import SIDE
-from faceswap_cli.records import F32
 from faceswap_cli.resident import detail, features, front, lab, mark, rasters
 from faceswap_cli.resident.measure import network_input, scene_on
 from faceswap_cli.resident.planes import levels
-from faceswap_cli.resident.posing import HeldCrop, Posing, pose, shown_of
+from faceswap_cli.resident.planning import Drawing
+from faceswap_cli.resident.posing import shown_of
 from faceswap_cli.resident.relight import Carried, Person, carry, limit_colour, person_on
 from faceswap_cli.resident.tables import Tables, along, shrunk_or_grown
 from faceswap_cli.swap import scene
 from faceswap_cli.swap.fslsd256_weights import calls_of
 from faceswap_cli.swap.lane import Lane, Visit
-from faceswap_cli.swap.methods.fslsd256 import ABOVE, TINT_SIDE, Code, Fslsd256Method, Prepared, codes_on
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Asked:
-    """One face to be drawn."""
-
-    person: Prepared
-    crop: HeldCrop
-    code: F32
-    seed: int
+from faceswap_cli.swap.methods.fslsd256 import ABOVE, TINT_SIDE, Fslsd256Method, Prepared, codes_on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,47 +34,30 @@ class Faces:
     """(N, 1, S, S)"""
     told: Tensor
     """(N, 4) on the host after the visit: are all numbers finite, largest and summed mask, share occluded"""
-    bounds: tuple[tuple[float, ...], ...]
-    """x0, y0, x1, y1 in crop pixels beyond which the masks are 0"""
 
 
-def draw(method: Fslsd256Method, faces: Sequence[Asked], there: Visit, tables: Tables) -> Faces:
-    """All ``faces`` are of one person and one side."""
-    person, side = faces[0].person, faces[0].crop.side
-    codes = [method.unpacked(face.code) for face in faces]
-    points = [face.crop.points for face in faces]
-    offset = torch.from_numpy(np.stack([code.offset for code in codes]))
-    posing = pose(method, person, points, offset, (face.crop.shape_mix for face in faces))
-    wanted = list(posing.wanted.numpy())
-    sketches, layers = rasters.drawn_scene(wanted, method.lane)
-    drawn = scene_on(sketches, layers, there)
-    rgb = torch.stack([face.crop.rgb for face in faces]).float()
-    carried = _carried(person, posing, codes, there, tables)
-    masks = _masks(rasters.face_masks(wanted, points, side, method.lane), there)
-    picture = _network(method, person, posing, codes, (rgb, drawn), (there, tables))
-    target = lab.lab_from_rgb(rgb / 255, tables)
+def draw(
+    method: Fslsd256Method, person: Prepared, crops: Tensor, drawing: Drawing, way: tuple[Visit, Tables]
+) -> Faces:
+    """``crops`` (N, 3, S, S) uint8 with the face of ``person``, as planned."""
+    there, tables = way
+    rgb = crops.float()
+    drawn = scene_on(drawing.sketches, drawing.layers, there)
+    picture = _network(method, person, drawing, (rgb, drawn), way)
+    target, carried = lab.lab_from_rgb(rgb / 255, tables), _carried(person, drawing, way)
+    masks = _masks(drawing.masks, there)
     made = _coloured(picture, target, carried, masks, tables)
-    grain = rasters.noise(wanted, [face.seed for face in faces], side, method.lane)
-    made = _detailed(made, masks, codes, grain, (there, tables))
+    aims, grain = there.up(drawing.aims), there.up(drawing.grain)
+    luma = detail.match_detail(made[:, :1], aims, masks["inner"], grain, tables)
+    made = torch.cat([luma, made[:, 1:]], dim=1)
     made = features.keep_mouth(made, target, masks["mouth"], masks["moves"], tables)
-    shut = rasters.shut_eyes(wanted, points, [face.crop.open_eyes for face in faces], side)
-    if shut is not None:
-        made = features.keep_shut_eyes(made, target, _eyes(shut, there))
-    share = drawn.mask if side == SIDE else along(drawn.mask, _resize(side, tables)).clamp(0.0, 1.0)
-    occluded = torch.zeros_like(share[:, 0, 0, 0])
-    if method.paste.occlusion:
-        share, occluded = _uncovered(
-            share, rgb, target, carried, rasters.front_masks(wanted, points, side), (there, tables)
-        )
-    opacity = there.up(torch.tensor([face.crop.opacity for face in faces], dtype=torch.float32))
-    share = share * opacity[:, None, None, None]
+    if drawing.shut is not None:
+        made = features.keep_shut_eyes(made, target, _eyes(drawing.shut, there))
+    share, occluded = _share(drawn.mask, rgb, target, carried, drawing, way)
     new = levels(lab.rgb_from_lab(made, tables) * 255)
-    told = torch.stack(
-        [_finite(picture, share), share.amax((1, 2, 3)), share.sum((1, 2, 3)), occluded], dim=1
-    )
+    told = [_finite(picture, share), share.amax((1, 2, 3)), share.sum((1, 2, 3)), occluded]
     new = mark.marked(new.float(), method.crop_scale, tables).to(torch.uint8)
-    bounds = tuple(rasters.mask_bounds(layer, side) for layer in layers.numpy()[:, 0])
-    return Faces(new, share, there.down(told), bounds)
+    return Faces(new, share, there.down(torch.stack(told, dim=1)))
 
 
 def _resize(side: int, tables: Tables) -> Tensor:
@@ -106,7 +77,7 @@ def _masks(drawn: rasters.Masks, there: Visit) -> dict[str, Tensor]:
 
 def _eyes(shut: rasters.Shut, there: Visit) -> features.ShutEyes:
     return features.ShutEyes(
-        there.up(torch.tensor(shut.faces)),
+        there.up(shut.faces),
         there.up(shut.areas).float() / 255,
         *(there.up(x) for x in (shut.moves, shut.soft, shut.amounts)),
     )
@@ -122,32 +93,28 @@ def _person_on(person: Prepared, device: str) -> tuple[Person, Tensor, Tensor]:
         return found, torch.tensor(person.points)[None].to(device), shown_of(person).to(device)
 
 
-def _carried(
-    person: Prepared, posing: Posing, codes: Sequence[Code], there: Visit, tables: Tables
-) -> Carried:
-    points = there.up(posing.wanted)[..., :2]
-    code = there.up(torch.from_numpy(np.stack([code.mesh for code in codes])))
-    return carry(_person_on(person, there.device)[0], points, there.up(posing.trust), code, tables)
+def _carried(person: Prepared, drawing: Drawing, way: tuple[Visit, Tables]) -> Carried:
+    there, tables = way
+    points, trust, code = (
+        there.up(x) for x in (drawing.posing.wanted, drawing.posing.trust, drawing.codes.mesh)
+    )
+    return carry(_person_on(person, there.device)[0], points[..., :2], trust, code, tables)
 
 
 def _network(
     method: Fslsd256Method,
     person: Prepared,
-    posing: Posing,
-    codes: Sequence[Code],
+    drawing: Drawing,
     seen: tuple[Tensor, scene.Drawn],
     way: tuple[Visit, Tables],
 ) -> Tensor:
     """(N, 3, 256, 256) R'G'B', nominally in [0, 1]: ``Fslsd256Method._drawn``."""
-    (rgb, drawn), (there, tables) = seen, way
+    (rgb, drawn), (there, tables), posing = seen, way, drawing.posing
     _, own, facing = _person_on(person, there.device)
     wanted, shape, losses, windows = (
         there.up(x) for x in (posing.wanted, posing.shape, posing.losses, posing.windows)
     )
-    rows, light = (
-        there.up(torch.from_numpy(np.stack([getattr(code, name) for code in codes])))
-        for name in ("rows", "light")
-    )
+    rows, light = there.up(drawing.codes.rows), there.up(drawing.codes.light)
     count = len(wanted)
     visible = meshfield.spread_shown(facing.expand(count, -1), wanted)
     flow = meshfield.displacement(own.expand(count, -1, -1), wanted)
@@ -181,31 +148,16 @@ def _coloured(
     return features.limit_lips(made, target, masks["lips"], masks["own_lips"], tables)
 
 
-def _detailed(
-    made: Tensor,
-    masks: dict[str, Tensor],
-    codes: Sequence[Code],
-    grain: Tensor,
-    way: tuple[Visit, Tables],
-) -> Tensor:
-    """``mesh.match_detail`` on L*."""
-    there, tables = way
-    wanted = there.up(torch.from_numpy(np.stack([detail.wanted_of(code.mesh) for code in codes])))
-    luma = detail.match_detail(made[:, :1], wanted, masks["inner"], there.up(grain), tables)
-    return torch.cat([luma, made[:, 1:]], dim=1)
-
-
-def _uncovered(
-    share: Tensor,
-    rgb: Tensor,
-    target: Tensor,
-    carried: Carried,
-    drawn: rasters.Front,
-    way: tuple[Visit, Tables],
+def _share(
+    mask: Tensor, rgb: Tensor, target: Tensor, carried: Carried, drawing: Drawing, way: tuple[Visit, Tables]
 ) -> tuple[Tensor, Tensor]:
-    """The mask without what lies in front, and the share (N,) of it that does."""
-    there, tables = way
-    told = front.covered(rgb, there.up(drawn.outline), tables)
-    hidden = front.front_map(target, carried.light_to, told, there.up(drawn.features), tables)
-    whole = share.sum((1, 2, 3)).clamp_min(1.0)
-    return share * (1.0 - hidden), (share * hidden).sum((1, 2, 3)) / whole
+    """The mask (N, 1, S, S) without what lies in front, and the share (N,) of it that does."""
+    (there, tables), side = way, rgb.shape[-1]
+    share = mask if side == SIDE else along(mask, _resize(side, tables)).clamp(0.0, 1.0)
+    opacity = there.up(drawing.opacity)[:, None, None, None]
+    if drawing.front is None:
+        return share * opacity, torch.zeros_like(opacity[:, 0, 0, 0])
+    told = front.covered(rgb, there.up(drawing.front.outline), tables)
+    hidden = front.front_map(target, carried.light_to, told, there.up(drawing.front.features), tables)
+    occluded = (share * hidden).sum((1, 2, 3)) / share.sum((1, 2, 3)).clamp_min(1.0)
+    return share * (1.0 - hidden) * opacity, occluded

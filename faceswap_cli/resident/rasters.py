@@ -49,8 +49,8 @@ class Masks:
 class Shut:
     """Eyes of a batch that shut, one row for each."""
 
-    faces: tuple[int, ...]
-    """Numbers of the faces"""
+    faces: Tensor
+    """(E,) numbers of the faces"""
     areas: Tensor
     """(E, 1, S, S) uint8: eyes with their lids, not yet soft"""
     moves: Tensor
@@ -163,7 +163,7 @@ def shut_eyes(
         return None
     faces, areas, moves, soft, amounts = zip(*rows, strict=True)
     return Shut(
-        faces,
+        torch.tensor(faces),
         torch.from_numpy(np.stack(areas))[:, None],
         torch.from_numpy(np.stack(moves)),
         torch.tensor(soft, dtype=torch.float32),
@@ -195,12 +195,18 @@ def front_masks(wanted: Sequence[F32], own: Sequence[F32], side: int) -> Front:
     return Front(*(torch.from_numpy(np.stack(x).astype(np.float32)) for x in (outlines, grown)))
 
 
-def noise(wanted: Sequence[F32], seeds: Sequence[int], side: int, lane: Lane) -> Tensor:
-    """(N, 1, S, S) float32: the grain that the host would add to these faces, where it draws them."""
+def noise(
+    wanted: Sequence[F32], seeds: Sequence[int], most: Sequence[float], side: int, lane: Lane
+) -> Tensor:
+    """(N, 1, S, S) float32: the grain that the host would add to these faces, where it draws them.
+
+    ``most``: the grain that each shall have; what is less than is worth adding needs no noise.
+    """
     out = lane.staging(len(wanted), 1, side, side, dtype=torch.float32).zero_()
-    for points, seed, into in zip(wanted, seeds, out.numpy(), strict=True):
-        window = Window.around(points[list(parts.OVAL)], side)
-        window.of(into[0])[:] = mesh.noise(window.shape, seed)
+    for points, seed, grain, into in zip(wanted, seeds, most, out.numpy(), strict=True):
+        if grain > mesh.GRAIN_SEEN:
+            window = Window.around(points[list(parts.OVAL)], side)
+            window.of(into[0])[:] = mesh.noise(window.shape, seed)
     return out
 
 

@@ -19,13 +19,14 @@ from torch import Tensor
 from faceswap_cli.geometry import align
 from faceswap_cli.numerics import NotFinite, finite
 from faceswap_cli.records import F32, F64, FaceTrack, Frame, Planes
-from faceswap_cli.resident.finish import Asked, draw
+from faceswap_cli.resident.finish import draw
 from faceswap_cli.resident.measure import measure
 from faceswap_cli.resident.paste import Patches, Place, laid_over, layers, paste
 from faceswap_cli.resident.planes import Held, cut_crops, cuts_of, together, upload
+from faceswap_cli.resident.planning import Asked, plan
 from faceswap_cli.resident.posing import HeldCrop
 from faceswap_cli.resident.tables import Tables
-from faceswap_cli.swap.batches import in_batches
+from faceswap_cli.swap.batches import MOST, Batches, in_batches
 from faceswap_cli.swap.engine import (
     Encoded,
     Scene,
@@ -62,8 +63,8 @@ def stages_on_device(method: Fslsd256Method) -> Stages[HeldCrop]:
 class _Found:
     """One face of a group of frames, not yet cut."""
 
-    picture: int
-    """Number of its frame among those that were uploaded"""
+    held: Held
+    """Its frame"""
     person: Prepared
     crop_from_display: F64
     track: FaceTrack
@@ -102,22 +103,22 @@ class _Work:
         shown = [k for k, rows in enumerate(chosen) if rows]
         if not shown:
             return [Encoded(frame, (), ()) for frame in frames]
-        with self._method.lane.visit() as there:
-            held = upload([frames[k].planes for k in shown], self._method.lane, there)
+        # Batches of the method are sized by what faces take.
+        held = in_batches(self._uploaded, [frames[k].planes for k in shown], Batches(MOST))
         start = clock.add("upload", start)
         faces = [
-            _Found(number, scene.prepared[track.person], crop_matrix(scene, track, row), track, row)
-            for number, k in enumerate(shown)
+            _Found(one, scene.prepared[track.person], crop_matrix(scene, track, row), track, row)
+            for k, one in zip(shown, held, strict=True)
             for track, row in chosen[k]
         ]
 
         def measured(some: Sequence[_Found]) -> list[tuple[HeldCrop, F32]]:
-            found = in_batches(lambda part: self._measured(part, held, scene), some, self._method.batches)
+            found = in_batches(lambda part: self._measured(part, scene), some, self._method.batches)
             for _, code in found:
                 finite(code, "the code of a target face")
             return found
 
-        done = iter(named(measured, faces, [frames[shown[face.picture]] for face in faces], scene))
+        done = iter(named(measured, faces, [frames[k] for k in shown for _ in chosen[k]], scene))
         clock.add("encode faces", start)
         pairs = [[next(done) for _ in rows] for rows in chosen]
         return [
@@ -125,23 +126,32 @@ class _Work:
             for frame, own in zip(frames, pairs, strict=True)
         ]
 
-    def _measured(self, faces: Sequence[_Found], held: Held, scene: Scene) -> list[tuple[HeldCrop, F32]]:
+    def _uploaded(self, pictures: Sequence[Planes]) -> list[Held]:
+        with self._method.lane.visit() as there:
+            group = upload(pictures, self._method.lane, there)
+        return [group.one(k) for k in range(len(pictures))]
+
+    def _measured(self, faces: Sequence[_Found], scene: Scene) -> list[tuple[HeldCrop, F32]]:
         from_display = scene.clip.display_from_frame
         sides = [scene.sides[face.track.track_id] for face in faces]
         matrices = [face.crop_from_display @ from_display for face in faces]
-        cuts = [cuts_of(held, matrix, side) for matrix, side in zip(matrices, sides, strict=True)]
+        cuts = [
+            cuts_of(face.held, matrix, side)
+            for face, matrix, side in zip(faces, matrices, sides, strict=True)
+        ]
         keys = [(side, cut[0].shrink, cut[1].shrink) for side, cut in zip(sides, cuts, strict=True)]
 
         def alike(some: Sequence[int]) -> list[tuple[HeldCrop, F32]]:
+            pictures = list(dict.fromkeys(faces[k].held for k in some))
             with self._method.lane.visit() as there:
                 rgb = cut_crops(
-                    held,
+                    together(pictures),
                     scene.clip.colour,
-                    [faces[k].picture for k in some],
+                    [pictures.index(faces[k].held) for k in some],
                     [cuts[k] for k in some],
                     (there, self._tables, sides[some[0]]),
                 )
-                crops = [_held(faces[k], matrices[k], held, rgb[n], scene) for n, k in enumerate(some)]
+                crops = [_held(faces[k], matrices[k], rgb[n], scene) for n, k in enumerate(some)]
                 people = [faces[k].person for k in some]
                 found = measure(self._method, people, crops, there, self._tables)
             return list(zip(crops, found.packed(), strict=True))
@@ -178,13 +188,15 @@ class _Work:
 
     def _drawn(self, faces: Sequence[Asked]) -> list[_Face]:
         def alike(some: Sequence[int]) -> list[_Face]:
+            drawing = plan(self._method, [faces[k] for k in some])
             with self._method.lane.visit() as there:
-                found = draw(self._method, [faces[k] for k in some], there, self._tables)
+                crops = torch.stack([faces[k].crop.rgb for k in some])
+                found = draw(self._method, faces[some[0]].person, crops, drawing, (there, self._tables))
             told = found.told.numpy()
             if not told[:, 0].all():
                 raise NotFinite("a drawn face")
             return [
-                _Face(faces[k].crop, found.rgb[n], found.mask[n], told[n], found.bounds[n])
+                _Face(faces[k].crop, found.rgb[n], found.mask[n], told[n], drawing.bounds[n])
                 for n, k in enumerate(some)
             ]
 
@@ -213,11 +225,11 @@ class _Work:
         return [laid_over(frame.planes, own) for (frame, _), own in zip(frames, patches, strict=True)]
 
 
-def _held(face: _Found, crop_from_frame: F64, held: Held, rgb: Tensor, scene: Scene) -> HeldCrop:
+def _held(face: _Found, crop_from_frame: F64, rgb: Tensor, scene: Scene) -> HeldCrop:
     track, row = face.track, face.row
     return HeldCrop(
         track_id=track.track_id,
-        held=held.one(face.picture),
+        held=face.held,
         side=rgb.shape[-1],
         crop_from_frame=crop_from_frame,
         landmarks=align.apply(face.crop_from_display, track.landmarks[row]),

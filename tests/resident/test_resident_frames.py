@@ -21,7 +21,7 @@ from faceswap_cli.nets.fslsd256_encoders import PRESETS
 from faceswap_cli.pipeline import swap_video
 from faceswap_cli.resident import choice, finish, measure, render
 from faceswap_cli.resident.choice import FORCE, why_on_host
-from faceswap_cli.resident.finish import Asked, Faces
+from faceswap_cli.resident.finish import Faces
 from faceswap_cli.resident.render import stages_on_device
 from faceswap_cli.swap.engine import Scene, StageClock, Swapped, centred
 from faceswap_cli.swap.fslsd256_weights import Calls
@@ -163,18 +163,15 @@ def test_numbers_that_are_none_name_their_frame(weights: Path, monkeypatch: pyte
     scene, frames = alone(method)
     real = finish.draw
 
-    def broken(how: Fslsd256Method, faces: Sequence[Asked], *rest: Any) -> Faces:
-        made = real(how, faces, *rest)
+    def broken(how: Fslsd256Method, person: Any, crops: torch.Tensor, *rest: Any) -> Faces:
+        made = real(how, person, crops, *rest)
         told = made.told.clone()
-        for k, face in enumerate(faces):
-            if face.crop.landmarks is spoiled:
-                told[k, 0] = 0.0
+        told[:, 0] = torch.tensor([float(not torch.equal(crop, spoiled)) for crop in crops])
         return replace(made, told=told)
 
-    spoiled = None
     stages = stages_on_device(method)
     encoded = stages.begin(frames, scene, StageClock())
-    spoiled = encoded[2].crops[0].landmarks
+    spoiled = encoded[2].crops[0].rgb
     monkeypatch.setattr(render, "draw", broken)
     with pytest.raises(WeightsError, match=r"not finite.*pts 80"):
         stages.finish(list(centred(encoded, 2)), scene, StageClock())
@@ -200,11 +197,11 @@ def test_what_does_not_fit_is_halved(weights: Path, monkeypatch: pytest.MonkeyPa
     wanted = rendered(frames, scene, stages_on_device(method))
     real, sizes = finish.draw, []
 
-    def scarce(how: Fslsd256Method, faces: Sequence[Asked], *rest: Any) -> Faces:
-        sizes.append(len(faces))
-        if len(faces) > most:
+    def scarce(how: Fslsd256Method, person: Any, crops: torch.Tensor, *rest: Any) -> Faces:
+        sizes.append(len(crops))
+        if len(crops) > most:
             raise torch.OutOfMemoryError("CUDA out of memory (made up)")
-        return real(how, faces, *rest)
+        return real(how, person, crops, *rest)
 
     most = 2
     monkeypatch.setattr(render, "draw", scarce)

@@ -232,9 +232,9 @@ def test_eyes_that_shut_are_the_targets(bench: Bench) -> None:
     usual = tuple(parts.eye_apertures(unit(mesh_points(SIDE))).tolist())
     shut = rasters.shut_eyes([wanted, wanted], [own, own], [(0.01, 0.01), usual], SIDE)
     assert shut is not None
-    assert set(shut.faces) == {1}
+    assert set(shut.faces.tolist()) == {1}
     eyes = features.ShutEyes(
-        torch.tensor(shut.faces, device=bench.device),
+        shut.faces.to(bench.device),
         shut.areas.to(bench.device).float() / 255,
         *(x.to(bench.device) for x in (shut.moves, shut.soft, shut.amounts)),
     )
