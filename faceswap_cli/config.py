@@ -303,6 +303,9 @@ class JobOptions:
     """Label map of the target (PNG of the frame's size) that gives the mask instead of the mesh."""
     parsing_labels: str = "celebamask"
     """Numbering of the label map: ``celebamask`` or ``bisenet``."""
+    calibrate: bool = True
+    """Draw a few faces first, and ask for landmarks so that drawn heads, lips and irises are seen where the
+    target's are (``--method fslsd``, profile 256)."""
     measure_identity: bool = False
     """Measure the identity distance of every swapped face for the ledger (some milliseconds each)."""
 

@@ -189,6 +189,7 @@ def cut_region(features: Tensor, linear: Tensor, shift: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(mode=False)  # kept for calls with gradients too
 def merge_order(device: torch.device) -> Tensor:
     """For each of the 478 points its row in (mesh 468, lips 80, right eye 71 + 5, left eye 71 + 5)."""
     table = torch.arange(478, device="cpu")

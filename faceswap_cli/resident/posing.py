@@ -14,7 +14,7 @@ from faceswap_cli.faces.landmarks import topology
 from faceswap_cli.nets.meshfield import shown
 from faceswap_cli.records import F32, F64
 from faceswap_cli.resident.planes import Held
-from faceswap_cli.swap import scene
+from faceswap_cli.swap import calibration, scene
 from faceswap_cli.swap.fslsd256_weights import basis_of
 from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method, Prepared, joined, shape_of
 from faceswap_cli.swap.methods.mesh import trust_of
@@ -82,8 +82,9 @@ def pose(
 ) -> Posing:
     """Of targets that take the face of ``person``; ``offset`` (N, 478, 3) is smoothed over time."""
     meshes, basis = torch.from_numpy(np.stack(points)), basis_of(method.net(person))
-    theirs, (own, posed) = remove_pose(meshes), _source(person)
-    wanted = retarget(theirs, meshes, offset, method.weights_of_mix(mixes))
+    asked = calibration.moved(meshes, [person.correction] * len(meshes))
+    theirs, (own, posed) = remove_pose(asked), _source(person)
+    wanted = retarget(theirs, asked, offset, method.weights_of_mix(mixes))
     own = own.expand(len(meshes), -1, -1)
     return Posing(
         wanted,

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from faceswap_cli.faces.landmarks import EYES, IRISES, LIPS, SUBSET
+from faceswap_cli.faces.landmarks import BROWS, EYES, IRISES, LIPS, SUBSET
 from faceswap_cli.nets.meshfield import displacement, warp
 
 
@@ -93,17 +93,20 @@ def feature_similarity(found: Sequence[Tensor], wanted: Sequence[Tensor], margin
 
 
 def landmark_weights(like: Tensor) -> Tensor:
-    """(478, 1): named points 1, lips and eyes 3, irises 4, the rest of the surface 0.2."""
+    """(478, 1): named points 1, brows 2, lips and eyes 3, irises 4, the rest of the surface 0.2."""
     weights = like.new_full((478, 1), 0.2)
-    for points, value in ((SUBSET, 1.0), (LIPS, 3.0), (EYES, 3.0), (IRISES, 4.0)):
+    for points, value in ((SUBSET, 1.0), (BROWS, 2.0), (LIPS, 3.0), (EYES, 3.0), (IRISES, 4.0)):
         weights[list(points)] = value
     return weights
 
 
 def landmarks(found: Tensor, wanted: Tensor) -> Tensor:
-    """Weighted mean distance of points in crop sides."""
+    """Weighted mean distance of points (N, 478, 3) in crop sides, depth as much as place.
+
+    Without the depth a constant pitch, read from the source's own features, costs nothing.
+    """
     weights = landmark_weights(found)
-    return ((found[..., :2] - wanted[..., :2]).abs() * weights).sum(1).mean() / weights.sum()
+    return ((found - wanted).abs() * weights).sum(1).mean() / weights.sum()
 
 
 def generator_wins(score: Tensor) -> Tensor:

@@ -9,33 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces.landmarks import FIVE
 from faceswap_cli.identity.embed import CHIP, identity_network
 from faceswap_cli.nets.blocks import channels_last
 from faceswap_cli.nets.dlib_resnet import DlibResNet
-from faceswap_cli.nets.mesh import INPUT_SIDE, FaceMesh
-from faceswap_cli.weights.load import load_strict
-from faceswap_cli.weights.registry import bundled
+from faceswap_cli.nets.mesh import FaceMesh
+from faceswap_cli.swap.mesh_reader import load_mesh, points_in
 
-MESH_MARGIN = 1.5
-"""Side of the mesh network's window over the larger side of the landmarks' bounds."""
 # The chip's five points (``identity.embed``) as shares of the chip.
 _SHARES = ((0.85957, 0.21350), (0.64606, 0.22897), (0.12058, 0.21373), (0.33409, 0.22906), (0.49011, 0.62780))
 _TEMPLATE = (0.25 + np.array(_SHARES)) / 1.5 + 0.5 / CHIP
-
-
-def load_mesh() -> FaceMesh:
-    """The bundled mesh network, on the CPU, frozen."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = bundled("mesh.safetensors")
-    try:
-        stored = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}); reinstall faceswap-cli") from error
-    return load_strict(FaceMesh, {name: value.float() for name, value in stored.items()}, path.name)
 
 
 def chip_grid(points: Tensor, side: int = CHIP) -> Tensor:
@@ -51,14 +34,6 @@ def chip_grid(points: Tensor, side: int = CHIP) -> Tensor:
     a, b = a[:, None, None], b[:, None, None]
     centre = seen.mean(1)[:, None, None]
     return (torch.stack([a * x - b * y, b * x + a * y], -1) + centre) * 2 - 1
-
-
-def mesh_window(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Corner (N, 1, 2) and side (N, 1, 1) of the mesh network's window, unit coordinates."""
-    xy = points[..., :2]
-    high, low = xy.amax(1, keepdim=True), xy.amin(1, keepdim=True)
-    side = (high - low).amax(2, keepdim=True) * MESH_MARGIN
-    return (high + low) / 2 - side / 2, side
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +55,7 @@ class Observers:
 
     def points(self, rgb: Tensor, near: Tensor) -> Tensor:
         """Meshes (N, 478, 3) of pictures (N, 3, S, S) in [-1, 1]; ``near``: where the faces should be."""
-        corner, side = mesh_window(near)
-        axis = (torch.arange(INPUT_SIDE, device=rgb.device) + 0.5) / INPUT_SIDE
-        y, x = torch.meshgrid(axis, axis, indexing="ij")
-        grid = (corner[:, None] + side[:, None] * torch.stack([x, y], -1)) * 2 - 1
-        window = F.grid_sample((rgb + 1) / 2, grid, padding_mode="reflection", align_corners=False)
-        found, _ = self.mesh(window.contiguous(memory_format=torch.channels_last))
-        scale = side / INPUT_SIDE
-        return torch.cat([corner + found[..., :2] * scale, found[..., 2:] * scale], dim=-1)
+        return points_in(self.mesh, rgb, near)
 
     def chips(self, rgb: Tensor, points: Tensor) -> Tensor:
         """(N, 3, 150, 150) in [0, 255]."""

@@ -78,8 +78,13 @@ def test_landmarks_weigh_mouth_and_irises() -> None:
     assert float(losses.landmarks(iris, wanted)) == pytest.approx(
         20 * float(losses.landmarks(cheek, wanted)), rel=1e-3
     )
-    depth = wanted + torch.tensor([0, 0, 1.0])
-    assert float(losses.landmarks(depth, wanted)) == 0
+
+
+def test_landmarks_see_a_nod_in_the_depth_alone() -> None:
+    wanted = torch.rand(N, 478, 3)
+    nod = wanted.clone()
+    nod[..., 2] += 0.05 * (wanted[..., 1] - 0.5)
+    assert float(losses.landmarks(nod, wanted)) > 0.003
 
 
 def test_adversarial_losses_pull_apart() -> None:

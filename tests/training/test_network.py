@@ -15,10 +15,11 @@ from faceswap_cli.nets.fslsd256 import Fslsd256, blank_scene, composite, multipl
 from faceswap_cli.nets.fslsd256_encoders import PRESETS
 from faceswap_cli.nets.third_player import ThirdPlayer
 from faceswap_cli.swap.fslsd256_weights import load_swap_net
+from faceswap_cli.swap.mesh_reader import load_mesh
 from faceswap_cli.training import losses
 from faceswap_cli.training.batches import Sampler, expression_basis
 from faceswap_cli.training.export import export_weights, read_weights
-from faceswap_cli.training.observers import Observers, load_mesh
+from faceswap_cli.training.observers import Observers
 from faceswap_cli.training.pool import Pool
 from faceswap_cli.training.terms import forward
 
@@ -181,6 +182,6 @@ def test_identity_chips_are_those_of_enrolment(pool: Pool) -> None:
 def test_missing_mesh_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert sum(p.numel() for p in load_mesh().parameters()) == 1_189_277
     (tmp_path / "mesh.safetensors").write_bytes(b"no weights")
-    monkeypatch.setattr("faceswap_cli.training.observers.bundled", lambda name: tmp_path / name)
+    monkeypatch.setattr("faceswap_cli.swap.mesh_reader.bundled", lambda name: tmp_path / name)
     with pytest.raises(WeightsError, match=r"mesh\.safetensors cannot be read"):
         load_mesh()

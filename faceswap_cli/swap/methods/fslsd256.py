@@ -25,12 +25,12 @@ from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, warp
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.keyframes import value_at
-from faceswap_cli.nets.fslsd256 import Fslsd256
+from faceswap_cli.nets.fslsd256 import Fslsd256, composite
 from faceswap_cli.nets.fslsd256_encoders import MESH_POINTS, SIDE, STRUCTURE_ROWS
 from faceswap_cli.nets.meshfield import LIGHT_CELLS
 from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
-from faceswap_cli.swap import appearance, scene
+from faceswap_cli.swap import appearance, calibration, scene
 from faceswap_cli.swap.batches import batches_for
 from faceswap_cli.swap.features import keep_colour, keep_mouth, keep_shut_eyes, limit_colour, limit_lips
 from faceswap_cli.swap.fslsd256_weights import (
@@ -46,6 +46,7 @@ from faceswap_cli.swap.fslsd256_weights import (
     tuned_net,
 )
 from faceswap_cli.swap.lane import Lane
+from faceswap_cli.swap.mesh_reader import mesh_network, points_in
 from faceswap_cli.swap.method import CodeSmoothing, Task, covered, in_frame
 from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.occluder_head import look
@@ -55,6 +56,8 @@ from faceswap_cli.swap.shrunk import Shrunk
 from faceswap_cli.swap.texture import Texture
 from faceswap_cli.weights.registry import bundled
 
+_OPEN = 0.6
+"""Share of an eye's usual opening from which its iris can be seen"""
 TINT_SIDE = 128
 """Colours are compared at this size."""
 ABOVE = 0.6
@@ -80,6 +83,8 @@ class Prepared:
     neutral: F32 | None = None
     """(478, 3) canonical shape of an enrolled person; else that of ``points`` serves"""
     tuning: Tuning | None = None
+    correction: F32 | None = None
+    """(478, 3) what to add to the canonical target (``swap.calibration``), once faces have been looked at"""
 
     def shape(self) -> Posed:
         """The person's mesh, split into pose and shape."""
@@ -281,7 +286,8 @@ class Fslsd256Method:
         )
         own = torch.tensor(prepared.points).expand(len(tasks), -1, -1)
         mix = self.weights_of_mix(task.crop.shape_mix for task in tasks)
-        pairing = scene.pair(own, points, basis_of(net), mix, offset)
+        asked = calibration.moved(points, [task.prepared.correction for task in tasks])
+        pairing = scene.pair(own, asked, basis_of(net), mix, offset)
         drawn = scene.draw(pairing.wanted, self._outline_before(tasks, points, pairing.wanted - points))
         pairing = replace(pairing, visible=scene.gated(pairing.visible, drawn, own, pairing.wanted))
         gain = scene.gain_of(light)
@@ -293,6 +299,30 @@ class Fslsd256Method:
         picture = (face + 1) / (2 * gain)
         masks_of, meshes = _arrays(drawn.mask[:, 0]), _arrays(pairing.wanted)
         return list(zip(finite(_arrays(picture), "the network's face"), masks_of, meshes, strict=True))
+
+    def calibrated(self, prepared: Prepared, crops: Sequence[FaceCrop]) -> Prepared:
+        """``prepared``, corrected by where the landmarks of a few drawn faces are seen."""
+        plain = replace(prepared, correction=None)
+        now = parts.eye_apertures(np.stack([crop.landmarks for crop in crops]))
+        usual = np.array([crop.open_eyes for crop in crops])
+        fixed = calibration.correction(*self.seen(plain, crops), now > _OPEN * usual)
+        return replace(plain, correction=fixed)
+
+    @torch.inference_mode()
+    def seen(self, prepared: Prepared, crops: Sequence[FaceCrop]) -> tuple[Tensor, Tensor, Tensor]:
+        """Meshes (N, 478, 3): of the drawn faces, as they were wanted, and of the targets, in crop sides.
+
+        Drawn faces and targets are looked at by the same network, whose own errors so cancel out.
+        """
+        tasks = [Task(prepared, crop) for crop in crops]
+        codes = [self.unpacked(code) for code in self.encode_batch(tasks)]
+        rgb, points = self._small(crops)
+        drawn = zip(*self._drawn(tasks, codes), strict=True)
+        face, mask, wanted = (torch.from_numpy(np.stack(x)) for x in drawn)
+        result = composite(face.permute(0, 3, 1, 2) * 2 - 1, rgb, mask[:, None])
+        net = mesh_network()
+        found, theirs = points_in(net, result, wanted), points_in(net, rgb, points)
+        return found, wanted - points + theirs, theirs
 
     def _small(self, crops: Sequence[FaceCrop]) -> tuple[Tensor, Tensor]:
         """The crops as the network takes them, and their meshes (N, 478, 3) in unit coordinates."""
