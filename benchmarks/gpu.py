@@ -44,6 +44,7 @@ from memory import loop_clip
 from nets import SIDE, default_layout, each_part, flops, multiply_rate, random_networks, stopwatch
 
 from faceswap_cli import resident
+from faceswap_cli.calibrating import calibrated
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.devices import resolve_device
 from faceswap_cli.events import NEVER, ignore
@@ -134,7 +135,7 @@ def decoded_scene(given: argparse.Namespace, device: str) -> tuple[Scene, list[F
         clip = probe(big)
         analysis = analyse(clip, options, ignore, NEVER)
         people = gather_sources([given.photo], options, ignore)
-        scene, _ = prepare(clip, analysis, people, options)
+        scene = calibrated(prepare(clip, analysis, people, options)[0], options.job)
         with closing(read_frames(clip, known=analysis.pts)) as source:
             frames = list(islice(source, given.frames))
     method: Any = scene.method

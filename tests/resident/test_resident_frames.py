@@ -114,6 +114,38 @@ def test_frames_are_those_of_the_host(
     assert_alike(found, rendered(frames, scene, None), 1 << (bits - 8))
 
 
+def test_frames_that_are_turned_for_display(weights: Path, device: str) -> None:
+    method = method_with(weights, device)
+    pictures, meshes = spoken_frames(SIDE)
+    stored = [np.ascontiguousarray(np.rot90(rgb, -1)) for rgb in pictures]
+    clip = replace(clip_of(SIDE, SIDE, len(pictures)), rotation=90)
+    scene = made_scene(method, [track_of(0, 0, meshes)], clip)
+    found = rendered(frames_of(stored), scene, stages_on_device(method))
+    assert_alike(found, rendered(frames_of(stored), scene, None))
+
+
+def test_people_who_were_looked_at_first(weights: Path) -> None:
+    """A correction of what is asked for moves the drawn features here as it does there."""
+    method = method_with(weights, "cpu")
+    scene, frames = alone(method)
+    lower = np.zeros((478, 3), np.float32)
+    lower[:, 1] = 0.05
+    fixed = replace(scene, prepared={0: replace(scene.prepared[0], correction=lower)})
+    found = rendered(frames, fixed, stages_on_device(method))
+    assert_alike(found, rendered(frames, fixed, None))
+    plain = rendered(frames, scene, stages_on_device(method))
+    assert (plain[0].frame.planes.y != found[0].frame.planes.y).mean() > 0.02
+
+
+def test_a_frame_smaller_than_any_step(weights: Path, device: str) -> None:
+    """48 pixels: all of it lies under the crop, which shows its mirror images besides."""
+    method = method_with(weights, device, occlusion=False)
+    pictures, meshes = spoken_frames(48, 2)
+    scene = made_scene(method, [track_of(0, 0, meshes)], clip_of(48, 48, 2))
+    found = rendered(frames_of(pictures), scene, stages_on_device(method))
+    assert_alike(found, rendered(frames_of(pictures), scene, None))
+
+
 def test_several_people_in_several_sizes(weights: Path, device: str) -> None:
     """Each has a source of his own, a crop of his own size, and lies behind or before others."""
     method = method_with(weights, device)
