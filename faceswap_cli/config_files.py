@@ -79,7 +79,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
 OVER_TIME = frozenset({"strength", "shape_mix"})
 """Flags whose value may be keyframes."""
 
-NOT_SETTINGS = frozenset({"ACCEPT_TERMS", "PEOPLE", "REQUIRE_GPU", "SHARED", "WEIGHTS"})
+NOT_SETTINGS = frozenset({"ACCEPT_TERMS", "PEOPLE", "REQUIRE_GPU", "RESIDENT", "SHARED", "WEIGHTS"})
 """Variables with our prefix that are read elsewhere."""
 
 PROGRESS = ("auto", "plain", "none")
