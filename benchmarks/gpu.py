@@ -145,7 +145,7 @@ def decoded_scene(given: argparse.Namespace, device: str) -> tuple[Scene, list[F
 
 def on_host(spent_s: Counter[str]) -> None:
     """Adds what the steps of the resident way take that stay on the host to ``spent_s``, from now on."""
-    rasters = ("drawn_scene", "face_masks", "shut_eyes", "front_masks", "noise", "skin_masks", "inner_masks")
+    rasters = ("drawn_scene", "face_masks", "shut_eyes", "outlines", "noise", "skin_masks", "inner_masks")
     for module, names in (
         (resident.rasters, rasters),
         (resident.planning, ("pose",)),

@@ -53,7 +53,7 @@ def draw(
     made = features.keep_mouth(made, target, masks["mouth"], masks["moves"], tables)
     if drawing.shut is not None:
         made = features.keep_shut_eyes(made, target, _eyes(drawing.shut, there))
-    share, occluded = _share(drawn.mask, rgb, target, carried, drawing, way)
+    share, occluded = _share(drawn.mask, (rgb, target, masks["features"]), carried, drawing, way)
     new = levels(lab.rgb_from_lab(made, tables) * 255)
     told = [_finite(picture, share), share.amax((1, 2, 3)), share.sum((1, 2, 3)), occluded]
     new = mark.marked(new.float(), method.crop_scale, tables).to(torch.uint8)
@@ -149,15 +149,23 @@ def _coloured(
 
 
 def _share(
-    mask: Tensor, rgb: Tensor, target: Tensor, carried: Carried, drawing: Drawing, way: tuple[Visit, Tables]
+    mask: Tensor,
+    seen: tuple[Tensor, Tensor, Tensor],
+    carried: Carried,
+    drawing: Drawing,
+    way: tuple[Visit, Tables],
 ) -> tuple[Tensor, Tensor]:
-    """The mask (N, 1, S, S) without what lies in front, and the share (N,) of it that does."""
-    (there, tables), side = way, rgb.shape[-1]
+    """The mask (N, 1, S, S) without what lies in front, and the share (N,) of it that does.
+
+    ``seen``: the crops, in Lab, and where features are drawn.
+    """
+    (there, tables), (rgb, target, drawn) = way, seen
+    side = rgb.shape[-1]
     share = mask if side == SIDE else along(mask, _resize(side, tables)).clamp(0.0, 1.0)
     opacity = there.up(drawing.opacity)[:, None, None, None]
-    if drawing.front is None:
+    if drawing.outlines is None:
         return share * opacity, torch.zeros_like(opacity[:, 0, 0, 0])
-    told = front.covered(rgb, there.up(drawing.front.outline), tables)
-    hidden = front.front_map(target, carried.light_to, told, there.up(drawing.front.features), tables)
+    told = front.covered(rgb, there.up(drawing.outlines), tables)
+    hidden = front.front_map(target, carried.light_to, told, drawn, tables)
     occluded = (share * hidden).sum((1, 2, 3)) / share.sum((1, 2, 3)).clamp_min(1.0)
     return share * (1.0 - hidden) * opacity, occluded

@@ -63,7 +63,7 @@ def _take(net: OccluderHead, name: str, layer: torch.nn.Conv2d, stored: dict[str
 def covered(rgb: Tensor, outline: Tensor, tables: Tables) -> Tensor:
     """(N, 1, 64, 64) probability that something lies in front, of crops (N, 3, S, S), levels of 255.
 
-    ``outline`` (N, 2, 128, 128) as ``rasters.Front``.
+    ``outline`` (N, 2, 128, 128) of ``rasters.outlines``.
     """
     rgb = resized(rgb, LOOK_SIDE, shrunk_or_grown(rgb.shape[-1], LOOK_SIDE), tables)
     seen = torch.cat([rgb / 127.5 - 1, outline], dim=1).contiguous(memory_format=torch.channels_last)
@@ -73,17 +73,19 @@ def covered(rgb: Tensor, outline: Tensor, tables: Tables) -> Tensor:
 def front_map(target: Tensor, light: Tensor, told: Tensor, features: Tensor, tables: Tables) -> Tensor:
     """(N, 1, S, S) in [0, 1]: 1 where something lies in front; see ``occlusion.occluder_map``.
 
-    ``target`` (N, 3, S, S) and ``light`` (N, 3, m, m) Lab, ``told`` of :func:`covered`, ``features`` as
-    ``rasters.Front``.
+    ``target`` (N, 3, S, S) and ``light`` (N, 3, m, m) Lab, ``told`` of :func:`covered`, ``features``
+    (N, 1, S, S) where features are drawn.
     """
-    side, n = target.shape[-1], features.shape[-1]
+    side = target.shape[-1]
+    n = min(side, occlusion.SIDE)
     small = target if side == n else along(target, tables.resize(side, n, cv2.INTER_AREA))
     expected = along(light, tables.resize(light.shape[-1], n, cv2.INTER_LINEAR))
     told = along(told, tables.resize(told.shape[-1], n, cv2.INTER_LINEAR))
     front = _eased(_along_edges(told, small[:, :1], occlusion.EDGE_RADIUS * n, tables), occlusion.SURE)
     near = occlusion.NEAR * n
     doubt = _eased(along(grow(told, near), tables.blur(n, 0.5 * near)), occlusion.DOUBT)
-    front = torch.maximum(front, doubt * _odd_colour(small, expected, features, tables))
+    drawn = features if side == n else along(features, tables.resize(side, n, cv2.INTER_AREA))
+    front = torch.maximum(front, doubt * _odd_colour(small, expected, drawn, tables))
     whole = along(front, tables.resize(n, side, cv2.INTER_LINEAR))
     return along(whole, tables.blur(side, occlusion.SOFT * side))
 
@@ -106,11 +108,12 @@ def _odd_colour(small: Tensor, expected: Tensor, features: Tensor, tables: Table
     n = small.shape[-1]
     tolerance = tables.of("tolerance", lambda: np.array(occlusion.TOLERANCE, np.float32)[:, None, None])
     off = ((small - expected).abs() / tolerance).amax(1, keepdim=True)
-    drawn, soft = features[:, :1], features[:, 1:]
+    around = grow(features, occlusion.FEATURE_REACH * n)
+    soft = along(around, tables.blur(n, occlusion.FEATURE_SOFT * n))
     odd = smoothstep((off - 1.0) / occlusion.ODD) * (1.0 - soft)
     odd = grow(grow(odd, -occlusion.SPECK * n), occlusion.GROWN * n)
     reach = occlusion.CLOSED * n
-    return torch.maximum(odd, grow(grow(odd, reach), -reach) * drawn)
+    return torch.maximum(odd, grow(grow(odd, reach), -reach) * around)
 
 
 def grow(mask: Tensor, pixels: float) -> Tensor:

@@ -46,7 +46,7 @@ class Drawing:
     """Both of ``rasters.drawn_scene``"""
     masks: rasters.Masks
     shut: rasters.Shut | None
-    front: rasters.Front | None
+    outlines: Tensor | None
     """None where things in front are not looked for"""
     aims: Tensor
     """(N, 4) deviations of bands and grain"""
@@ -75,7 +75,7 @@ def plan(method: Fslsd256Method, faces: Sequence[Asked]) -> Drawing:
         layers=layers,
         masks=rasters.face_masks(wanted, points, side, method.lane),
         shut=rasters.shut_eyes(wanted, points, [crop.open_eyes for crop in crops], side),
-        front=rasters.front_masks(wanted, points, side) if method.paste.occlusion else None,
+        outlines=rasters.outlines(points) if method.paste.occlusion else None,
         aims=torch.from_numpy(aims),
         grain=rasters.noise(wanted, seeds, aims[:, -1].tolist(), side, method.lane),
         opacity=torch.tensor([crop.opacity for crop in crops], dtype=torch.float32),

@@ -24,12 +24,10 @@ from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.methods.fslsd256 import TINT_SIDE
 from faceswap_cli.swap.occluder_head import SIDE as LOOK_SIDE
 from faceswap_cli.swap.occluder_head import inside_outline
-from faceswap_cli.swap.occlusion import FEATURE_REACH, FEATURE_SOFT
-from faceswap_cli.swap.occlusion import SIDE as FRONT_SIDE
 
-FULL = ("eyes", "eye_colour", "lip_colour", "lips", "own_lips", "inner", "mouth")
+FULL = ("eyes", "eye_colour", "lip_colour", "lips", "own_lips", "inner", "mouth", "features")
 """Masks of the crop's size: the eyes, what takes the source's colour around eyes and lips, the lips as drawn
-(a little wider) and as the frame shows them, where detail is compared, the inside of the mouth"""
+(a little wider) and as the frame shows them, where detail is compared, the mouth's inside, all features"""
 EYES = (parts.LEFT_EYE, parts.RIGHT_EYE)
 
 
@@ -90,7 +88,7 @@ def inner_masks(points: Sequence[F32], side: int, lane: Lane) -> Tensor:
 
 
 def _inner(points: F32, side: int, into: U8) -> None:
-    np.multiply(mesh.inner_face(points, Window.full(side)), 255, out=into, casting="unsafe")
+    np.multiply(mesh.inner_area(points, Window.full(side)).view(np.uint8), np.uint8(255), out=into)
 
 
 def face_masks(wanted: Sequence[F32], own: Sequence[F32], side: int, lane: Lane) -> Masks:
@@ -106,6 +104,8 @@ def face_masks(wanted: Sequence[F32], own: Sequence[F32], side: int, lane: Lane)
         _filled(layer["eye_colour"], points, EYES, around)
         _filled(layer["lip_colour"], points, (parts.LIPS_OUTER,), around)
         _filled(layer["mouth"], points, (parts.LIPS_INNER,))
+        for ring in parts.FEATURE_RINGS:
+            masks.fill_polygon(points[list(ring), :2], side, layer["features"])
         _filled(layer["lips"], points, (parts.LIPS_OUTER,), reach, parts.LIPS_INNER)
         _filled(layer["own_lips"], there, (parts.LIPS_OUTER,), 0.0, parts.LIPS_INNER)
         _inner(points, side, layer["inner"])
@@ -171,28 +171,12 @@ def shut_eyes(
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Front:
-    """What is needed to look for things in front, float32."""
-
-    outline: Tensor
-    """(N, 2, 128, 128) outline of the face and its features, as the network takes them"""
-    features: Tensor
-    """(N, 2, n, n) the drawn features, grown, and soft besides"""
-
-
-def front_masks(wanted: Sequence[F32], own: Sequence[F32], side: int) -> Front:
-    """For crops of ``side``; the second is of that side or :data:`FRONT_SIDE`, whichever is less."""
-    n = min(side, FRONT_SIDE)
-    outlines, grown = [], []
-    for points, there in zip(wanted, own, strict=True):
-        seen = [inside_outline(there, LOOK_SIDE), masks.union(there, parts.FEATURE_RINGS, LOOK_SIDE)]
-        outlines.append(2 * np.stack(seen) - 1)
-        drawn = masks.union(points, parts.FEATURE_RINGS, side)
-        drawn = np.asarray(cv2.resize(drawn, (n, n), interpolation=cv2.INTER_AREA), np.float32)
-        drawn = masks.grow(drawn, FEATURE_REACH * n)
-        grown.append(np.stack([drawn, masks.blur(drawn, FEATURE_SOFT * n)]))
-    return Front(*(torch.from_numpy(np.stack(x).astype(np.float32)) for x in (outlines, grown)))
+def outlines(points: Sequence[F32]) -> Tensor:
+    """(N, 2, 128, 128) in [-1, 1]: outline of the face and its features, as ``OccluderHead`` takes them."""
+    found = [
+        (inside_outline(one, LOOK_SIDE), masks.union(one, parts.FEATURE_RINGS, LOOK_SIDE)) for one in points
+    ]
+    return torch.from_numpy(2 * np.array(found, np.float32) - 1)
 
 
 def noise(

@@ -270,8 +270,8 @@ def covered_face() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_network_sees_what_the_hosts_sees(bench: Bench) -> None:
     rgb, points = covered_face()
-    drawn = rasters.front_masks([points], [points], SIDE)
-    found = front.covered(bench.up(rgb.astype(np.float32)), drawn.outline.to(bench.device), bench.tables)
+    outline = rasters.outlines([points]).to(bench.device)
+    found = front.covered(bench.up(rgb.astype(np.float32)), outline, bench.tables)
     most = 0.004 if bench.device == "cpu" else 0.03  # convolutions of a card are rounded to fewer bits
     within(bench.down(found)[0], look(rgb, points).covered, most, 1.0)
     assert float(found.max()) > 0.5
@@ -283,14 +283,9 @@ def test_what_lies_in_front_is_found(bench: Bench) -> None:
     target = appearance.lab_from_rgb(rgb)
     light = np.tile(np.array([68, 14, 16], np.float32), (64, 64, 1))
     host = occlusion.occluder_map(target, cv2.resize(light, occlusion.reduced(window)), points, window, seen)
-    drawn = rasters.front_masks([points], [points], SIDE)
-    found = front.front_map(
-        bench.up(target),
-        bench.up(light),
-        bench.up(seen.covered),
-        drawn.features.to(bench.device),
-        bench.tables,
-    )
+    drawn = layers_of(bench, points, points)["features"]
+    pictures = [bench.up(x) for x in (target, light, seen.covered)]
+    found = front.front_map(*pictures, drawn, bench.tables)
     assert host.max() > 0.9
     within(bench.down(found)[0], host, 0.02, 1.0)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faceswap_cli.config import JobOptions, PasteOptions, mapper_share
 from faceswap_cli.faces import landmarks as parts
@@ -243,12 +244,17 @@ def coarsest(largest: int, levels: int, side: int) -> int:
 
 
 def inner_face(points: F32, window: Window) -> F32:
-    """Face without its rim and without the mouth's interior, where detail is compared."""
+    """Face without its rim and without the mouth's interior, where detail is compared; 0 or 1."""
+    return np.asarray(inner_area(points, window), np.float32)
+
+
+def inner_area(points: F32, window: Window) -> NDArray[np.bool_]:
+    """The same as yes or no."""
     oval = points[list(parts.OVAL), :2]
     centre = oval.mean(axis=0)
     inner = masks.fill_polygon((oval - centre) * 0.85 + centre, window)
     mouth = masks.fill_polygon(points[list(parts.LIPS_INNER), :2], window)
-    return np.asarray((inner > 127) & (mouth < 127), np.float32)
+    return np.asarray((inner > 127) & (mouth < 127))
 
 
 def match_detail(lab: F32, code: F32, inside: F32, seed: int) -> None:
