@@ -134,7 +134,7 @@ def rgb_float_from_planes(planes: Planes, tags: ColourTags, box: Box | None = No
     return np.asarray(cv2.transform(ycc_region(planes, box), matrix), dtype=np.float32)
 
 
-def halved_across(plane: F32) -> F32:
+def _halved_across(plane: F32) -> F32:
     """(h, w) -> (h, ceil(w / 2)) at left siting: weights 1/4, 1/2, 1/4 about every second sample."""
     padded = np.pad(plane, ((0, 0), (1, 1)), mode="edge")
     width = plane.shape[1]
@@ -142,7 +142,7 @@ def halved_across(plane: F32) -> F32:
     return np.asarray(mixed + 0.25 * padded[:, 2 : width + 2 : 2], dtype=np.float32)
 
 
-def halved_down(plane: F32) -> F32:
+def _halved_down(plane: F32) -> F32:
     """(h, w) -> (ceil(h / 2), w): mean of two rows; an odd last row stands for itself."""
     if plane.shape[0] % 2:
         plane = np.concatenate([plane, plane[-1:]])
@@ -164,9 +164,9 @@ def planes_region_from_rgb(
     y, cb, cr = cv2.split(cv2.transform(np.asarray(rgb, dtype=np.float32), matrix))
     down, across = chroma_step
     if across == 2:
-        cb, cr = halved_across(cb), halved_across(cr)
+        cb, cr = _halved_across(cb), _halved_across(cr)
     if down == 2:
-        cb, cr = halved_down(cb), halved_down(cr)
+        cb, cr = _halved_down(cb), _halved_down(cr)
     y, cb, cr = (to_samples(plane, bit_depth) for plane in (y, cb, cr))
     return Planes(y, cb, cr, bit_depth)
 

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from faceswap_cli import colour
 from faceswap_cli.geometry.paste import VISIBLE, Box, box_around, crop_from_box
-from faceswap_cli.records import F32, F64, I64, ColourTags, Planes
+from faceswap_cli.records import F64, I64, ColourTags, Planes
 from faceswap_cli.resident import lab
 from faceswap_cli.resident.planes import Held, numbers, part_of, rgb_of, ycc_of
-from faceswap_cli.resident.tables import Tables, along
+from faceswap_cli.resident.tables import Tables
 from faceswap_cli.resident.warp import affine_places, sample
 from faceswap_cli.swap.lane import Visit
 
@@ -104,9 +103,9 @@ def paste(
     soft = sample(mask, where, "bilinear", "zeros")
     soft = torch.where(soft < VISIBLE, torch.zeros_like(soft), soft)
     index = _Index.of(held, places, corners, (width, height), there)
-    old = rgb_of(index.ycc(held, tables), tags, held.bit_depth, tables)
+    old = rgb_of(index.ycc(held), tags, held.bit_depth, tables)
     mixed = ycc_of(_blended(old, new, soft, tables), tags, held.bit_depth, tables)
-    return index.replaced(held, _planes(mixed, held, tables), soft > 0, tuple(corners))
+    return index.replaced(held, _planes(mixed, held), soft > 0, tuple(corners))
 
 
 def _blended(old: Tensor, new: Tensor, mask: Tensor, tables: Tables) -> Tensor:
@@ -116,43 +115,34 @@ def _blended(old: Tensor, new: Tensor, mask: Tensor, tables: Tables) -> Tensor:
     return torch.where(mask >= 1.0, new, torch.where(mask > 0.0, between, old))
 
 
-def _planes(ycc: Tensor, held: Held, tables: Tables) -> list[Tensor]:
+def _planes(ycc: Tensor, held: Held) -> list[Tensor]:
     """(N, 3, h, w) sample values -> planes (N, h, w) and twice (N, h / down, w / across), rounded."""
     down, across = held.chroma_step
-    height, width = ycc.shape[-2:]
     chroma = ycc[:, 1:]
-    if (down, across) != (1, 1):
-        rows = tables.of(("halved", height, down), lambda: _halving(height, down))
-        columns = tables.of(("sited", width, across), lambda: _siting(width, across))
-        chroma = along(chroma, rows, columns)
+    # As colour.planes_region_from_rgb: sited left, and midway between two rows.
+    if across == 2:
+        beside = functional.pad(chroma, (1, 1, 0, 0), mode="replicate")
+        chroma = 0.5 * chroma[..., ::2] + 0.25 * beside[..., :-2:2] + 0.25 * beside[..., 2::2]
+    if down == 2:
+        chroma = 0.5 * (chroma[..., ::2, :] + chroma[..., 1::2, :])
     top = float((1 << held.bit_depth) - 1)
     parts = [ycc[:, 0], chroma[:, 0], chroma[:, 1]]
     # As colour.to_samples: cut off after adding a half.
     return [(part + 0.5).clamp(0.0, top).to(held.y.dtype) for part in parts]
 
 
-def _halving(size: int, step: int) -> F32:
-    eye = np.eye(size, dtype=np.float32)
-    return colour.halved_down(eye) if step == 2 else eye
+def _at_luma(chroma: Tensor, step: tuple[int, int]) -> Tensor:
+    """(N, h / down + 2, w / across + 2) samples, one more at each end -> (N, h, w) at luma positions."""
+    down, across = step
+    before, here, after = chroma[:, :-2], chroma[:, 1:-1], chroma[:, 2:]
+    rows = here if down == 1 else _woven(0.25 * before + 0.75 * here, 0.75 * here + 0.25 * after, 1)
+    here, after = rows[..., 1:-1], rows[..., 2:]
+    return here if across == 1 else _woven(here, 0.5 * (here + after), 2)
 
 
-def _siting(size: int, step: int) -> F32:
-    eye = np.eye(size, dtype=np.float32)
-    return np.ascontiguousarray(colour.halved_across(eye).T) if step == 2 else eye
-
-
-def _between(size: int, step: int, shift: float) -> F32:
-    """(size, size / step + 2): chroma at ``size`` luma samples, of samples from one before the first on."""
-    eye = np.eye(size, dtype=np.float32)
-    if step == 1:
-        return np.pad(eye, ((0, 0), (1, 1)))
-    out = np.zeros((size, size // step + 2), np.float32)
-    where = np.arange(size) / step + shift + 1
-    low = np.floor(where).astype(int)
-    part = (where - low).astype(np.float32)
-    out[np.arange(size), low] = 1 - part
-    out[np.arange(size), np.minimum(low + 1, out.shape[1] - 1)] += part
-    return out
+def _woven(even: Tensor, odd: Tensor, axis: int) -> Tensor:
+    """Rows or columns of two pictures in turn."""
+    return torch.stack([even, odd], dim=axis + 1).flatten(axis, axis + 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,16 +180,12 @@ class _Index:
             (up(np.clip(rows, 0, height - 1)), up(np.clip(columns, 0, width - 1))),
         )
 
-    def ycc(self, held: Held, tables: Tables) -> Tensor:
+    def ycc(self, held: Held) -> Tensor:
         """(N, 3, h, w) sample values at luma resolution."""
-        down, across = held.chroma_step
-        height, width = self.luma[0].shape[1], self.luma[1].shape[1]
-        shift = -0.25 if down == 2 else 0.0  # chroma lies midway between two rows, see colour
-        rows = tables.of(("between", height, down, shift), lambda: _between(height, down, shift))
-        columns = tables.of(("between", width, across, 0.0), lambda: _between(width, across, 0.0))
         parts = [part_of(held.y, self.pictures, *self.luma).float()]
         for plane in (held.cb, held.cr):
-            parts.append(along(part_of(plane, self.pictures, *self.around).float(), rows, columns))
+            around = part_of(plane, self.pictures, *self.around).float()
+            parts.append(_at_luma(around, held.chroma_step))
         return torch.stack(parts, dim=1)
 
     def replaced(
