@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +28,9 @@ SEEN_BEFORE = 2
 """Calls of the same shapes before they are recorded: the last batch of a clip is seen once."""
 RECORDED = 2
 """Recordings kept at a time; each holds the memory of its activations."""
+OFTENER = 2
+"""One is given up for shapes that have come so many times as often: where several come in turn, recording each
+anew would take longer than it saves."""
 _WARM_UPS = 3
 """Runs before a recording, in which libraries choose their kernels and take their work space."""
 
@@ -59,7 +62,7 @@ class Replayed:
         self._work, self._recorder = work, recorder
         self._lock = threading.Lock()
         self._seen: Counter[Shapes] = Counter()
-        self._known: OrderedDict[Shapes, Recording] = OrderedDict()
+        self._known: dict[Shapes, Recording] = {}
         self._usable = True
 
     def __call__(self, *inputs: Tensor) -> Tensor:
@@ -79,14 +82,16 @@ class Replayed:
             raise
 
     def _recording(self, shapes: Shapes, inputs: tuple[Tensor, ...]) -> Recording | None:
-        if shapes in self._known:
-            self._known.move_to_end(shapes)
-            return self._known[shapes]
         self._seen[shapes] += 1
+        if shapes in self._known:
+            return self._known[shapes]
         if self._seen[shapes] <= SEEN_BEFORE:
             return None
-        while len(self._known) >= RECORDED:
-            self._known.popitem(last=False)
+        if len(self._known) >= RECORDED:
+            least = min(self._known, key=self._seen.__getitem__)
+            if self._seen[shapes] < OFTENER * self._seen[least]:
+                return None
+            del self._known[least]
         try:
             made = self._recorder.record(self._work, inputs)
         except RuntimeError as error:

@@ -63,16 +63,31 @@ def test_what_comes_often_is_recorded_and_the_results_are_the_callers() -> None:
         assert torch.equal(found, torch.full((2, 4), 3.0 * k))
 
 
-def test_other_shapes_and_formats_are_other_recordings_and_few_are_kept() -> None:
-    recorder = Recorder()
-    call = Replayed(product, recorder)
-    for size in (2, 3, 4):
-        for dtype in (torch.float32, torch.float64):
+def test_other_shapes_and_formats_are_other_recordings() -> None:
+    for kinds in ([(2, torch.float32), (3, torch.float32)], [(2, torch.float32), (2, torch.float64)]):
+        recorder = Recorder()
+        call = Replayed(product, recorder)
+        for size, dtype in kinds:
             for _ in range(SEEN_BEFORE + 2):
                 x = torch.randn(size, size, dtype=dtype)
                 assert torch.equal(call(x, x), x @ x)
-    assert len(recorder.made) == 6
+        assert len(recorder.made) == len(kinds) == RECORDED
+
+
+def test_few_are_kept_and_those_that_come_most() -> None:
+    recorder = Recorder()
+    call = Replayed(product, recorder)
+    for _ in range(12):
+        for size in range(2, 2 + RECORDED + 3):  # in turn: each as often as the others
+            x = torch.randn(size, size)
+            assert torch.equal(call(x, x), x @ x)
+    assert len(recorder.made) == len(call._known) == RECORDED
+    for _ in range(30):
+        x = torch.randn(9, 9)
+        assert torch.equal(call(x, x), x @ x)
+    assert len(recorder.made) == RECORDED + 1
     assert len(call._known) == RECORDED
+    assert any((9, 9) == shape for shapes in call._known for shape, _ in shapes)
 
 
 def test_what_cannot_be_recorded_is_called_as_usual() -> None:
