@@ -60,9 +60,9 @@ def network_input(rgb: Tensor, tables: Tables) -> Tensor:
     return (rgb / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def scene_on(sketches: Tensor, layers: Tensor, there: Visit) -> scene.Drawn:
-    """``rasters.drawn_scene`` on the device."""
-    sketch, both = (there.up(x).float() / 255 for x in (sketches, layers))
+def scene_on(sketches: Tensor, layers: Tensor) -> scene.Drawn:
+    """``rasters.drawn_scene``, on the device."""
+    sketch, both = (x.float() / 255 for x in (sketches, layers))
     return scene.Drawn(sketch, both[:, :1], both[:, 1:])
 
 
@@ -70,7 +70,7 @@ def _appearance(
     method: Fslsd256Method, rgb: Tensor, moved: Sequence[F32], there: Visit, tables: Tables
 ) -> tuple[Tensor, Tensor]:
     """Rows of the network (N, L - 7, C) and light (N, 3, 8, 8)."""
-    drawn = scene_on(*rasters.drawn_scene(moved, method.lane), there)
+    drawn = scene_on(*(there.up(x) for x in rasters.drawn_scene(moved, method.lane)))
     small = network_input(rgb, tables)
     light = scene.face_light(small, drawn)
     gain = scene.gain_of(light)

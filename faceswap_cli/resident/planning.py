@@ -57,6 +57,25 @@ class Drawing:
     bounds: tuple[tuple[float, ...], ...]
     """x0, y0, x1, y1 in crop pixels beyond which the masks are 0"""
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What goes up besides ``layers`` and ``masks.full``, in the order of ``finish``."""
+        posing, codes = self.posing, self.codes
+        return (
+            self.sketches,
+            self.masks.tinted,
+            self.masks.moves,
+            posing.wanted,
+            posing.shape,
+            posing.losses,
+            posing.windows,
+            posing.trust,
+            codes.mesh,
+            codes.rows,
+            codes.light,
+            self.aims,
+            self.grain,
+        )
+
 
 def plan(method: Fslsd256Method, faces: Sequence[Asked]) -> Drawing:
     """All ``faces`` are of one person and one side."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,11 +17,11 @@ from faceswap_cli.resident.warp import sample
 from faceswap_cli.swap import appearance, features
 from faceswap_cli.swap.appearance import LAB_OFFSET
 from faceswap_cli.swap.methods import mesh
+from faceswap_cli.swap.methods.fslsd256 import TINT_SIDE
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Person:
-    """A source on the device."""
+class Person(NamedTuple):
+    """A source on the device, for crops of one side."""
 
     points: Tensor
     """(478, 2) unit coordinates in its texture"""
@@ -28,12 +29,10 @@ class Person:
     """(478, 3)"""
     chroma: Tensor
     """(2,)"""
-    pyramid: tuple[Tensor, ...]
-    """(1, 3, T, T) Lab, each half as large as the one before"""
-
-    def texture(self, side: int) -> Tensor:
-        """The coarsest one that is about as fine as a crop of ``side``."""
-        return self.pyramid[mesh.coarsest(self.pyramid[0].shape[-1], len(self.pyramid), side)]
+    fine: Tensor
+    """(1, 3, T, T) Lab, about as fine as the crops"""
+    coarse: Tensor
+    """The same for the size at which colours are compared"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,10 +51,12 @@ class Carried:
     def light_to(self) -> Tensor:
         return self.light[:, 3:]
 
-    def lab(self, eyes: Tensor, tables: Tables) -> Tensor:
-        """(N, 3, s, s); ``eyes`` (N, 1, s, s) in [0, 1] are the outlines of the eyes, and tell s."""
+    def lab(self, texture: Tensor, eyes: Tensor, tables: Tables) -> Tensor:
+        """(N, 3, s, s) of a ``texture`` of the person's.
+
+        ``eyes`` (N, 1, s, s) in [0, 1] are the outlines of the eyes, and tell s.
+        """
         side = eyes.shape[-1]
-        texture = self.person.texture(side)
         grown = along(self.move, tables.resize(self.move.shape[-1], side, cv2.INTER_LINEAR))
         axis = (torch.arange(side, device=grown.device) + 0.5) / side
         places = torch.stack([grown[:, 0] + axis, grown[:, 1] + axis[:, None]], dim=-1)
@@ -119,12 +120,16 @@ def _weight(lab: Tensor) -> Tensor:
     return lab[:, :1].clamp_min(0.0) + LAB_OFFSET
 
 
-def person_on(prepared: mesh.Prepared, device: str) -> Person:
-    """What ``mesh`` prepared of a source, copied to the device."""
+def person_on(prepared: mesh.Prepared, side: int, device: str) -> Person:
+    """What ``mesh`` prepared of a source, copied to the device for crops of ``side``."""
 
     def there(x: np.ndarray) -> Tensor:
         return torch.tensor(x, dtype=torch.float32).to(device)
 
-    texture = prepared.texture
-    pyramid = tuple(there(lab.transpose(2, 0, 1))[None] for lab in prepared.pyramid)
-    return Person(there(texture.points[:, :2]), there(texture.light), there(prepared.chroma), pyramid)
+    def texture(of: int) -> Tensor:
+        pyramid = prepared.pyramid
+        return there(pyramid[mesh.coarsest(pyramid[0].shape[0], len(pyramid), of)].transpose(2, 0, 1))[None]
+
+    source = prepared.texture
+    known = there(source.points[:, :2]), there(source.light), there(prepared.chroma)
+    return Person(*known, texture(side), texture(TINT_SIDE))

@@ -213,7 +213,7 @@ class _Work:
                     chosen = [faces[layer[k]] for k in some]
                     places = [Place(n, face.crop.crop_from_frame, face.bounds) for n, face in chosen]
                     pictures = (
-                        torch.stack([face.rgb for _, face in chosen]).float(),
+                        torch.stack([face.rgb for _, face in chosen]),
                         torch.stack([face.mask for _, face in chosen]),
                     )
                     found = paste(held, scene.clip.colour, places, pictures, there, self._tables)

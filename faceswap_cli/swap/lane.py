@@ -29,8 +29,8 @@ SEEN_BEFORE = 2
 RECORDED = 2
 """Recordings kept at a time; each holds the memory of its activations."""
 OFTENER = 2
-"""One is given up for shapes that have come so many times as often: where several come in turn, recording each
-anew would take longer than it saves."""
+"""One is given up for shapes that have come so many times as often: where several come in turn, recording
+each anew would take longer than it saves."""
 _WARM_UPS = 3
 """Runs before a recording, in which libraries choose their kernels and take their work space."""
 

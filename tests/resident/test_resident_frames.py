@@ -25,6 +25,7 @@ from faceswap_cli.resident.finish import Faces
 from faceswap_cli.resident.render import stages_on_device
 from faceswap_cli.swap.engine import Scene, StageClock, Swapped, centred
 from faceswap_cli.swap.fslsd256_weights import Calls
+from faceswap_cli.swap.lane import SEEN_BEFORE, Replayed, Work
 from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method
 from faceswap_cli.swap.methods.mesh import build_mesh
 from faceswap_cli.swap.selective import Selection
@@ -41,6 +42,7 @@ from tests.resident.made import (
     spoken_frames,
     track_of,
 )
+from tests.swap.test_lane import Recorder
 
 EXAMPLE = Path(__file__).parents[2] / "examples"
 SIDE = 240
@@ -216,11 +218,13 @@ def test_the_network_is_looked_at_for_numbers(weights: Path, monkeypatch: pytest
 
     def spoiled(net: Fslsd256, device: str) -> Calls:
         calls = real(net, device)
-        return Calls(calls.style, lambda *inputs: calls.face(*inputs) * math.nan)
+        return replace(calls, plain_face=lambda *inputs: calls.plain_face(*inputs) * math.nan)
 
     monkeypatch.setattr(finish, "calls_of", spoiled)
+    finish._first_of.cache_clear()
     with pytest.raises(WeightsError, match="not finite"):
         rendered(frames, scene, stages_on_device(method))
+    finish._first_of.cache_clear()
 
 
 def test_what_does_not_fit_is_halved(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +248,57 @@ def test_what_does_not_fit_is_halved(weights: Path, monkeypatch: pytest.MonkeyPa
     most = 0
     with pytest.raises(DeviceError, match="out of memory"):
         rendered(frames, scene, stages_on_device(method))
+
+
+def test_what_is_recorded_draws_what_is_called(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording does the same kernels on other numbers: nothing in it hangs on those it was made with."""
+    method = method_with(weights, "cpu", batch=1)
+    pictures, meshes = spoken_frames(SIDE, SEEN_BEFORE + 4)
+    scene = made_scene(method, [track_of(0, 0, meshes)], clip_of(SIDE, SIDE, len(pictures)))
+    frames = frames_of(pictures)
+    wanted = rendered(frames, scene, stages_on_device(method))
+    recorders: list[Recorder] = []
+
+    def taped(work: Work, device: str) -> Replayed:
+        recorders.append(Recorder())
+        return Replayed(work, recorders[-1])
+
+    caches = (finish._first_of, finish._last_of)
+    monkeypatch.setattr(finish, "replayed", taped)
+    for cache in caches:
+        cache.cache_clear()
+    found = rendered(frames, scene, stages_on_device(method))
+    for cache in caches:
+        cache.cache_clear()
+    assert [len(recorder.made) for recorder in recorders] == [1, 1]
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one.frame.planes.y, other.frame.planes.y)
+        assert one.ledger == other.ledger
+
+
+@pytest.mark.gpu
+def test_a_card_records_the_steps_and_waits_for_nothing_else(weights: Path) -> None:
+    method = method_with(weights, on_device("cuda"), batch=1)
+    pictures, meshes = spoken_frames(SIDE, SEEN_BEFORE + 4)
+    scene = made_scene(method, [track_of(0, 0, meshes)], clip_of(SIDE, SIDE, len(pictures)))
+    frames, stages = frames_of(pictures), stages_on_device(method)
+    first = rendered(frames, scene, stages)
+    tables = render.tables_on(method.device)
+    steps = (
+        finish._first_of(method.net(), method.device, tables),
+        finish._last_of(method.device, method.crop_scale, tables),
+    )
+    for step in steps:
+        assert isinstance(step, Replayed)
+        assert step._usable, "the step could not be recorded: see the log"
+        assert step._known
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        again = rendered(frames, scene, stages)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for one, other in zip(again, first, strict=True):
+        assert np.abs(one.frame.planes.y.astype(int) - other.frame.planes.y).max() <= 2
 
 
 class Watched(TorchDispatchMode):
@@ -279,11 +334,11 @@ def nowhere(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fslsd256
         return torch.empty(len(inputs[-1]), 256, 256, 3, device="meta")
 
     for module in (measure, finish):
-        monkeypatch.setattr(module, "calls_of", lambda net, device: Calls(style, face))
+        monkeypatch.setattr(module, "calls_of", lambda net, device: Calls(style, face, face))
     monkeypatch.setattr(method, "net", lambda person=None: net)
     method.device, method.lane = "meta", Nowhere("meta")
     yield method
-    for cache in (render.tables_on, finish._person_on, finish.front.ready_head):
+    for cache in (render.tables_on, finish._person_on, finish._first_of, finish.front.ready_head):
         cache.cache_clear()
 
 

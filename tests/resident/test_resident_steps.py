@@ -171,7 +171,7 @@ def test_sources_are_carried(bench: Bench) -> None:
     code = np.zeros(mesh.CODE, np.float32)
     code[: mesh.LIGHT] = np.random.default_rng(1).normal((60, 15, 12), 6, (478, 3)).ravel()
     trust = bench.there(mesh.trust_of(target)[None])
-    there = relight.person_on(prepared, bench.device)
+    there = relight.person_on(prepared, SIDE, bench.device)
     carried = relight.carry(
         there, bench.there(target[None, :, :2]), trust, bench.there(code[None]), bench.tables
     )
@@ -179,7 +179,7 @@ def test_sources_are_carried(bench: Bench) -> None:
     within(carried.move[0].permute(1, 2, 0).cpu().numpy(), wanted.move, 1e-5, 1.0)
     within(carried.light_to[0].permute(1, 2, 0).cpu().numpy(), wanted.light_to, 0.01, 1.0)
     eyes = masks.union(target, rasters.EYES, SIDE)
-    (found,) = bench.down(carried.lab(bench.up(eyes), bench.tables))
+    (found,) = bench.down(carried.lab(there.fine, bench.up(eyes), bench.tables))
     within(found, wanted.lab(Window.full(SIDE)), 8.0, 0.97, 0.5)
     assert np.abs(found - wanted.lab(Window.full(SIDE))).mean() < 0.1
 

@@ -87,7 +87,7 @@ def test_few_are_kept_and_those_that_come_most() -> None:
         assert torch.equal(call(x, x), x @ x)
     assert len(recorder.made) == RECORDED + 1
     assert len(call._known) == RECORDED
-    assert any((9, 9) == shape for shapes in call._known for shape, _ in shapes)
+    assert any(shape == (9, 9) for shapes in call._known for shape, _ in shapes)
 
 
 def test_what_cannot_be_recorded_is_called_as_usual() -> None:
