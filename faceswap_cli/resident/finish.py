@@ -20,6 +20,7 @@ from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import SIDE
 from faceswap_cli.resident import detail, features, front, lab, mark, rasters
 from faceswap_cli.resident.measure import network_input, scene_on
+from faceswap_cli.resident.packing import joined, parted
 from faceswap_cli.resident.planning import Drawing
 from faceswap_cli.resident.posing import shown_of
 from faceswap_cli.resident.relight import Carried, Person, carry, limit_colour, person_on
@@ -55,7 +56,8 @@ def draw(
     source, codes = _person_on(person, side, there.device), codes_on(person, method.device)
     inputs = (crops, layers, full, *(there.up(x) for x in drawing.tensors()), *source)
     first = _first_of(method.net(person), method.device, tables)
-    made, light, finite = _parted(first(*inputs, *codes), (3, side), (3, COLOUR_SIDE), (1, 1))
+    shapes = (3, side, side), (3, COLOUR_SIDE, COLOUR_SIDE), (1, 1, 1)
+    made, light, finite = parted(first(*inputs, *codes), *shapes)
     if drawing.shut is not None:
         target = lab.lab_from_rgb(crops.float() / 255, tables)
         made = features.keep_shut_eyes(made, target, _eyes(drawing.shut, there))
@@ -63,8 +65,8 @@ def draw(
     if drawing.outlines is not None:
         rest.append(there.up(drawing.outlines))
     last = _last_of(method.device, method.crop_scale, tables)
-    picture, told = _parted(last(*rest), (_MASK + 1, side), (_TOLD, 1))
-    return Faces(picture[:, :_MASK], picture[:, _MASK:], there.down(told.flatten(1)))
+    picture, told = parted(last(*rest), (_MASK + 1, side, side), (_TOLD,))
+    return Faces(picture[:, :_MASK], picture[:, _MASK:], there.down(told))
 
 
 def _eyes(shut: rasters.Shut, there: Visit) -> features.ShutEyes:
@@ -96,21 +98,6 @@ def _person_on(person: Prepared, side: int, device: str) -> _Source:
     with Lane(device).visit():
         own, facing = torch.tensor(person.points)[None].to(device), shown_of(person).to(device)
         return _Source(own, facing, *person_on(person.mesh, side, device))
-
-
-def _joined(*parts: Tensor) -> Tensor:
-    """Several results as one: (N, numbers)."""
-    return torch.cat([part.flatten(1) for part in parts], dim=1)
-
-
-def _parted(whole: Tensor, *sizes: tuple[int, int]) -> list[Tensor]:
-    """What :func:`_joined` has joined: (N, C, s, s) for each (C, s)."""
-    found, start = [], 0
-    for channels, side in sizes:
-        stop = start + channels * side * side
-        found.append(whole[:, start:stop].reshape(-1, channels, side, side))
-        start = stop
-    return found
 
 
 class _First(NamedTuple):
@@ -161,7 +148,7 @@ def _first_of(net: Fslsd256, device: str, tables: Tables) -> Work:
         luma = detail.match_detail(made[:, :1], given.aims, masks["inner"], given.grain, tables)
         made = torch.cat([luma, made[:, 1:]], dim=1)
         made = features.keep_mouth(made, target, masks["mouth"], given.moves, tables)
-        return _joined(made, carried.light_to, _finite(picture))
+        return joined(made, carried.light_to, _finite(picture))
 
     return replayed(first, device)
 
@@ -184,7 +171,7 @@ def _last_of(device: str, crop_scale: float, tables: Tables) -> Work:
         new = (lab.rgb_from_lab(made, tables) * 255).round()
         sure = (finite * _finite(share)).flatten()
         told = torch.stack([sure, share.amax((1, 2, 3)), share.sum((1, 2, 3)), occluded], dim=1)
-        return _joined(mark.marked(new, crop_scale, tables), share, told)
+        return joined(mark.marked(new, crop_scale, tables), share, told)
 
     return replayed(last, device)
 

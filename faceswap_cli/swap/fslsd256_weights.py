@@ -97,8 +97,9 @@ class Calls:
     face: Work
     """Codes of a person (picture, rows, embedding, maps by side), appearance rows, a scene's fields
     -> (N, 256, 256, 3) in [-1, 1], float32"""
+    plain_style: Work
     plain_face: Work
-    """The same, for a longer call that is recorded itself"""
+    """The same two, for longer calls that are recorded themselves"""
 
 
 @lru_cache(maxsize=4)
@@ -120,7 +121,7 @@ def calls_of(net: Fslsd256, device: str) -> Calls:
             )
         return drawn.float().clamp(-1, 1).permute(0, 2, 3, 1).contiguous()
 
-    return Calls(replayed(style, device), replayed(face, device), face)
+    return Calls(replayed(style, device), replayed(face, device), style, face)
 
 
 @dataclass(frozen=True, slots=True)

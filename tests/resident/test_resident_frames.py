@@ -46,6 +46,8 @@ from tests.swap.test_lane import Recorder
 
 EXAMPLE = Path(__file__).parents[2] / "examples"
 SIDE = 240
+STEPS = (measure._look_of, finish._first_of, finish._last_of)
+"""What makes the calls that are recorded"""
 
 
 @pytest.fixture(scope="module")
@@ -263,14 +265,14 @@ def test_what_is_recorded_draws_what_is_called(weights: Path, monkeypatch: pytes
         recorders.append(Recorder())
         return Replayed(work, recorders[-1])
 
-    caches = (finish._first_of, finish._last_of)
-    monkeypatch.setattr(finish, "replayed", taped)
-    for cache in caches:
+    for module in (measure, finish):
+        monkeypatch.setattr(module, "replayed", taped)
+    for cache in STEPS:
         cache.cache_clear()
     found = rendered(frames, scene, stages_on_device(method))
-    for cache in caches:
+    for cache in STEPS:
         cache.cache_clear()
-    assert [len(recorder.made) for recorder in recorders] == [1, 1]
+    assert [len(recorder.made) for recorder in recorders] == [1, 1, 1]
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(one.frame.planes.y, other.frame.planes.y)
         assert one.ledger == other.ledger
@@ -285,6 +287,7 @@ def test_a_card_records_the_steps_and_waits_for_nothing_else(weights: Path) -> N
     first = rendered(frames, scene, stages)
     tables = render.tables_on(method.device)
     steps = (
+        measure._look_of(method.net(), method.device, tables),
         finish._first_of(method.net(), method.device, tables),
         finish._last_of(method.device, method.crop_scale, tables),
     )
@@ -334,11 +337,11 @@ def nowhere(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fslsd256
         return torch.empty(len(inputs[-1]), 256, 256, 3, device="meta")
 
     for module in (measure, finish):
-        monkeypatch.setattr(module, "calls_of", lambda net, device: Calls(style, face, face))
+        monkeypatch.setattr(module, "calls_of", lambda net, device: Calls(style, face, style, face))
     monkeypatch.setattr(method, "net", lambda person=None: net)
     method.device, method.lane = "meta", Nowhere("meta")
     yield method
-    for cache in (render.tables_on, finish._person_on, finish._first_of, finish.front.ready_head):
+    for cache in (render.tables_on, finish._person_on, finish.front.ready_head, *STEPS):
         cache.cache_clear()
 
 

@@ -135,8 +135,8 @@ class Fslsd256Method:
             Lane(self.device),
         )
         preset = preset_of(weights)
-        self._rows = (preset.rows - STRUCTURE_ROWS, preset.style)
-        sizes = (int(np.prod(self._rows)), _LIGHT, _OFFSET)
+        self.code_rows = (preset.rows - STRUCTURE_ROWS, preset.style)
+        sizes = (int(np.prod(self.code_rows)), _LIGHT, _OFFSET)
         betas = (_ROWS_BETA, _LIGHT_BETA, _OFFSET_BETA)
         own = [np.full(n, beta, np.float32) for n, beta in zip(sizes, betas, strict=True)]
         before = np.broadcast_to(np.asarray(self._mesh.smoothing.beta, np.float32), (mesh.CODE,))
@@ -352,11 +352,11 @@ class Fslsd256Method:
         return torch.stack([_mix(self._mix if mix is None else mix) for mix in mixes])
 
     def unpacked(self, code: F32) -> Code:
-        sizes = np.cumsum([mesh.CODE, int(np.prod(self._rows)), _LIGHT])
+        sizes = np.cumsum([mesh.CODE, int(np.prod(self.code_rows)), _LIGHT])
         first, rows, light, offset = np.split(code, sizes)
         return Code(
             first,
-            rows.reshape(self._rows),
+            rows.reshape(self.code_rows),
             light.reshape(3, LIGHT_CELLS, LIGHT_CELLS),
             offset.reshape(MESH_POINTS, 3),
         )
