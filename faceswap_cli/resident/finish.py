@@ -26,9 +26,10 @@ from faceswap_cli.resident.posing import shown_of
 from faceswap_cli.resident.relight import Carried, Person, carry, limit_colour, person_on
 from faceswap_cli.resident.tables import Tables, along, shrunk_or_grown
 from faceswap_cli.swap import scene
+from faceswap_cli.swap.fslsd256_person import Prepared, codes_on
 from faceswap_cli.swap.fslsd256_weights import calls_of
 from faceswap_cli.swap.lane import Lane, Visit, Work, replayed
-from faceswap_cli.swap.methods.fslsd256 import ABOVE, TINT_SIDE, Fslsd256Method, Prepared, codes_on
+from faceswap_cli.swap.methods.fslsd256 import ABOVE, TINT_SIDE, Fslsd256Method
 from faceswap_cli.swap.methods.mesh import COLOUR_SIDE
 
 _MASK, _TOLD = 3, 4

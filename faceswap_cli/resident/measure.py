@@ -21,10 +21,11 @@ from faceswap_cli.resident.packing import joined, parted
 from faceswap_cli.resident.posing import HeldCrop, proportions_of
 from faceswap_cli.resident.tables import Tables, resized, shrunk_or_grown
 from faceswap_cli.swap import appearance, scene
+from faceswap_cli.swap.fslsd256_person import Code, Prepared
 from faceswap_cli.swap.fslsd256_weights import calls_of
 from faceswap_cli.swap.lane import Visit, Work, replayed
 from faceswap_cli.swap.methods import mesh
-from faceswap_cli.swap.methods.fslsd256 import Code, Fslsd256Method, Prepared
+from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,8 @@ from faceswap_cli.records import F32
 from faceswap_cli.resident import rasters
 from faceswap_cli.resident.detail import wanted_of
 from faceswap_cli.resident.posing import HeldCrop, Posing, pose
-from faceswap_cli.swap.methods.fslsd256 import Code, Fslsd256Method, Prepared
+from faceswap_cli.swap.fslsd256_person import Code, Prepared
+from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method
 
 
 @dataclass(frozen=True, slots=True, eq=False)

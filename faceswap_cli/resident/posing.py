@@ -15,8 +15,9 @@ from faceswap_cli.nets.meshfield import shown
 from faceswap_cli.records import F32, F64
 from faceswap_cli.resident.planes import Held
 from faceswap_cli.swap import calibration, scene
+from faceswap_cli.swap.fslsd256_person import Prepared, joined, shape_of
 from faceswap_cli.swap.fslsd256_weights import basis_of
-from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method, Prepared, joined, shape_of
+from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method
 from faceswap_cli.swap.methods.mesh import trust_of
 from faceswap_cli.swap.shape import Posed, proportions, remove_pose, retarget, shape_inputs
 

@@ -38,8 +38,9 @@ from faceswap_cli.swap.engine import (
     crop_matrix,
     named,
 )
+from faceswap_cli.swap.fslsd256_person import Prepared
 from faceswap_cli.swap.ledger import Drawn, ledger_rows
-from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method, Prepared
+from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, calibration, scene
 from faceswap_cli.swap.batches import batches_for
 from faceswap_cli.swap.features import keep_colour, keep_mouth, keep_shut_eyes, limit_colour, limit_lips
+from faceswap_cli.swap.fslsd256_person import Code, Prepared, codes_on, joined, shape_of
 from faceswap_cli.swap.fslsd256_weights import (
     FILE,
     Tuning,
@@ -52,7 +53,7 @@ from faceswap_cli.swap.method import CodeSmoothing, Task, covered, in_frame
 from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import occluder_map
-from faceswap_cli.swap.shape import Posed, mix_weights, proportions, remove_pose
+from faceswap_cli.swap.shape import mix_weights, proportions, remove_pose
 from faceswap_cli.swap.shrunk import Shrunk
 from faceswap_cli.swap.texture import Texture
 from faceswap_cli.weights.registry import bundled
@@ -69,47 +70,6 @@ _LIGHT = 3 * LIGHT_CELLS**2
 _OFFSET = MESH_POINTS * 3
 _ROWS_BETA, _LIGHT_BETA, _OFFSET_BETA = 10.0, 12.0, 25.0
 """Appearance is steady, light moves a little; proportions of a person do not change at all."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A source person, as arrays: workers map them instead of copying."""
-
-    mesh: mesh.Prepared
-    points: F32
-    """(478, 3) unit coordinates in the source crop"""
-    rgb: F32
-    """(1, 3, 256, 256) in [-1, 1]"""
-    w: F32
-    z: F32
-    maps: dict[int, F32]
-    neutral: F32 | None = None
-    """(478, 3) canonical shape of an enrolled person; else that of ``points`` serves"""
-    tuning: Tuning | None = None
-    correction: F32 | None = None
-    """(478, 3) what to add to the canonical target (``swap.calibration``), once faces have been looked at"""
-
-    def shape(self) -> Posed:
-        """The person's mesh, split into pose and shape."""
-        posed = remove_pose(torch.tensor(self.points)[None])
-        return posed if self.neutral is None else replace(posed, canonical=torch.tensor(self.neutral)[None])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Code:
-    """What is measured of a target crop, before or after smoothing over time."""
-
-    mesh: F32
-    """Light at the mesh points and detail, see ``methods.mesh``"""
-    rows: F32
-    """(L - 7, C) appearance rows"""
-    light: F32
-    """(3, 8, 8)"""
-    offset: F32
-    """(478, 3) canonical difference of proportions"""
-
-    def packed(self) -> F32:
-        return np.concatenate([self.mesh, self.rows.ravel(), self.light.ravel(), self.offset.ravel()])
 
 
 class Fslsd256Method:
@@ -362,33 +322,10 @@ class Fslsd256Method:
         )
 
 
-@lru_cache(maxsize=8)  # 20 MB each
-@torch.inference_mode()
-def codes_on(prepared: Prepared, device: str) -> tuple[Tensor, ...]:
-    """The codes of a person on the device, made once: picture, rows, embedding, maps by side."""
-    maps = [prepared.maps[side] for side in sorted(prepared.maps)]
-    # Copies: arrays that came through shared memory are read-only, and torch warns of those.
-    return tuple(torch.tensor(x, device=device) for x in (prepared.rgb, prepared.w, prepared.z, *maps))
-
-
-@lru_cache(maxsize=8)
-@torch.inference_mode()
-def shape_of(prepared: Prepared) -> Posed:
-    return prepared.shape()
-
-
 @lru_cache(maxsize=64)
 @torch.inference_mode()
 def _mix(share: float) -> Tensor:
     return mix_weights(share)
-
-
-def joined(posed: Sequence[Posed]) -> Posed:
-    """Several batches of one as one batch."""
-    if len(posed) == 1:
-        return posed[0]
-    names = ("canonical", "rotation", "scale", "centre")
-    return Posed(*(torch.cat([getattr(one, name) for one in posed]) for name in names))
 
 
 def _arrays(x: Tensor) -> F32:
