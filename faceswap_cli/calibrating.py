@@ -13,9 +13,8 @@ from faceswap_cli.config import JobOptions
 from faceswap_cli.events import NEVER, StopRequest
 from faceswap_cli.identity.pose import pose
 from faceswap_cli.records import FaceCrop, FaceTrack
-from faceswap_cli.swap.calibration import Calibrating
 from faceswap_cli.swap.engine import Scene, cut_crop
-from faceswap_cli.swap.method import SwapMethod
+from faceswap_cli.swap.method import Calibrating, SwapMethod
 from faceswap_cli.swap.selective import Selection
 from faceswap_cli.video.reader import read_frames
 

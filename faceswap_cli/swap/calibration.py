@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from faceswap_cli.faces import landmarks as parts
-from faceswap_cli.records import F32, F64, FaceCrop
+from faceswap_cli.records import F32, F64
 from faceswap_cli.swap.shape import remove_pose
 
 _LIPS_REACH = 0.08
@@ -30,14 +29,6 @@ _LIPS_REACH = 0.08
 _MOST_TURN, _MOST_LIPS, _MOST_IRIS = float(np.radians(5.0)), 0.08, 0.05
 """A head is not turned (radians) and lips and irises are not moved by more: larger offsets are faces that
 were not recognised."""
-
-
-@runtime_checkable
-class Calibrating(Protocol):
-    """A method whose drawings can be looked at before the rest is drawn."""
-
-    def calibrated(self, prepared: Any, crops: Sequence[FaceCrop]) -> Any:
-        """What :meth:`SwapMethod.prepare` gave, with what a few target crops of a person have shown."""
 
 
 def correction(found: Tensor, wanted: Tensor, target: Tensor, open_eyes: NDArray[np.bool_]) -> F32:
