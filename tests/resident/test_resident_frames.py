@@ -70,10 +70,10 @@ def alone(method: Fslsd256Method, bits: int = 8, step: tuple[int, int] = (2, 2))
     return scene, frames_of(pictures, bits, step)
 
 
-def crowd(method: Fslsd256Method) -> tuple[Scene, list]:
+def crowd(method: Fslsd256Method, count: int = 4) -> tuple[Scene, list]:
     """Two people side by side, a third, smaller one in front of the second; one fades."""
-    pictures, meshes = spoken_frames(SIDE)
-    small, small_meshes = spoken_frames(112)
+    pictures, meshes = spoken_frames(SIDE, count)
+    small, small_meshes = spoken_frames(112, count)
     wide = [np.concatenate([one, one], axis=1) for one in pictures]
     for one, more in zip(wide, small, strict=True):
         one[120:232, 300:412] = more
@@ -347,7 +347,7 @@ def nowhere(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fslsd256
 
 def test_nothing_on_the_way_asks_the_device_for_a_number(nowhere: Fslsd256Method, weights: Path) -> None:
     """A tensor that was left on the host, or a question for a number, raises on a device without memory."""
-    scene, frames = crowd(method_with(weights, "cpu"))
+    scene, frames = crowd(method_with(weights, "cpu"), count=2)
     scene, stages = replace(scene, method=nowhere), stages_on_device(nowhere)
     with Watched() as watched:
         encoded = stages.begin(frames, scene, StageClock())
