@@ -45,6 +45,46 @@ def limit_lips(lab: Tensor, target: Tensor, lips: Tensor, own: Tensor, tables: T
     return torch.cat([lab[:, :1], red, yellow], dim=1)
 
 
+def limit_eyes(lab: Tensor, target: Tensor, eyes: Tensor, own: Tensor, tables: Tables) -> Tensor:
+    """Pupils as dark and whites as dark and as neutral as the target's, which its frame shows in ``own``."""
+    side = lab.shape[-1]
+    blur = tables.blur(side, features.TONE_BLUR * side)
+    start, reach = features.SEEN_EYES
+    known = (own.sum((1, 2, 3)) / eyes.sum((1, 2, 3)).clamp_min(1.0) - start) / reach
+    for area in (own, eyes):
+        known = known.clamp(0.0, 1.0) * (area > 0.5).flatten(1).any(1)
+    low_there, high_there = _tones(target[:, :1], own, blur)
+    low, high = _tones(lab[:, :1], eyes, blur)
+    known = known[:, None, None, None] * (high_there - low_there >= features.LEAST_TONES)
+    bottom = torch.minimum(low, low_there + features.TONE_SPARE)
+    top = torch.minimum(high, high_there + features.TONE_SPARE)
+    share = along(eyes, blur) * known
+    white = _whites(lab[:, :1], low, high)
+    mean_there = _mean(target[:, 1:], _whites(target[:, :1], low_there, high_there) * own)
+    mean = _mean(lab[:, 1:], white * eyes)
+    chroma = lab[:, 1:] + (mean_there + features.TONE_SPARE - mean).clamp_max(0.0) * white * share
+    slope = (top - bottom) / (high - low).clamp_min(1.0)
+    luma = lab[:, :1] + (bottom + (lab[:, :1] - low) * slope - lab[:, :1]) * share
+    return torch.cat([luma, chroma], dim=1)
+
+
+def _tones(luma: Tensor, area: Tensor, blur: Tensor) -> tuple[Tensor, Tensor]:
+    """The darkest and the lightest in an area, each (N, 1, 1, 1); something finite without one."""
+    smooth, inside = along(luma, blur), area > 0.5
+    low = torch.where(inside, smooth, 100.0).amin((2, 3), keepdim=True)
+    return low, torch.where(inside, smooth, 0.0).amax((2, 3), keepdim=True)
+
+
+def _whites(luma: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    begin, soft = features.WHITES
+    x = (((luma - low) / (high - low).clamp_min(1.0) - begin) / soft).clamp(0.0, 1.0)
+    return x * x * (3.0 - 2.0 * x)
+
+
+def _mean(x: Tensor, weight: Tensor) -> Tensor:
+    return (x * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp_min(1e-3)
+
+
 def keep_mouth(lab: Tensor, target: Tensor, mouth: Tensor, moves: Tensor, tables: Tables) -> Tensor:
     """The inside of an open mouth from the target, where ``moves`` (N, 2, 3) find it."""
     side = lab.shape[-1]

@@ -232,4 +232,5 @@ def _coloured(
         made = torch.cat([made[:, :1] + fine, made[:, 1:]], dim=1)
     for name in ("eye_colour", "lip_colour"):
         made = features.keep_colour(made, warped, masks[name], tables)
-    return features.limit_lips(made, target, masks["lips"], masks["own_lips"], tables)
+    made = features.limit_lips(made, target, masks["lips"], masks["own_lips"], tables)
+    return features.limit_eyes(made, target, masks["eyes"], masks["own_eyes"], tables)

@@ -25,9 +25,10 @@ from faceswap_cli.swap.methods.fslsd256 import TINT_SIDE
 from faceswap_cli.swap.occluder_head import SIDE as LOOK_SIDE
 from faceswap_cli.swap.occluder_head import inside_outline
 
-FULL = ("eyes", "eye_colour", "lip_colour", "lips", "own_lips", "inner", "mouth", "features")
-"""Masks of the crop's size: the eyes, what takes the source's colour around eyes and lips, the lips as drawn
-(a little wider) and as the frame shows them, where detail is compared, the mouth's inside, all features"""
+FULL = ("eyes", "own_eyes", "eye_colour", "lip_colour", "lips", "own_lips", "inner", "mouth", "features")
+"""Masks of the crop's size: the eyes as drawn and as the frame shows them, what takes the source's colour
+around eyes and lips, the lips as drawn (a little wider) and as the frame shows them, where detail is
+compared, the mouth's inside, all features"""
 EYES = (parts.LEFT_EYE, parts.RIGHT_EYE)
 
 
@@ -101,6 +102,7 @@ def face_masks(wanted: Sequence[F32], own: Sequence[F32], side: int, lane: Lane)
         layer = dict(zip(FULL, layers, strict=True))
         around, reach = features.LIDS * side, features.LIPS_REACH * side
         _filled(layer["eyes"], points, EYES)
+        _filled(layer["own_eyes"], there, EYES)
         _filled(layer["eye_colour"], points, EYES, around)
         _filled(layer["lip_colour"], points, (parts.LIPS_OUTER,), around)
         _filled(layer["mouth"], points, (parts.LIPS_INNER,))

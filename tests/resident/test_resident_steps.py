@@ -211,6 +211,12 @@ def test_features_are_kept(bench: Bench) -> None:
     host_features.limit_lips(drawn, target, own, wanted, window)
     assert np.abs(drawn - before).max() > 2.0
     within(bench.down(made)[0], drawn, 0.1, 1.0)
+    before, dim = drawn.copy(), target - np.array([25, 0, 12], np.float32)
+    made = features.limit_eyes(bench.up(drawn), bench.up(dim), layer["eyes"], layer["own_eyes"], bench.tables)
+    host_features.limit_eyes(drawn, dim, own, wanted, window)
+    assert np.abs(drawn - before).max() > 5.0
+    within(bench.down(made)[0], drawn, 0.1, 1.0)
+    made = bench.up(drawn)
     made = features.keep_mouth(made, there["target"], layer["mouth"], layer["moves"], bench.tables)
     host_features.keep_mouth(drawn, target, own, wanted, window)
     within(bench.down(made)[0], drawn, 1.5, 0.999, 0.2)

@@ -33,7 +33,14 @@ from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, calibration, scene
 from faceswap_cli.swap.batches import batches_for
-from faceswap_cli.swap.features import keep_colour, keep_mouth, keep_shut_eyes, limit_colour, limit_lips
+from faceswap_cli.swap.features import (
+    keep_colour,
+    keep_mouth,
+    keep_shut_eyes,
+    limit_colour,
+    limit_eyes,
+    limit_lips,
+)
 from faceswap_cli.swap.fslsd256_person import Code, Prepared, codes_on, joined, shape_of
 from faceswap_cli.swap.fslsd256_weights import (
     FILE,
@@ -219,6 +226,7 @@ class Fslsd256Method:
         target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
         keep_colour(lab, carried.lab, wanted, window)
         limit_lips(lab, target, points, wanted, window)
+        limit_eyes(lab, target, points, wanted, window)
         mesh.match_detail(lab, code.mesh, mesh.inner_face(wanted, window), task.seed)
         keep_mouth(lab, target, points, wanted, window)
         keep_shut_eyes(lab, target, crop, wanted, window)
