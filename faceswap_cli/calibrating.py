@@ -12,6 +12,7 @@ import numpy as np
 from faceswap_cli.config import JobOptions
 from faceswap_cli.events import NEVER, StopRequest
 from faceswap_cli.identity.pose import pose
+from faceswap_cli.memory import give_back
 from faceswap_cli.records import FaceCrop, FaceTrack
 from faceswap_cli.swap.engine import Scene, cut_crop
 from faceswap_cli.swap.method import Calibrating, SwapMethod
@@ -20,6 +21,8 @@ from faceswap_cli.video.reader import read_frames
 
 STATIONS, FACES_EACH, FRAMES_APART = 4, 3, 4
 """Places in the clip, faces at each, and frames between these: decoding begins anew at each place."""
+_SIDE = 256
+"""Largest side of a crop: finer detail says nothing of landmarks."""
 _MOST_YAW = 35.0
 """Degrees; of heads turned further half the landmarks are guessed."""
 
@@ -28,12 +31,16 @@ Row = tuple[FaceTrack, int]
 
 def calibrated(scene: Scene, job: JobOptions, stop: StopRequest = NEVER) -> Scene:
     """``scene`` with its people corrected, where the method can do that.  The same for the same clip."""
+    if not (job.calibrate and isinstance(scene.method, Calibrating)):
+        return scene
     ready = dict(scene.prepared)
-    plain = replace(scene, selection=Selection())  # edits move landmarks on purpose
+    sides = {track: min(side, _SIDE) for track, side in scene.sides.items()}
+    plain = replace(scene, selection=Selection(), sides=sides)  # edits move landmarks on purpose
     for person in scene.prepared:
         stop.check("drawing the first faces")
         crops = [cut for station in stations(scene, person) for cut in _crops(plain, station)]
         ready[person] = with_crops(scene.method, ready[person], crops, job)
+    give_back()
     return replace(scene, prepared=ready)
 
 

@@ -32,7 +32,7 @@ LIPS_REACH = 0.006
 """How far around the lips that holds, as a share of the crop"""
 FEW = 8
 """Pixels of lips that tell nothing"""
-TONE_BLUR, TONE_SPARE, LEAST_TONES = 0.006, 3.0, 12.0
+TONE_BLUR, TONE_SPARE, LEAST_TONES = 0.006, 6.0, 12.0
 """What counts as the darkest and lightest of an eye is wider than this share of the crop; how far (L*, a*,
 b*) drawn eyes may lie beyond the target's; L* between the two below which the target's eyes tell nothing."""
 WHITES = (0.55, 0.3)

@@ -8,7 +8,6 @@ grain are brought to the target's; what passes in front of the face is kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -66,7 +65,7 @@ from faceswap_cli.swap.texture import Texture
 from faceswap_cli.weights.registry import bundled
 
 _AT_ONCE = 3
-"""Faces that one thread draws to be looked at"""
+"""Faces that are drawn together to be looked at: more take memory that the job needs otherwise"""
 _OPEN = 0.6
 """Share of an eye's usual opening from which its iris can be seen"""
 TINT_SIDE = 128
@@ -277,8 +276,7 @@ class Fslsd256Method:
         now = parts.eye_apertures(np.stack([crop.landmarks for crop in crops]))
         usual = np.array([crop.open_eyes for crop in crops])
         few = [crops[k : k + _AT_ONCE] for k in range(0, len(crops), _AT_ONCE)]
-        with ThreadPoolExecutor(len(few)) as pool:
-            looks = list(pool.map(lambda some: self.seen(plain, some), few))
+        looks = [self.seen(plain, some) for some in few]
         found, wanted, theirs = (torch.cat(meshes) for meshes in zip(*looks, strict=True))
         fixed = calibration.correction(found, wanted, theirs, now > _OPEN * usual)
         return replace(plain, correction=fixed)
