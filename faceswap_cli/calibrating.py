@@ -21,6 +21,8 @@ from faceswap_cli.video.reader import read_frames
 
 STATIONS, FACES_EACH, FRAMES_APART = 4, 3, 4
 """Places in the clip, faces at each, and frames between these: decoding begins anew at each place."""
+MOST_STATIONS = 24
+"""For all people together: in a crowd one place each must do."""
 _SIDE = 256
 """Largest side of a crop: finer detail says nothing of landmarks."""
 _MOST_YAW = 35.0
@@ -61,7 +63,7 @@ def stations(scene: Scene, person: int) -> list[list[Row]]:
     ]
     if not rows:
         return []
-    count = min(STATIONS, len(rows))
+    count = max(min(STATIONS, len(rows), MOST_STATIONS // len(scene.prepared)), 1)
     chosen = [rows[int((k + 0.5) * len(rows) / count)] for k in range(count)]
     return [_run(track, row) for track, row in chosen]
 

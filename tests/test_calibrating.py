@@ -91,6 +91,12 @@ def test_faces_are_spread_over_the_clip(scene: Scene) -> None:
     assert set(np.diff(rows)) & {FRAMES_APART}
 
 
+def test_in_a_crowd_one_place_each_must_do(scene: Scene) -> None:
+    (person,) = scene.prepared
+    crowd = replace(scene, prepared=dict.fromkeys(range(40), scene.prepared[person]) | scene.prepared)
+    assert len(stations(crowd, person)) == 1
+
+
 def test_faces_that_are_not_shown_well_are_not_looked_at(scene: Scene) -> None:
     (track,) = scene.analysis.tracks
     confidence = track.confidence.copy()
