@@ -70,9 +70,9 @@ def limit_eyes(lab: Tensor, target: Tensor, eyes: Tensor, own: Tensor, tables: T
 
 def _tones(luma: Tensor, area: Tensor, blur: Tensor) -> tuple[Tensor, Tensor]:
     """The darkest and the lightest in an area, each (N, 1, 1, 1); something finite without one."""
-    smooth, inside = along(luma, blur), area > 0.5
-    low = torch.where(inside, smooth, 100.0).amin((2, 3), keepdim=True)
-    return low, torch.where(inside, smooth, 0.0).amax((2, 3), keepdim=True)
+    inside = (area > 0.5).float()
+    smooth = along(luma, blur) * inside
+    return (smooth + 100.0 * (1.0 - inside)).amin((2, 3), keepdim=True), smooth.amax((2, 3), keepdim=True)
 
 
 def _whites(luma: Tensor, low: Tensor, high: Tensor) -> Tensor:
