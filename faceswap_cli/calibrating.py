@@ -19,7 +19,7 @@ from faceswap_cli.swap.method import Calibrating, SwapMethod
 from faceswap_cli.swap.selective import Selection
 from faceswap_cli.video.reader import read_frames
 
-STATIONS, FACES_EACH, FRAMES_APART = 4, 3, 4
+STATIONS, FACES_EACH, FRAMES_APART = 4, 2, 6
 """Places in the clip, faces at each, and frames between these: decoding begins anew at each place."""
 MOST_STATIONS = 24
 """For all people together: in a crowd one place each must do."""

@@ -64,7 +64,7 @@ from faceswap_cli.swap.shrunk import Shrunk
 from faceswap_cli.swap.texture import Texture
 from faceswap_cli.weights.registry import bundled
 
-_AT_ONCE = 3
+_AT_ONCE = 4
 """Faces that are drawn together to be looked at: more take memory that the job needs otherwise"""
 _OPEN = 0.6
 """Share of an eye's usual opening from which its iris can be seen"""
