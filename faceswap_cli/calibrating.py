@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -33,7 +33,7 @@ Row = tuple[FaceTrack, int]
 
 def calibrated(scene: Scene, job: JobOptions, stop: StopRequest = NEVER) -> Scene:
     """``scene`` with its people corrected, where the method can do that.  The same for the same clip."""
-    if not (job.calibrate and isinstance(scene.method, Calibrating)):
+    if not looks_first(scene.method, job):
         return scene
     ready = dict(scene.prepared)
     sides = {track: min(side, _SIDE) for track, side in scene.sides.items()}
@@ -46,11 +46,14 @@ def calibrated(scene: Scene, job: JobOptions, stop: StopRequest = NEVER) -> Scen
     return replace(scene, prepared=ready)
 
 
+def looks_first(method: SwapMethod, job: JobOptions) -> TypeGuard[Calibrating]:
+    """Whether ``method`` can look at what it draws, and is asked to."""
+    return job.calibrate and isinstance(method, Calibrating)
+
+
 def with_crops(method: SwapMethod, prepared: Any, crops: Sequence[FaceCrop], job: JobOptions) -> Any:
-    """``prepared`` after a look at what ``method`` makes of ``crops``."""
-    if not (job.calibrate and crops and isinstance(method, Calibrating)):
-        return prepared
-    return method.calibrated(prepared, crops)
+    """``prepared`` after a look at what ``method`` makes of ``crops``; itself without any."""
+    return method.calibrated(prepared, crops) if crops and looks_first(method, job) else prepared
 
 
 def stations(scene: Scene, person: int) -> list[list[Row]]:

@@ -28,8 +28,3 @@ def sample(picture: Tensor, places: Tensor, mode: str = "bilinear", padding: str
     x, y = places.unbind(-1)
     grid = torch.stack([(x + 0.5) * (2 / width) - 1, (y + 0.5) * (2 / height) - 1], dim=-1)
     return functional.grid_sample(picture, grid, mode=mode, padding_mode=padding, align_corners=False)
-
-
-def to_unit(places: Tensor, side: int) -> Tensor:
-    """Pixels of a square of ``side`` -> unit coordinates."""
-    return (places + 0.5) / side

@@ -87,7 +87,7 @@ class BatchMethod(SwapMethod, Protocol):
 
 
 @runtime_checkable
-class Calibrating(Protocol):
+class Calibrating(SwapMethod, Protocol):
     """A method whose drawings can be looked at before the rest is drawn."""
 
     def calibrated(self, prepared: Any, crops: Sequence[FaceCrop]) -> Any:
