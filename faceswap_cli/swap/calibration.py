@@ -3,8 +3,8 @@
 A drawn face follows the landmarks that were asked for, and yet a landmarker sees it elsewhere by an amount
 that hardly changes over a clip: a source with high brows and a long nose reads as a head tilted up, full lips
 as a mouth a little more open.  So a few faces are drawn first and looked at, and the offset is taken off
-what is asked.  Only the part of it that belongs to the target is: place, size and direction of the head, lips
-and irises.  Brows, lids, nose and cheeks stay where the source's own are seen, for they are the person.
+what is asked.  Only the part of it that belongs to the target is: place, size and direction of the head,
+lips, brows and irises.  Nose, cheeks and lids stay where the source's own are seen, for they are the person.
 
 Everything is canonical (``swap.shape``): the pose taken off, the distance of the outer eye corners 1.
 """
@@ -24,11 +24,11 @@ from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.records import F32, F64
 from faceswap_cli.swap.shape import remove_pose
 
-_LIPS_REACH = 0.08
-"""How far around the lips the skin goes along."""
-_MOST_TURN, _MOST_LIPS, _MOST_IRIS = float(np.radians(5.0)), 0.08, 0.05
-"""A head is not turned (radians) and lips and irises are not moved by more: larger offsets are faces that
-were not recognised."""
+_REACH = 0.08
+"""How far around lips and brows the skin goes along."""
+_MOST_TURN, _MOST_SPOKEN, _MOST_IRIS = float(np.radians(5.0)), 0.08, 0.05
+"""A head is not turned (radians) and lips, brows and irises are not moved by more: larger offsets are faces
+that were not recognised."""
 
 
 def correction(found: Tensor, wanted: Tensor, target: Tensor, open_eyes: NDArray[np.bool_]) -> F32:
@@ -46,7 +46,7 @@ def correction(found: Tensor, wanted: Tensor, target: Tensor, open_eyes: NDArray
     moved = mean - Rotation.from_rotvec(turn).inv().apply(mean)
     offset = (((found - wanted) @ asked.rotation) / asked.scale).numpy()
     rest = np.stack([one - _as_a_head(one) for one in offset])
-    moved += _held(np.median(rest, axis=0), _MOST_LIPS) * _lips()[:, None]
+    moved += _held(np.median(rest, axis=0), _MOST_SPOKEN) * _spoken()[:, None]
     for k, iris in enumerate((parts.LEFT_IRIS, parts.RIGHT_IRIS)):
         looking = rest[open_eyes[:, k]]
         if len(looking):
@@ -81,11 +81,14 @@ def _rigid() -> F32:
 
 
 @lru_cache(maxsize=1)
-def _lips() -> F32:
-    """(478,) 1 on the lips, soft around."""
+def _spoken() -> F32:
+    """(478,) 1 on lips and brows, which speak; soft around, but for the irises."""
     mean = parts.topology().mean_shape[:, :2]
-    reach = np.linalg.norm(mean[:, None] - mean[None, list(parts.LIPS)], axis=-1).min(axis=1)
-    return np.asarray(np.exp(-((reach / _LIPS_REACH) ** 2) / 2), np.float32)
+    speaking = mean[[*parts.LIPS, *parts.BROWS]]
+    reach = np.linalg.norm(mean[:, None] - speaking[None], axis=-1).min(axis=1)
+    share = np.exp(-((reach / _REACH) ** 2) / 2)
+    share[list(parts.IRISES)] = 0.0
+    return np.asarray(share, np.float32)
 
 
 def moved(points: Tensor, corrections: Sequence[F32 | None]) -> Tensor:

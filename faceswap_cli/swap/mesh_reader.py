@@ -18,6 +18,8 @@ from faceswap_cli.weights.registry import bundled
 
 MARGIN = 1.5
 """Side of the network's window over the larger side of the landmarks' bounds."""
+_MARGINS = (1.35, MARGIN, 1.7)
+"""Of several readings of one face"""
 
 
 def load_mesh() -> FaceMesh:
@@ -37,17 +39,17 @@ def mesh_network() -> FaceMesh:
     return net
 
 
-def window(points: Tensor) -> tuple[Tensor, Tensor]:
+def window(points: Tensor, margin: float) -> tuple[Tensor, Tensor]:
     """Corner (N, 1, 2) and side (N, 1, 1) of the network's window, unit coordinates."""
     xy = points[..., :2]
     high, low = xy.amax(1, keepdim=True), xy.amin(1, keepdim=True)
-    side = (high - low).amax(2, keepdim=True) * MARGIN
+    side = (high - low).amax(2, keepdim=True) * margin
     return (high + low) / 2 - side / 2, side
 
 
-def points_in(net: FaceMesh, rgb: Tensor, near: Tensor) -> Tensor:
+def points_in(net: FaceMesh, rgb: Tensor, near: Tensor, margin: float = MARGIN) -> Tensor:
     """Meshes (N, 478, 3) of pictures (N, 3, S, S) in [-1, 1]; ``near``: where the faces should be."""
-    corner, side = window(near)
+    corner, side = window(near, margin)
     axis = (torch.arange(INPUT_SIDE, device=rgb.device) + 0.5) / INPUT_SIDE
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     grid = (corner[:, None] + side[:, None] * torch.stack([x, y], -1)) * 2 - 1
@@ -55,3 +57,8 @@ def points_in(net: FaceMesh, rgb: Tensor, near: Tensor) -> Tensor:
     found, _ = net(seen.contiguous(memory_format=torch.channels_last))
     scale = side / INPUT_SIDE
     return torch.cat([corner + found[..., :2] * scale, found[..., 2:] * scale], dim=-1)
+
+
+def steady_points(net: FaceMesh, rgb: Tensor, near: Tensor) -> Tensor:
+    """As :func:`points_in`, the mean of a few windows: a reading moves with its window by a percent."""
+    return torch.stack([points_in(net, rgb, near, margin) for margin in _MARGINS]).mean(0)

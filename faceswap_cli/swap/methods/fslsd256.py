@@ -24,8 +24,9 @@ from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, warp
 from faceswap_cli.geometry.masks import Window
+from faceswap_cli.geometry.paste import paste_into_crop
 from faceswap_cli.keyframes import value_at
-from faceswap_cli.nets.fslsd256 import Fslsd256, composite
+from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import MESH_POINTS, SIDE, STRUCTURE_ROWS
 from faceswap_cli.nets.meshfield import LIGHT_CELLS
 from faceswap_cli.numerics import finite, told
@@ -54,7 +55,7 @@ from faceswap_cli.swap.fslsd256_weights import (
     tuned_net,
 )
 from faceswap_cli.swap.lane import Lane
-from faceswap_cli.swap.mesh_reader import mesh_network, points_in
+from faceswap_cli.swap.mesh_reader import mesh_network, steady_points
 from faceswap_cli.swap.method import CodeSmoothing, Task, covered, in_frame
 from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.occluder_head import look
@@ -283,18 +284,23 @@ class Fslsd256Method:
 
     @torch.inference_mode()
     def seen(self, prepared: Prepared, crops: Sequence[FaceCrop]) -> tuple[Tensor, Tensor, Tensor]:
-        """Meshes (N, 478, 3): of the drawn faces, as they were wanted, and of the targets, in crop sides.
+        """Meshes (N, 478, 3): of faces as they are shown, as they were wanted, and of targets, in crop sides.
 
-        Drawn faces and targets are looked at by the same network, whose own errors so cancel out.
+        All are looked at by the same network, whose own errors so cancel out.  What is done to a face after
+        it was drawn (colours, lips, eyes, detail) moves its points as much as drawing, and is looked at too.
         """
         tasks = [Task(prepared, crop) for crop in crops]
         codes = [self.unpacked(code) for code in self.encode_batch(tasks)]
         rgb, points = self._small(crops)
-        drawn = zip(*self._drawn(tasks, codes), strict=True)
-        face, mask, wanted = (torch.from_numpy(np.stack(x)) for x in drawn)
-        result = composite(face.permute(0, 3, 1, 2) * 2 - 1, rgb, mask[:, None])
+        drawn = self._drawn(tasks, codes)
+        wanted = torch.from_numpy(np.stack([mesh for _, _, mesh in drawn]))
+        faces = map(self._finished, tasks, codes, *zip(*drawn, strict=True))
+        shown = [
+            self._shrunk.of(paste_into_crop(crop, face)) for crop, face in zip(crops, faces, strict=True)
+        ]
         net = mesh_network()
-        found, theirs = points_in(net, result, wanted), points_in(net, rgb, points)
+        found = steady_points(net, _to_input(torch.from_numpy(np.stack(shown))), wanted)
+        theirs = steady_points(net, rgb, points)
         return found, wanted - points + theirs, theirs
 
     def _small(self, crops: Sequence[FaceCrop]) -> tuple[Tensor, Tensor]:
