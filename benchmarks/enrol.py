@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from faceswap_cli.calibrating import with_crops
 from faceswap_cli.config import DetectOptions, JobOptions, PasteOptions
 from faceswap_cli.enrol.make import EnrolOptions, enrol
 from faceswap_cli.enrol.tune import TuneOptions
@@ -85,16 +87,28 @@ def targets_of(path: Path, count: int) -> list[Target]:
     return [Target(rgb, faces[0]) for rgb, faces in found if faces]
 
 
-def swapped(method: Any, prepared: Any, target: Target) -> U8:
+def crop_of(method: Any, target: Target, most: int | None = None) -> FaceCrop:
+    """The target's face as ``method`` takes it, at most ``most`` pixels a side."""
     unit = align.unit_from_points(target.face.landmarks, method.crop_scale)
     side = method.crop_side(2.0 * float(align.square_from_unit(unit)[2]))
+    side = min(side, most or side)
     matrix = align.scaled(unit, side)
-    crop = FaceCrop(
-        0, cut(target.rgb, matrix, side, sharp=True), matrix, align.apply(matrix, target.face.landmarks)
-    )
+    points = align.apply(matrix, target.face.landmarks)
+    return FaceCrop(0, cut(target.rgb, matrix, side, sharp=True), matrix, points)
+
+
+def swapped(method: Any, prepared: Any, target: Target) -> U8:
+    crop = crop_of(method, target)
     drawn = method.render(prepared, crop, method.encode(prepared, crop), 0)
     pasted = paste_into_rgb(target.rgb.astype(np.float32) / np.float32(255), [drawn])
     return np.asarray((np.clip(pasted, 0, 1) * 255).round(), np.uint8)
+
+
+def swapped_clip(method: Any, prepared: Any, targets: Sequence[Target]) -> list[U8]:
+    """Frames of one clip, calibrated on themselves as a job is on some of its."""
+    crops = [crop_of(method, target, 256) for target in targets]
+    ready = with_crops(method, prepared, crops, JobOptions())
+    return [swapped(method, ready, target) for target in targets]
 
 
 def figures(result: U8, target: Target, unseen: F32, own: F32) -> dict[str, float] | None:
@@ -119,7 +133,8 @@ def figures(result: U8, target: Target, unseen: F32, own: F32) -> dict[str, floa
 def measure(person: Path, clips: list[Path], out: Path, frames: int, method_name: str) -> dict[str, Any]:
     method = build_method(method_name, JobOptions(device="cpu"), PasteOptions())
     files, unseen = photographs(person, out / person.stem)
-    targets = [target for clip in clips for target in targets_of(clip, frames)]
+    by_clip = [targets_of(clip, frames) for clip in clips]
+    targets = [target for some in by_clip for target in some]
     table: dict[str, Any] = {}
     pictures: list[list[U8]] = [[face_of(t.rgb, t) for t in targets]]
     for name, count, level in LEVELS:
@@ -131,7 +146,7 @@ def measure(person: Path, clips: list[Path], out: Path, frames: int, method_name
         write_faceid(path, made.content)
         source = source_of([path])
         prepared = method.prepare(source)
-        results = [swapped(method, prepared, target) for target in targets]
+        results = [result for some in by_clip for result in swapped_clip(method, prepared, some)]
         rows = [figures(r, t, unseen, source.embedding) for r, t in zip(results, targets, strict=True)]
         kept = [row for row in rows if row is not None]
         table[name] = {key: float(np.mean([row[key] for row in kept])) for key in kept[0]}

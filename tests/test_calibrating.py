@@ -19,7 +19,9 @@ from faceswap_cli.identity.photos import load_photos
 from faceswap_cli.identity.pose import pose
 from faceswap_cli.pipeline import analyse, prepare
 from faceswap_cli.records import FaceTrack
+from faceswap_cli.swap.calibration import Seen
 from faceswap_cli.swap.engine import Scene, cut_crop
+from faceswap_cli.swap.fslsd256_person import Prepared
 from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.reader import read_frames
@@ -59,7 +61,13 @@ def turn(found: Tensor, target: Tensor) -> float:
     return float(np.linalg.norm(ours - theirs, axis=1).mean())
 
 
-def test_drawn_heads_come_nearer_to_the_targets(scene: Scene) -> None:
+def far(looks: Seen, person: Prepared) -> float:
+    """Mean distance of identities from the source's."""
+    assert person.identity is not None
+    return float(np.linalg.norm(looks.embeddings - person.identity, axis=1).mean())
+
+
+def test_drawn_heads_come_nearer_to_the_targets_and_faces_to_the_source(scene: Scene) -> None:
     (person,) = scene.prepared
     method, (track,) = scene.method, scene.analysis.tracks
     assert isinstance(method, Fslsd256Method)
@@ -71,9 +79,10 @@ def test_drawn_heads_come_nearer_to_the_targets(scene: Scene) -> None:
         for frame in read_frames(scene.clip, end_pts=max(others) + 1)
         if frame.pts in others
     ]
-    before, _, target = method.seen(scene.prepared[person], crops)
-    after, _, _ = method.seen(fixed, crops)
-    assert turn(after, target) < 0.85 * turn(before, target)
+    people = scene.prepared[person], replace(fixed, likeness=None), fixed
+    before, turned, after = (method.seen(one, crops) for one in people)
+    assert turn(after.found, before.target) < 0.85 * turn(before.found, before.target)
+    assert far(after, fixed) < 0.97 * far(turned, fixed)
 
 
 def test_the_same_clip_gives_the_same_correction(scene: Scene) -> None:

@@ -3,15 +3,20 @@
 A drawn face follows the landmarks that were asked for, and yet a landmarker sees it elsewhere by an amount
 that hardly changes over a clip: a source with high brows and a long nose reads as a head tilted up, full lips
 as a mouth a little more open.  So a few faces are drawn first and looked at, and the offset is taken off
-what is asked.  Only the part of it that belongs to the target is: place, size and direction of the head,
-lips, brows and irises.  Nose, cheeks and lids stay where the source's own are seen, for they are the person.
+what is asked.  Only the part of it that belongs to the target is: place, size and direction of the head, and
+what speaks: lips, lids, brows and irises.  Nose and cheeks stay where the source's own are seen, for they are
+the person.
 
 Everything is canonical (``swap.shape``): the pose taken off, the distance of the outer eye corners 1.
+
+The same is done with the likeness: what the identity of the drawn faces lacks of the source's is added to the
+identity code that is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -22,22 +27,56 @@ from torch import Tensor
 
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.records import F32, F64
-from faceswap_cli.swap.shape import remove_pose
+from faceswap_cli.swap.shape import remove_pose, speaking
 
-_REACH = 0.08
-"""How far around lips and brows the skin goes along."""
 _MOST_TURN, _MOST_SPOKEN, _MOST_IRIS = float(np.radians(5.0)), 0.08, 0.05
-"""A head is not turned (radians) and lips, brows and irises are not moved by more: larger offsets are faces
-that were not recognised."""
+"""A head is not turned (radians) and features are not moved by more: larger offsets are faces that were not
+recognised."""
 
 
-def correction(found: Tensor, wanted: Tensor, target: Tensor, open_eyes: NDArray[np.bool_]) -> F32:
+_LIKENESS, _MOST_LIKENESS = 0.7, 1.0
+"""Share of what is missing that is added, and how long the addition may be; the code has the length 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A few drawn faces, looked at; meshes (N, 478, 3) in crop sides."""
+
+    found: Tensor = field(repr=False)
+    """As they are shown"""
+    wanted: Tensor = field(repr=False)
+    """As they were asked for, with proportions of the source"""
+    target: Tensor = field(repr=False)
+    """The target's own"""
+    embeddings: F32 = field(repr=False)
+    """(N, 128) identities of the faces as they are shown"""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Seen]) -> Seen:
+        found, wanted, target = (
+            torch.cat([getattr(one, name) for one in parts]) for name in ("found", "wanted", "target")
+        )
+        return cls(found, wanted, target, np.concatenate([one.embeddings for one in parts]))
+
+
+def missing_likeness(seen: Seen, identity: F32, mean: F32) -> F32:
+    """What to add to the identity code of unit length, (128,).
+
+    ``identity``: that of the source; ``mean``: of all people, from which codes are reckoned.  A median over
+    the faces, since some may be covered.
+    """
+    missing = identity - np.median(seen.embeddings, axis=0)
+    length = max(float(np.linalg.norm(identity - mean)), 1e-9)
+    return np.asarray(_held(_LIKENESS * missing / length, _MOST_LIKENESS), np.float32)
+
+
+def correction(looks: Seen, open_eyes: NDArray[np.bool_]) -> F32:
     """What to add to canonical target meshes, (478, 3).
 
-    Meshes (N, 478, 3) of N faces: as drawn faces are seen, as they were wanted (with proportions of the
-    source), and the target's own.  ``open_eyes`` (N, 2), left and right: whether an eye of the target was
-    open, and its iris to be seen.  Medians over the faces, since some may be covered.
+    ``open_eyes`` (N, 2), left and right: whether an eye of the target was open, and its iris to be seen.
+    Medians over the faces, since some may be covered.
     """
+    found, wanted, target = looks.found, looks.wanted, looks.target
     seen, theirs, asked = (remove_pose(points) for points in (found, target, wanted))
     # A head is turned as the target's, whatever the source's proportions make of that.
     turns = Rotation.from_matrix((theirs.rotation.transpose(1, 2) @ seen.rotation).double().numpy())
@@ -82,11 +121,8 @@ def _rigid() -> F32:
 
 @lru_cache(maxsize=1)
 def _spoken() -> F32:
-    """(478,) 1 on lips and brows, which speak; soft around, but for the irises."""
-    mean = parts.topology().mean_shape[:, :2]
-    speaking = mean[[*parts.LIPS, *parts.BROWS]]
-    reach = np.linalg.norm(mean[:, None] - speaking[None], axis=-1).min(axis=1)
-    share = np.exp(-((reach / _REACH) ** 2) / 2)
+    """(478,) 1 on what moves of its own accord, but for the irises; soft around."""
+    share = speaking().numpy().copy()
     share[list(parts.IRISES)] = 0.0
     return np.asarray(share, np.float32)
 

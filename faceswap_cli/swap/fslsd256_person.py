@@ -33,6 +33,10 @@ class Prepared:
     tuning: Tuning | None = None
     correction: F32 | None = None
     """(478, 3) what to add to the canonical target (``swap.calibration``), once faces have been looked at"""
+    identity: F32 | None = None
+    """(128,) embedding that drawn faces should have; None where nothing is to be made of what they lack"""
+    likeness: F32 | None = None
+    """(128,) what to add to ``z``, once faces have been looked at"""
 
     def shape(self) -> Posed:
         """The person's mesh, split into pose and shape."""
@@ -62,8 +66,9 @@ class Code:
 def codes_on(prepared: Prepared, device: str) -> tuple[Tensor, ...]:
     """The codes of a person on the device, made once: picture, rows, embedding, maps by side."""
     maps = [prepared.maps[side] for side in sorted(prepared.maps)]
+    z = prepared.z if prepared.likeness is None else prepared.z + prepared.likeness
     # Copies: arrays that came through shared memory are read-only, and torch warns of those.
-    return tuple(torch.tensor(x, device=device) for x in (prepared.rgb, prepared.w, prepared.z, *maps))
+    return tuple(torch.tensor(x, device=device) for x in (prepared.rgb, prepared.w, z, *maps))
 
 
 @lru_cache(maxsize=8)

@@ -8,14 +8,18 @@ from the viewer.  *Canonical* means turned to the front, with the size and place
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from faceswap_cli.faces.landmarks import (
+    BROWS,
+    EYES,
     IRISES,
     LEFT_EYE,
     LEFT_IRIS,
+    LIPS,
     OVAL,
     RIGHT_EYE,
     RIGHT_IRIS,
@@ -25,9 +29,11 @@ from faceswap_cli.faces.landmarks import (
 )
 
 INNER_MIX = 0.5
-"""Share of the source's own proportions given to the inner features; the outline keeps the target's."""
+"""Share of the source's own proportions given to the inner face; the outline keeps the target's."""
 _OUTLINE_REACH = 0.35
 """Distance from the outline, in eye-corner distances, at which that share is reached."""
+_SPEAKING_REACH = 0.08
+"""How far around lips, lids and brows the skin goes along."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +95,23 @@ def without_expression(offset: Tensor, basis: Tensor) -> Tensor:
     return offset - torch.einsum("nk,kpd->npd", torch.einsum("npd,kpd->nk", offset, basis), basis)
 
 
+@lru_cache(maxsize=1)
+def speaking() -> Tensor:
+    """(478,) 1 on lips, lids, irises and brows, which carry expression; soft around."""
+    mean = torch.from_numpy(topology().mean_shape)[:, :2].float()
+    reach = torch.cdist(mean, mean[[*LIPS, *EYES, *IRISES, *BROWS]]).amin(1)
+    return (-((reach / _SPEAKING_REACH) ** 2) / 2).exp()
+
+
 def mix_weights(inner: float = INNER_MIX) -> Tensor:
-    """(478, 1): how much of the source's proportions each point takes; 0 on the outline."""
+    """(478, 1): how much of the source's proportions each point takes; 0 on the outline.
+
+    Where expression is read it is the square of ``inner``: half of the source's lips would be a quarter of
+    somebody else's smile, and likeness hardly lies there.
+    """
     mean = torch.from_numpy(topology().mean_shape)[:, :2]
     reach = torch.cdist(mean, mean[list(OVAL)]).amin(1) / _OUTLINE_REACH
-    return (inner * reach.clamp(0, 1))[:, None]
+    return (inner ** (1 + speaking()) * reach.clamp(0, 1))[:, None]
 
 
 def proportions(source: Posed, target: Posed, basis: Tensor) -> Tensor:
@@ -149,4 +167,5 @@ __all__ = [
     "remove_pose",
     "retarget",
     "shape_inputs",
+    "speaking",
 ]

@@ -95,6 +95,15 @@ def test_retargeting_keeps_outline_and_pose() -> None:
     assert torch.allclose(still, face(0.2), atol=1e-6)
 
 
+def test_features_that_speak_take_less_of_the_sources_proportions() -> None:
+    none, half, whole = (mix_weights(share)[:, 0] for share in (0.0, 0.5, 1.0))
+    tip, lips, lids = 4, list(LIPS), list(LEFT_EYE)
+    assert float(none.abs().max()) == 0
+    assert float(half[tip]) == pytest.approx(0.5 * float(whole[tip]), rel=0.05)
+    for points in (lips, lids):
+        torch.testing.assert_close(half[points], 0.25 * whole[points])
+
+
 def test_retargeting_keeps_the_expression() -> None:
     """What the basis calls an expression is not taken from the source."""
     offset = torch.zeros(1, 478, 3)

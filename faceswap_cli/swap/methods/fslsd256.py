@@ -25,6 +25,7 @@ from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, warp
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.geometry.paste import paste_into_crop
+from faceswap_cli.identity.embed import embed
 from faceswap_cli.keyframes import value_at
 from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import MESH_POINTS, SIDE, STRUCTURE_ROWS
@@ -149,7 +150,10 @@ class Fslsd256Method:
             flat[1:] = [rows + share * (flat[1] - rows), codes.z[None]]
             tuning = Tuning(codes.digest, codes.deltas) if codes.deltas else None
         neutral = None if known is None or self._mapper > 0.0 else known.neutral
-        return Prepared(ready, ready.texture.points, flat[0], flat[1], flat[2], arrays, neutral, tuning)
+        # An edited person is not to be brought back to what she was.
+        identity = None if source.changes else np.asarray(source.embedding, np.float32)
+        points = ready.texture.points
+        return Prepared(ready, points, flat[0], flat[1], flat[2], arrays, neutral, tuning, identity=identity)
 
     def _change(self, source: SourceIdentity, rows: F32) -> F32 | float:
         """What an edit of appearance does to the codes, ``rows`` being those of the edited picture."""
@@ -272,22 +276,25 @@ class Fslsd256Method:
         return list(zip(finite(_arrays(picture), "the network's face"), masks_of, meshes, strict=True))
 
     def calibrated(self, prepared: Prepared, crops: Sequence[FaceCrop]) -> Prepared:
-        """``prepared``, corrected by where the landmarks of a few drawn faces are seen."""
-        plain = replace(prepared, correction=None)
+        """``prepared``, corrected by how a few drawn faces are seen."""
+        plain = replace(prepared, correction=None, likeness=None)
         now = parts.eye_apertures(np.stack([crop.landmarks for crop in crops]))
         usual = np.array([crop.open_eyes for crop in crops])
         few = [crops[k : k + _AT_ONCE] for k in range(0, len(crops), _AT_ONCE)]
-        looks = [self.seen(plain, some) for some in few]
-        found, wanted, theirs = (torch.cat(meshes) for meshes in zip(*looks, strict=True))
-        fixed = calibration.correction(found, wanted, theirs, now > _OPEN * usual)
-        return replace(plain, correction=fixed)
+        looks = calibration.Seen.joined([self.seen(plain, some) for some in few])
+        fixed = calibration.correction(looks, now > _OPEN * usual)
+        likeness = None
+        if prepared.identity is not None:
+            mean = _arrays(self.net().mean_embedding)
+            likeness = calibration.missing_likeness(looks, prepared.identity, mean)
+        return replace(plain, correction=fixed, likeness=likeness)
 
     @torch.inference_mode()
-    def seen(self, prepared: Prepared, crops: Sequence[FaceCrop]) -> tuple[Tensor, Tensor, Tensor]:
-        """Meshes (N, 478, 3): of faces as they are shown, as they were wanted, and of targets, in crop sides.
+    def seen(self, prepared: Prepared, crops: Sequence[FaceCrop]) -> calibration.Seen:
+        """The finished faces of ``crops``, looked at.
 
-        All are looked at by the same network, whose own errors so cancel out.  What is done to a face after
-        it was drawn (colours, lips, eyes, detail) moves its points as much as drawing, and is looked at too.
+        Faces and targets are looked at by the same network, whose own errors so cancel out.  What is done to
+        a face after it was drawn (colours, lips, eyes, detail) moves its points as much as drawing does.
         """
         tasks = [Task(prepared, crop) for crop in crops]
         codes = [self.unpacked(code) for code in self.encode_batch(tasks)]
@@ -295,13 +302,13 @@ class Fslsd256Method:
         drawn = self._drawn(tasks, codes)
         wanted = torch.from_numpy(np.stack([mesh for _, _, mesh in drawn]))
         faces = map(self._finished, tasks, codes, *zip(*drawn, strict=True))
-        shown = [
-            self._shrunk.of(paste_into_crop(crop, face)) for crop, face in zip(crops, faces, strict=True)
-        ]
+        shown = [self._shrunk.of(paste_into_crop(*pair)) for pair in zip(crops, faces, strict=True)]
         net = mesh_network()
         found = steady_points(net, _to_input(torch.from_numpy(np.stack(shown))), wanted)
         theirs = steady_points(net, rgb, points)
-        return found, wanted - points + theirs, theirs
+        meshes = (found * SIDE).numpy()
+        embeddings = [embed(one, mesh[None], flip=True) for one, mesh in zip(shown, meshes, strict=True)]
+        return calibration.Seen(found, wanted - points + theirs, theirs, np.concatenate(embeddings))
 
     def _small(self, crops: Sequence[FaceCrop]) -> tuple[Tensor, Tensor]:
         """The crops as the network takes them, and their meshes (N, 478, 3) in unit coordinates."""
