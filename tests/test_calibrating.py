@@ -87,9 +87,17 @@ def test_drawn_heads_come_nearer_to_the_targets_and_faces_to_the_source(scene: S
 
 def test_the_same_clip_gives_the_same_correction(scene: Scene) -> None:
     (person,) = scene.prepared
-    once, again = (calibrated(scene, JobOptions()).prepared[person].correction for _ in range(2))
-    np.testing.assert_array_equal(once, again)
-    assert 0.001 < np.abs(once).max() < 0.2
+    once, again = (calibrated(scene, JobOptions()).prepared[person] for _ in range(2))
+    np.testing.assert_array_equal(once.correction, again.correction)
+    np.testing.assert_array_equal(once.likeness, again.likeness)
+    assert 0.001 < np.abs(once.correction).max() < 0.2
+    assert 0.05 < np.linalg.norm(once.likeness) < 1.0
+
+
+def test_an_edited_person_is_not_brought_back(scene: Scene) -> None:
+    source = load_photos([EXAMPLES / "source.jpg"], DetectOptions())
+    assert scene.method.prepare(source).identity is not None
+    assert scene.method.prepare(replace(source, changes=(("age", 1.0),))).identity is None
 
 
 def test_faces_are_spread_over_the_clip(scene: Scene) -> None:

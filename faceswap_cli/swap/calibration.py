@@ -36,6 +36,8 @@ recognised."""
 
 _LIKENESS, _MOST_LIKENESS = 0.7, 1.0
 """Share of what is missing that is added, and how long the addition may be; the code has the length 1."""
+_SEEN_AT_ALL = 0.85
+"""Distance from which a face is a covered one: strangers lie at .8."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +61,16 @@ class Seen:
         return cls(found, wanted, target, np.concatenate([one.embeddings for one in parts]))
 
 
-def missing_likeness(seen: Seen, identity: F32, mean: F32) -> F32:
-    """What to add to the identity code of unit length, (128,).
+def missing_likeness(seen: Seen, identity: F32, mean: F32) -> F32 | None:
+    """What to add to the identity code of unit length, (128,); None where no face is to be recognised.
 
     ``identity``: that of the source; ``mean``: of all people, from which codes are reckoned.  A median over
     the faces, since some may be covered.
     """
-    missing = identity - np.median(seen.embeddings, axis=0)
+    known = seen.embeddings[np.linalg.norm(seen.embeddings - identity, axis=1) < _SEEN_AT_ALL]
+    if not len(known):
+        return None
+    missing = identity - np.median(known, axis=0)
     length = max(float(np.linalg.norm(identity - mean)), 1e-9)
     return np.asarray(_held(_LIKENESS * missing / length, _MOST_LIKENESS), np.float32)
 

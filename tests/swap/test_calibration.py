@@ -122,15 +122,20 @@ def test_people_without_a_correction_are_left_alone() -> None:
     assert float((some[1] - target[1]).abs().max()) > 0.005
 
 
-def test_what_a_likeness_lacks_is_added_whatever_one_covered_face_says() -> None:
+def test_what_a_likeness_lacks_is_added_whatever_covered_faces_say() -> None:
     rng = np.random.default_rng(0)
-    mean, source, drawn = rng.standard_normal((3, 128)).astype(np.float32)
+    source, mean, drawn = rng.standard_normal((3, 128)).astype(np.float32) * np.float32(0.03)
     embeddings = np.tile(drawn, (FACES, 1))
-    embeddings[1] = 50.0
+    embeddings[:3] += 1.0
     meshes = heads(), heads(), heads()
     step = missing_likeness(Seen(*meshes, embeddings), source, mean)
+    assert step is not None
     missing = (source - drawn) / np.linalg.norm(source - mean)
-    assert float(step @ missing) > 0.99 * np.linalg.norm(step) * np.linalg.norm(missing)
-    assert 0.3 < np.linalg.norm(step) <= 1.0 + 1e-6
+    np.testing.assert_allclose(step, 0.7 * missing, atol=1e-5)
+    assert missing_likeness(Seen(*meshes, embeddings[:3]), source, mean) is None
     alike = missing_likeness(Seen(*meshes, np.tile(source, (FACES, 1))), source, mean)
+    assert alike is not None
     assert np.abs(alike).max() < 1e-6
+    near = missing_likeness(Seen(*meshes, embeddings[3:]), source, source - (source - mean) * np.float32(0.1))
+    assert near is not None
+    assert np.linalg.norm(near) == pytest.approx(1.0, rel=1e-4)
