@@ -107,3 +107,15 @@ def eye_apertures(landmarks: F32) -> F32:
         width = np.linalg.norm(landmarks[..., inner, :2] - landmarks[..., outer, :2], axis=-1)
         ratios.append(opening / np.maximum(width, 1e-6))
     return np.stack(ratios, axis=-1).astype(np.float32)
+
+
+def sideways_gaze(landmarks: F32) -> F32:
+    """(..., 478, 2 or 3) -> (...): how far both irises lie to one side of the middle, in widths of an eye."""
+    sides = []
+    for (_, _, inner, outer), iris in ((LEFT_LIDS, LEFT_IRIS), (RIGHT_LIDS, RIGHT_IRIS)):
+        ends = landmarks[..., inner, :2], landmarks[..., outer, :2]
+        along = ends[0] - ends[1]
+        off = landmarks[..., iris[0], :2] - (ends[0] + ends[1]) / 2
+        sides.append((off * along).sum(axis=-1) / np.maximum((along**2).sum(axis=-1), 1e-12))
+    # Towards the nose with one eye is away from it with the other.
+    return np.asarray(np.abs(sides[0] - sides[1]) / 2, np.float32)

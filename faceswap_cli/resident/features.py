@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from faceswap_cli.resident.shading import masked_blur
 from faceswap_cli.resident.tables import Tables, along
@@ -90,6 +91,27 @@ def keep_mouth(lab: Tensor, target: Tensor, mouth: Tensor, moves: Tensor, tables
     side = lab.shape[-1]
     own = sample(target, affine_places(moves, side, side))
     return lab + (own - lab) * along(mouth, tables.blur(side, features.MOUTH_EDGE * side))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AsideEyes:
+    """``rasters.Aside`` on the device."""
+
+    faces: Tensor
+    """(E,) whole numbers"""
+    areas: Tensor
+    """(E, 1, S, S) in [0, 1]"""
+    moves: Tensor
+    amounts: Tensor
+
+
+def keep_aside(lab: Tensor, target: Tensor, eyes: AsideEyes, tables: Tables) -> Tensor:
+    """Lightness of eyes that look far aside from the target."""
+    side = lab.shape[-1]
+    share = along(eyes.areas, tables.blur(side, features.MOUTH_EDGE * side))
+    own = sample(target[eyes.faces, :1], affine_places(eyes.moves, side, side))
+    change = (own - lab[eyes.faces, :1]) * (share * eyes.amounts[:, None, None, None])
+    return lab.index_add(0, eyes.faces, functional.pad(change, (0, 0, 0, 0, 0, 2)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

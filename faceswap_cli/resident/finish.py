@@ -1,7 +1,7 @@
 """Faces of one person drawn on the device: ``Fslsd256Method.render_batch`` for crops of one side.
 
-All but eyes that shut is done by two functions of tensors, which are recorded as a network is
-(``swap.lane.Replayed``): they do the same kernels whatever the tensors hold.
+All but eyes that shut or look far aside is done by two functions of tensors, which are recorded as a network
+is (``swap.lane.Replayed``): they do the same kernels whatever the tensors hold.
 """
 
 from __future__ import annotations
@@ -59,9 +59,12 @@ def draw(
     first = _first_of(method.net(person), method.device, tables)
     shapes = (3, side, side), (3, COLOUR_SIDE, COLOUR_SIDE), (1, 1, 1)
     made, light, finite = parted(first(*inputs, *codes), *shapes)
-    if drawing.shut is not None:
+    if drawing.aside is not None or drawing.shut is not None:
         target = lab.lab_from_rgb(crops.float() / 255, tables)
-        made = features.keep_shut_eyes(made, target, _eyes(drawing.shut, there))
+        if drawing.aside is not None:
+            made = features.keep_aside(made, target, _aside(drawing.aside, there), tables)
+        if drawing.shut is not None:
+            made = features.keep_shut_eyes(made, target, _shut(drawing.shut, there))
     rest = [made, light, finite, crops, layers, full, there.up(drawing.opacity)]
     if drawing.outlines is not None:
         rest.append(there.up(drawing.outlines))
@@ -70,7 +73,12 @@ def draw(
     return Faces(picture[:, :_MASK], picture[:, _MASK:], there.down(told))
 
 
-def _eyes(shut: rasters.Shut, there: Visit) -> features.ShutEyes:
+def _aside(aside: rasters.Aside, there: Visit) -> features.AsideEyes:
+    areas = there.up(aside.areas).float() / 255
+    return features.AsideEyes(there.up(aside.faces), areas, there.up(aside.moves), there.up(aside.amounts))
+
+
+def _shut(shut: rasters.Shut, there: Visit) -> features.ShutEyes:
     return features.ShutEyes(
         there.up(shut.faces),
         there.up(shut.areas).float() / 255,

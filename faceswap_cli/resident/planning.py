@@ -46,6 +46,7 @@ class Drawing:
     layers: Tensor
     """Both of ``rasters.drawn_scene``"""
     masks: rasters.Masks
+    aside: rasters.Aside | None
     shut: rasters.Shut | None
     outlines: Tensor | None
     """None where things in front are not looked for"""
@@ -94,6 +95,7 @@ def plan(method: Fslsd256Method, faces: Sequence[Asked]) -> Drawing:
         sketches=sketches,
         layers=layers,
         masks=rasters.face_masks(wanted, points, side, method.lane),
+        aside=rasters.aside_eyes(wanted, points, side),
         shut=rasters.shut_eyes(wanted, points, [crop.open_eyes for crop in crops], side),
         outlines=rasters.outlines(points) if method.paste.occlusion else None,
         aims=torch.from_numpy(aims),

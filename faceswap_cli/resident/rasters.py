@@ -60,6 +60,20 @@ class Shut:
     """(E,) how far they are shut"""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Aside:
+    """Eyes of a batch that look far aside, one row for each."""
+
+    faces: Tensor
+    """(E,) numbers of the faces"""
+    areas: Tensor
+    """(E, 1, S, S) uint8: inside the lids, not yet soft"""
+    moves: Tensor
+    """(E, 2, 3)"""
+    amounts: Tensor
+    """(E,) how much of each is the target's"""
+
+
 def drawn_scene(points: Sequence[F32], lane: Lane) -> tuple[Tensor, Tensor]:
     """Meshes (478, >= 2) in unit coordinates -> sketches (N, 7, 128, 128), masks and what they hide
     (N, 2, 256, 256): see ``scene.Drawn``."""
@@ -169,6 +183,27 @@ def shut_eyes(
         torch.from_numpy(np.stack(areas))[:, None],
         torch.from_numpy(np.stack(moves)),
         torch.tensor(soft, dtype=torch.float32),
+        torch.tensor(amounts, dtype=torch.float32),
+    )
+
+
+def aside_eyes(wanted: Sequence[F32], own: Sequence[F32], side: int) -> Aside | None:
+    """The eyes that look far aside; None without any."""
+    rows: list[tuple[int, U8, F32, float]] = []
+    for k, (points, there) in enumerate(zip(wanted, own, strict=True)):
+        amount = features.far_aside(there)
+        if amount > 0.0:
+            for ring in EYES:
+                area = np.zeros((side, side), np.uint8)
+                _filled(area, points, (ring,))
+                rows.append((k, area, moved(there, points, ring, side), amount))
+    if not rows:
+        return None
+    faces, areas, moves, amounts = zip(*rows, strict=True)
+    return Aside(
+        torch.tensor(faces),
+        torch.from_numpy(np.stack(areas))[:, None],
+        torch.from_numpy(np.stack(moves)),
         torch.tensor(amounts, dtype=torch.float32),
     )
 

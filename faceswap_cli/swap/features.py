@@ -45,6 +45,9 @@ GLINT = 4.0
 """Most of L* by which anything on a shut lid is lighter than the skin around it."""
 _SHUT = (0.55, 0.68)
 """Eye opening, as a share of the usual one, below which the target's eye is kept wholly or not at all."""
+_ASIDE = (0.07, 0.13)
+"""Widths of the eye by which both irises lie aside, from which on the target's eyes are seen, and are alone:
+the network follows a gaze so far, and where both agree changing from one to the other shows nothing."""
 
 
 def eye_area(points: F32, ring: Sequence[int], window: Window) -> F32:
@@ -203,6 +206,29 @@ def keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
     if found is not None:
         area, own, share = found
         lab[area] += (own - lab[area]) * share
+
+
+def far_aside(points: F32) -> float:
+    """How much of eyes that look aside is to be the target's."""
+    begin, end = _ASIDE
+    return float(masks.smoothstep(np.asarray((parts.sideways_gaze(points) - begin) / (end - begin))))
+
+
+def keep_aside(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
+    """Open eyes that look far aside have the target's iris and white, moved to the new lids; in place.
+
+    In lightness only: colours stay the source's.  Such eyes are rare in training.
+    """
+    amount = far_aside(points)
+    if amount <= 0.0:
+        return
+    for ring in (parts.LEFT_EYE, parts.RIGHT_EYE):
+        inside = masks.union(wanted, (ring,), window)
+        found = _own(target, points, wanted, ring, masks.blur(inside, MOUTH_EDGE * window.side), window)
+        if found is not None:
+            area, own, share = found
+            luma = lab[area][..., 0]
+            luma += (own[..., 0] - luma) * (share[..., 0] * np.float32(amount))
 
 
 def keep_shut_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window) -> None:

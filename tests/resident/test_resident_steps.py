@@ -253,10 +253,35 @@ def test_eyes_that_shut_are_the_targets(bench: Bench) -> None:
     within(made, drawn, 1.5, 0.997, 0.5)
 
 
+def test_eyes_that_look_far_aside_are_the_targets(bench: Bench) -> None:
+    ahead = unit(mesh_points(SIDE))
+    own = ahead.copy()
+    for iris, ring in ((parts.LEFT_IRIS, parts.LEFT_EYE), (parts.RIGHT_IRIS, parts.RIGHT_EYE)):
+        own[list(iris), 0] += 0.11 * np.ptp(own[list(ring), 0])
+    wanted = own + np.array([0.004, 0.003, 0], np.float32)
+    drawn, target = noisy(1), noisy(2)
+    aside = rasters.aside_eyes([ahead, wanted], [ahead, own], SIDE)
+    assert aside is not None
+    assert aside.faces.tolist() == [1, 1]
+    eyes = features.AsideEyes(
+        aside.faces.to(bench.device),
+        aside.areas.to(bench.device).float() / 255,
+        *(x.to(bench.device) for x in (aside.moves, aside.amounts)),
+    )
+    pictures = bench.up(drawn, drawn), bench.up(target, target)
+    plain, made = bench.down(features.keep_aside(*pictures, eyes, bench.tables))
+    within(plain, drawn, 0.0, 1.0)
+    before = drawn.copy()
+    host_features.keep_aside(drawn, target, own, wanted, Window.full(SIDE))
+    assert np.abs(drawn - before).max() > 4.0
+    within(made, drawn, 1.0, 0.999, 0.3)
+
+
 def test_open_eyes_are_nobodys_business() -> None:
     points = unit(mesh_points(SIDE))
     usual = tuple(parts.eye_apertures(points).tolist())
     assert rasters.shut_eyes([points], [points], [usual], SIDE) is None
+    assert rasters.aside_eyes([points], [points], SIDE) is None
 
 
 @pytest.mark.parametrize("pixels", [2.4, -1.5, 7.0, 0.2])

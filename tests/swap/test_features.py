@@ -208,3 +208,39 @@ def test_eyes_behind_dark_glasses_tell_nothing() -> None:
     drawn = eyes_of((92, 8, 26), 45)
     before = drawn.copy()
     np.testing.assert_array_equal(eyes_limited(drawn, flat((20, 0, 0))), before)
+
+
+def looking_aside(widths: float) -> F32:
+    """The mean face in pixels, both irises so many widths of the eye to one side of where they lie."""
+    points = mesh_points().copy()
+    for iris, ring in ((parts.LEFT_IRIS, parts.LEFT_EYE), (parts.RIGHT_IRIS, parts.RIGHT_EYE)):
+        points[list(iris), 0] += widths * np.ptp(points[list(ring), 0])
+    return points
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_gaze_is_measured_to_either_side(side: float) -> None:
+    ahead = float(parts.sideways_gaze(mesh_points()))
+    assert ahead < 0.02
+    assert float(parts.sideways_gaze(looking_aside(0.2 * side))) == pytest.approx(0.2, abs=0.02)
+    turned = looking_aside(0.2 * side)[None, :, :2] @ np.array([[0.8, 0.6], [-0.6, 0.8]], np.float32)
+    np.testing.assert_allclose(parts.sideways_gaze(turned), [0.2], atol=0.02)
+
+
+def test_eyes_that_look_far_aside_have_the_targets_lightness_and_the_sources_colour() -> None:
+    lab, target = flat(DRAWN), flat(LID)
+    points = looking_aside(0.2) / np.float32(SIDE)
+    features.keep_aside(lab, target, points, points, Window.full(SIDE))
+    eyes = masks.union(points, (parts.LEFT_EYE, parts.RIGHT_EYE), SIDE) > 0.99
+    assert np.median(np.abs(lab[eyes][:, 0] - LID[0])) < 1.0
+    np.testing.assert_array_equal(lab[..., 1:], flat(DRAWN)[..., 1:])
+    far = masks.grow(eyes.astype(np.float32), 6) < 0.5
+    np.testing.assert_array_equal(lab[far], flat(DRAWN)[far])
+
+
+def test_eyes_that_look_ahead_stay_as_drawn() -> None:
+    lab = flat(DRAWN)
+    points = looking_aside(0.05) / np.float32(SIDE)
+    features.keep_aside(lab, flat(LID), points, points, Window.full(SIDE))
+    np.testing.assert_array_equal(lab, flat(DRAWN))
+    assert 0.0 < features.far_aside(looking_aside(0.1)) < features.far_aside(looking_aside(0.12)) < 1.0
