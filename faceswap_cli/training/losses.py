@@ -93,9 +93,9 @@ def feature_similarity(found: Sequence[Tensor], wanted: Sequence[Tensor], margin
 
 
 def landmark_weights(like: Tensor) -> Tensor:
-    """(478, 1): named points 1, brows 2, lips and eyes 3, irises 4, the rest of the surface 0.2."""
+    """(478, 1): named points 1, brows, lips and eyes 3, irises 4, the rest of the surface 0.2."""
     weights = like.new_full((478, 1), 0.2)
-    for points, value in ((SUBSET, 1.0), (BROWS, 2.0), (LIPS, 3.0), (EYES, 3.0), (IRISES, 4.0)):
+    for points, value in ((SUBSET, 1.0), (BROWS, 3.0), (LIPS, 3.0), (EYES, 3.0), (IRISES, 4.0)):
         weights[list(points)] = value
     return weights
 
