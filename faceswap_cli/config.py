@@ -286,8 +286,8 @@ class JobOptions:
     profile: str = "auto"
     """Of the method ``fslsd``: ``256`` is the bundled network, ``1024`` runs the official checkpoints."""
     shape_mix: Level = 0.5
-    """Of ``fslsd`` 256: share of the source's own proportions given to eyes, nose and mouth, 0 to 1; may
-    change over time."""
+    """Of ``fslsd`` 256: share of the source's own proportions given to eyes, nose and mouth, 0 to 1; where
+    expression is read, at lips, lids and brows, its square.  May change over time."""
     mapper: str = "landmarks"
     """What the source is drawn from: ``landmarks`` its pictures, ``nitzan`` its identity embedding alone,
     ``blend:X`` between the two, X of the second."""
