@@ -304,7 +304,7 @@ class JobOptions:
     parsing_labels: str = "celebamask"
     """Numbering of the label map: ``celebamask`` or ``bisenet``."""
     calibrate: bool = True
-    """Draw a few faces first, and ask for landmarks and identity so that drawn heads, lips, eyes and brows are
+    """Draw a few faces first, and ask for landmarks and identity so that heads, lips, eyes and brows are
     seen where the target's are, and the likeness is the source's (``--method fslsd``, profile 256)."""
     measure_identity: bool = False
     """Measure the identity distance of every swapped face for the ledger (some milliseconds each)."""
