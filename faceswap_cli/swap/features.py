@@ -45,9 +45,10 @@ GLINT = 4.0
 """Most of L* by which anything on a shut lid is lighter than the skin around it."""
 _SHUT = (0.55, 0.68)
 """Eye opening, as a share of the usual one, below which the target's eye is kept wholly or not at all."""
-_ASIDE = (0.07, 0.13)
-"""Widths of the eye by which both irises lie aside, from which on the target's eyes are seen, and are alone:
-the network follows a gaze so far, and where both agree changing from one to the other shows nothing."""
+_ASIDE = (0.13, 0.17)
+"""Widths of the eye by which both irises lie aside, from which on the target's eyes are seen, and are alone.
+So far the network follows a gaze, and heads turned a little look no further; and the way from one picture to
+the other is short, since irises that do not lie at one place show double on it."""
 
 
 def eye_area(points: F32, ring: Sequence[int], window: Window) -> F32:

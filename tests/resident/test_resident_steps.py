@@ -257,7 +257,7 @@ def test_eyes_that_look_far_aside_are_the_targets(bench: Bench) -> None:
     ahead = unit(mesh_points(SIDE))
     own = ahead.copy()
     for iris, ring in ((parts.LEFT_IRIS, parts.LEFT_EYE), (parts.RIGHT_IRIS, parts.RIGHT_EYE)):
-        own[list(iris), 0] += 0.11 * np.ptp(own[list(ring), 0])
+        own[list(iris), 0] += 0.15 * np.ptp(own[list(ring), 0])
     wanted = own + np.array([0.004, 0.003, 0], np.float32)
     drawn, target = noisy(1), noisy(2)
     aside = rasters.aside_eyes([ahead, wanted], [ahead, own], SIDE)
