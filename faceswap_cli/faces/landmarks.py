@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceswap_cli.records import F32
+from faceswap_cli.records import F32, F64
 
 OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
@@ -109,13 +109,25 @@ def eye_apertures(landmarks: F32) -> F32:
     return np.stack(ratios, axis=-1).astype(np.float32)
 
 
-def sideways_gaze(landmarks: F32) -> F32:
+def gaze_offsets(landmarks: F32) -> F64:
+    """(..., 478, 2 or 3) -> (..., 2 eyes, 2): iris centre from the middle of the eye's corners, right first.
+
+    In the eye's own axes (outer to inner corner, and across it), in units of the distance of its corners.
+    """
+    xy = landmarks[..., :2].astype(np.float64)
+    offsets = []
+    for (_, _, inner, outer), iris in ((RIGHT_LIDS, RIGHT_IRIS), (LEFT_LIDS, LEFT_IRIS)):
+        along = xy[..., inner, :] - xy[..., outer, :]
+        width = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
+        along = along / width
+        across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
+        away = (xy[..., iris[0], :] - (xy[..., outer, :] + xy[..., inner, :]) / 2) / width
+        offsets.append(np.stack([(away * along).sum(axis=-1), (away * across).sum(axis=-1)], axis=-1))
+    return np.stack(offsets, axis=-2)
+
+
+def sideways_gaze(landmarks: F32) -> F64:
     """(..., 478, 2 or 3) -> (...): how far both irises lie to one side of the middle, in widths of an eye."""
-    sides = []
-    for (_, _, inner, outer), iris in ((LEFT_LIDS, LEFT_IRIS), (RIGHT_LIDS, RIGHT_IRIS)):
-        ends = landmarks[..., inner, :2], landmarks[..., outer, :2]
-        along = ends[0] - ends[1]
-        off = landmarks[..., iris[0], :2] - (ends[0] + ends[1]) / 2
-        sides.append((off * along).sum(axis=-1) / np.maximum((along**2).sum(axis=-1), 1e-12))
+    along = gaze_offsets(landmarks)[..., 0]
     # Towards the nose with one eye is away from it with the other.
-    return np.asarray(np.abs(sides[0] - sides[1]) / 2, np.float32)
+    return np.asarray(np.abs(along[..., 0] - along[..., 1]) / 2)

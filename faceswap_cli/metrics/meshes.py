@@ -14,11 +14,6 @@ from faceswap_cli.faces import landmarks as index
 from faceswap_cli.records import F32, F64
 
 OUTER_CORNERS = (33, 263)
-EYES = (
-    # iris centre, outer corner, inner corner, upper lid, lower lid
-    (468, 33, 133, 159, 145),
-    (473, 263, 362, 386, 374),
-)
 SURFACE = slice(0, 468)
 EXPRESSION = (*index.LIPS_OUTER, *index.LIPS_INNER, *index.EYES, *index.BROWS)
 EYE_OPEN = 0.12
@@ -59,38 +54,14 @@ def expression_error(result: F32, target: F32) -> F64:
     return np.asarray(100 * apart.mean(axis=1) / eye_distance(target))
 
 
-def gaze_offsets(points: F32) -> F64:
-    """(T, 478, 3) -> (T, 2 eyes, 2): iris centre from the middle of the eye's corners.
-
-    In the eye's own axes (outer to inner corner, and across it), in units of the distance of
-    the two corners of that eye.
-    """
-    xy = points[..., :2].astype(np.float64)
-    offsets = []
-    for iris, outer, inner, _, _ in EYES:
-        along = xy[..., inner, :] - xy[..., outer, :]
-        width = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
-        along = along / width
-        across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
-        away = (xy[..., iris, :] - (xy[..., outer, :] + xy[..., inner, :]) / 2) / width
-        offsets.append(np.stack([(away * along).sum(axis=-1), (away * across).sum(axis=-1)], axis=-1))
-    return np.stack(offsets, axis=-2)
-
-
 def eyes_open(points: F32) -> NDArray[np.bool_]:
     """(T, 478, 3) -> (T,): are both eyes open far enough to show where they look?"""
-    xy = points[..., :2].astype(np.float64)
-    openings = [
-        np.linalg.norm(xy[..., upper, :] - xy[..., lower, :], axis=-1)
-        / np.maximum(np.linalg.norm(xy[..., outer, :] - xy[..., inner, :], axis=-1), 1e-6)
-        for _, outer, inner, upper, lower in EYES
-    ]
-    return np.asarray(np.minimum(*openings) >= EYE_OPEN)
+    return np.asarray(index.eye_apertures(points).min(axis=-1) >= EYE_OPEN)
 
 
 def gaze_error(result: F32, target: F32) -> F64:
     """(T, 478, 3) twice -> (T,) in % of the eye's width, mean of both; NaN where the target's are shut."""
-    apart = np.linalg.norm(gaze_offsets(result) - gaze_offsets(target), axis=-1).mean(axis=-1)
+    apart = np.linalg.norm(index.gaze_offsets(result) - index.gaze_offsets(target), axis=-1).mean(axis=-1)
     return np.asarray(np.where(eyes_open(target), 100 * apart, np.nan))
 
 

@@ -32,8 +32,6 @@ from faceswap_cli.swap.shape import remove_pose, speaking
 _MOST_TURN, _MOST_SPOKEN, _MOST_IRIS = float(np.radians(5.0)), 0.08, 0.05
 """A head is not turned (radians) and features are not moved by more: larger offsets are faces that were not
 recognised."""
-
-
 _LIKENESS, _MOST_LIKENESS = 0.7, 1.0
 """Share of what is missing that is added, and how long the addition may be; the code has the length 1."""
 _SEEN_AT_ALL = 0.85
@@ -54,11 +52,11 @@ class Seen:
     """(N, 128) identities of the faces as they are shown"""
 
     @classmethod
-    def joined(cls, parts: Sequence[Seen]) -> Seen:
+    def joined(cls, looks: Sequence[Seen]) -> Seen:
         found, wanted, target = (
-            torch.cat([getattr(one, name) for one in parts]) for name in ("found", "wanted", "target")
+            torch.cat([getattr(one, name) for one in looks]) for name in ("found", "wanted", "target")
         )
-        return cls(found, wanted, target, np.concatenate([one.embeddings for one in parts]))
+        return cls(found, wanted, target, np.concatenate([one.embeddings for one in looks]))
 
 
 def missing_likeness(seen: Seen, identity: F32, mean: F32) -> F32 | None:

@@ -106,8 +106,8 @@ def speaking() -> Tensor:
 def mix_weights(inner: float = INNER_MIX) -> Tensor:
     """(478, 1): how much of the source's proportions each point takes; 0 on the outline.
 
-    Where expression is read it is the square of ``inner``: half of the source's lips would be a quarter of
-    somebody else's smile, and likeness hardly lies there.
+    On lips, lids and brows it is the square of ``inner``: there proportions are read as expression, and
+    likeness hardly depends on them.
     """
     mean = torch.from_numpy(topology().mean_shape)[:, :2]
     reach = torch.cdist(mean, mean[list(OVAL)]).amin(1) / _OUTLINE_REACH
