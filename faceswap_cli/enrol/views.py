@@ -17,6 +17,7 @@ from faceswap_cli.identity import quality
 from faceswap_cli.identity.agreement import agreement
 from faceswap_cli.identity.embed import SAME_PERSON
 from faceswap_cli.identity.enrolled import Share
+from faceswap_cli.identity.photos import asleep
 from faceswap_cli.identity.pose import pose
 from faceswap_cli.nets.fslsd256_encoders import SIDE
 from faceswap_cli.records import U8, SourcePhoto
@@ -76,7 +77,8 @@ def weighed(photos: Sequence[SourcePhoto]) -> tuple[tuple[SourcePhoto, ...], tup
         for photo, weight, keep in zip(photos, weights, kept, strict=True)
         if keep
     )
-    return used, shares, [*_strangers(shares, factor), *_weak(photos, shares), *missing_views(shares)]
+    notes = [*_strangers(shares, factor), *_weak(photos, shares), *asleep(used), *missing_views(shares)]
+    return used, shares, notes
 
 
 def _share(photo: SourcePhoto, weight: float, distance: float) -> Share:

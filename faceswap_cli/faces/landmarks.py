@@ -46,6 +46,8 @@ EYES = LEFT_EYE + RIGHT_EYE
 BROWS = LEFT_BROW + RIGHT_BROW
 IRISES = RIGHT_IRIS + LEFT_IRIS
 
+_IRIS_SEEN = (0.09, 0.18)
+"""Opening of an eye, in widths of it, up to which nothing of the iris is seen, and from which on enough."""
 SUBSET = OVAL + LIPS + EYES + BROWS + NOSE + IRISES
 """152 points that say all that matters of shape and expression."""
 
@@ -107,6 +109,12 @@ def eye_apertures(landmarks: F32) -> F32:
         width = np.linalg.norm(landmarks[..., inner, :2] - landmarks[..., outer, :2], axis=-1)
         ratios.append(opening / np.maximum(width, 1e-6))
     return np.stack(ratios, axis=-1).astype(np.float32)
+
+
+def seen_irises(landmarks: F32) -> F32:
+    """(..., 478, 2 or 3) -> (..., 2): how much of the left and right iris open lids show, 0 to 1."""
+    begin, whole = _IRIS_SEEN
+    return np.asarray(np.clip((eye_apertures(landmarks) - begin) / (whole - begin), 0.0, 1.0), np.float32)
 
 
 def gaze_offsets(landmarks: F32) -> F64:

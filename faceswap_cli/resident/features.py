@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from faceswap_cli.resident.shading import masked_blur
 from faceswap_cli.resident.tables import Tables, along
@@ -94,8 +93,8 @@ def keep_mouth(lab: Tensor, target: Tensor, mouth: Tensor, moves: Tensor, tables
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AsideEyes:
-    """``rasters.Aside`` on the device."""
+class OpenEyes:
+    """``rasters.Open`` on the device."""
 
     faces: Tensor
     """(E,) whole numbers"""
@@ -105,13 +104,13 @@ class AsideEyes:
     amounts: Tensor
 
 
-def keep_aside(lab: Tensor, target: Tensor, eyes: AsideEyes, tables: Tables) -> Tensor:
-    """Lightness of eyes that look far aside from the target."""
+def keep_eyes(lab: Tensor, target: Tensor, eyes: OpenEyes, tables: Tables) -> Tensor:
+    """Open eyes from the target, by the amounts."""
     side = lab.shape[-1]
     share = along(eyes.areas, tables.blur(side, features.MOUTH_EDGE * side))
-    own = sample(target[eyes.faces, :1], affine_places(eyes.moves, side, side))
-    change = (own - lab[eyes.faces, :1]) * (share * eyes.amounts[:, None, None, None])
-    return lab.index_add(0, eyes.faces, functional.pad(change, (0, 0, 0, 0, 0, 2)))
+    own = sample(target[eyes.faces], affine_places(eyes.moves, side, side))
+    change = (own - lab[eyes.faces]) * (share * eyes.amounts[:, :, None, None])
+    return lab.index_add(0, eyes.faces, change)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

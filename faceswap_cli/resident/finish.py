@@ -1,6 +1,6 @@
 """Faces of one person drawn on the device: ``Fslsd256Method.render_batch`` for crops of one side.
 
-All but eyes that shut or look far aside is done by two functions of tensors, which are recorded as a network
+All but eyes that are the target's is done by two functions of tensors, which are recorded as a network
 is (``swap.lane.Replayed``): they do the same kernels whatever the tensors hold.
 """
 
@@ -59,10 +59,10 @@ def draw(
     first = _first_of(method.net(person), method.device, tables)
     shapes = (3, side, side), (3, COLOUR_SIDE, COLOUR_SIDE), (1, 1, 1)
     made, light, finite = parted(first(*inputs, *codes), *shapes)
-    if drawing.aside is not None or drawing.shut is not None:
+    if drawing.open is not None or drawing.shut is not None:
         target = lab.lab_from_rgb(crops.float() / 255, tables)
-        if drawing.aside is not None:
-            made = features.keep_aside(made, target, _aside(drawing.aside, there), tables)
+        if drawing.open is not None:
+            made = features.keep_eyes(made, target, _open(drawing.open, there), tables)
         if drawing.shut is not None:
             made = features.keep_shut_eyes(made, target, _shut(drawing.shut, there))
     rest = [made, light, finite, crops, layers, full, there.up(drawing.opacity)]
@@ -73,9 +73,9 @@ def draw(
     return Faces(picture[:, :_MASK], picture[:, _MASK:], there.down(told))
 
 
-def _aside(aside: rasters.Aside, there: Visit) -> features.AsideEyes:
-    areas = there.up(aside.areas).float() / 255
-    return features.AsideEyes(there.up(aside.faces), areas, there.up(aside.moves), there.up(aside.amounts))
+def _open(eyes: rasters.Open, there: Visit) -> features.OpenEyes:
+    areas = there.up(eyes.areas).float() / 255
+    return features.OpenEyes(there.up(eyes.faces), areas, there.up(eyes.moves), there.up(eyes.amounts))
 
 
 def _shut(shut: rasters.Shut, there: Visit) -> features.ShutEyes:

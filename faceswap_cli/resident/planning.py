@@ -46,7 +46,7 @@ class Drawing:
     layers: Tensor
     """Both of ``rasters.drawn_scene``"""
     masks: rasters.Masks
-    aside: rasters.Aside | None
+    open: rasters.Open | None
     shut: rasters.Shut | None
     outlines: Tensor | None
     """None where things in front are not looked for"""
@@ -88,15 +88,15 @@ def plan(method: Fslsd256Method, faces: Sequence[Asked]) -> Drawing:
     wanted = list(posing.wanted.numpy())
     sketches, layers = rasters.drawn_scene(wanted, method.lane)
     aims = np.stack([wanted_of(code.mesh) for code in codes])
-    seeds = [face.seed for face in faces]
+    seeds, usual = [face.seed for face in faces], [crop.open_eyes for crop in crops]
     return Drawing(
         posing=posing,
         codes=Codes(*(_stack(codes, name) for name in ("mesh", "rows", "light"))),
         sketches=sketches,
         layers=layers,
         masks=rasters.face_masks(wanted, points, side, method.lane),
-        aside=rasters.aside_eyes(wanted, points, side),
-        shut=rasters.shut_eyes(wanted, points, [crop.open_eyes for crop in crops], side),
+        open=rasters.open_eyes(wanted, points, usual, person.mesh.eyes, side),
+        shut=rasters.shut_eyes(wanted, points, usual, side),
         outlines=rasters.outlines(points) if method.paste.occlusion else None,
         aims=torch.from_numpy(aims),
         grain=rasters.noise(wanted, seeds, aims[:, -1].tolist(), side, method.lane),

@@ -61,8 +61,8 @@ class Shut:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Aside:
-    """Eyes of a batch that look far aside, one row for each."""
+class Open:
+    """Open eyes of a batch that are the target's more or less, one row for each."""
 
     faces: Tensor
     """(E,) numbers of the faces"""
@@ -71,7 +71,7 @@ class Aside:
     moves: Tensor
     """(E, 2, 3)"""
     amounts: Tensor
-    """(E,) how much of each is the target's"""
+    """(E, 3) how much of L*, a* and b* is the target's"""
 
 
 def drawn_scene(points: Sequence[F32], lane: Lane) -> tuple[Tensor, Tensor]:
@@ -187,20 +187,29 @@ def shut_eyes(
     )
 
 
-def aside_eyes(wanted: Sequence[F32], own: Sequence[F32], side: int) -> Aside | None:
-    """The eyes that look far aside; None without any."""
-    rows: list[tuple[int, U8, F32, float]] = []
-    for k, (points, there) in enumerate(zip(wanted, own, strict=True)):
-        amount = features.far_aside(there)
-        if amount > 0.0:
+def open_eyes(
+    wanted: Sequence[F32],
+    own: Sequence[F32],
+    usual: Sequence[tuple[float, float]],
+    source: F32,
+    side: int,
+) -> Open | None:
+    """The eyes that look far aside or that the source, its eyes ``source`` (2,) open, does not show.
+
+    None without any.
+    """
+    rows: list[tuple[int, U8, F32, tuple[float, float, float]]] = []
+    for k, (points, there, opened) in enumerate(zip(wanted, own, usual, strict=True)):
+        luma, colour = features.eyes_of_target(there, np.array(opened, np.float32), source)
+        if luma > 0.0:
             for ring in EYES:
                 area = np.zeros((side, side), np.uint8)
                 _filled(area, points, (ring,))
-                rows.append((k, area, moved(there, points, ring, side), amount))
+                rows.append((k, area, moved(there, points, ring, side), (luma, colour, colour)))
     if not rows:
         return None
     faces, areas, moves, amounts = zip(*rows, strict=True)
-    return Aside(
+    return Open(
         torch.tensor(faces),
         torch.from_numpy(np.stack(areas))[:, None],
         torch.from_numpy(np.stack(moves)),

@@ -49,6 +49,10 @@ _ASIDE = (0.13, 0.17)
 """Widths of the eye by which both irises lie aside, from which on the target's eyes are seen, and are alone.
 So far the network follows a gaze, and heads turned a little look no further; and the way from one picture to
 the other is short, since irises that do not lie at one place show double on it."""
+_NARROW = (0.18, 0.26)
+"""Opening of a source's eyes, in widths of them, below which they are narrow, and from which on not."""
+_WIDER = (1.4, 1.9)
+"""How many times as wide a target's eyes are open from which on narrow ones do not serve, and not at all."""
 
 
 def eye_area(points: F32, ring: Sequence[int], window: Window) -> F32:
@@ -209,27 +213,46 @@ def keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
         lab[area] += (own - lab[area]) * share
 
 
-def far_aside(points: F32) -> float:
-    """How much of eyes that look aside is to be the target's."""
-    begin, end = _ASIDE
-    return float(masks.smoothstep(np.asarray((parts.sideways_gaze(points) - begin) / (end - begin))))
+def eyes_of_target(points: F32, usual: F32, source: F32) -> tuple[float, float]:
+    """How much of the lightness, and of the colour, of open eyes is to be the target's.
 
-
-def keep_aside(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
-    """Open eyes that look far aside have the target's iris and white, moved to the new lids; in place.
-
-    In lightness only: colours stay the source's.  Such eyes are rare in training.
+    ``points``: its mesh; ``usual`` and ``source`` (2,): how far its eyes mostly are open, and those of the
+    source.
     """
-    amount = far_aside(points)
-    if amount <= 0.0:
+    begin, end = _ASIDE
+    aside = float(masks.smoothstep(np.asarray((parts.sideways_gaze(points) - begin) / (end - begin))))
+    unseen = unseen_eyes(usual, source)
+    return max(aside, unseen), unseen
+
+
+def unseen_eyes(usual: F32, source: F32) -> float:
+    """How far a source's eyes are too narrow to serve: in themselves, and for eyes ``usual``ly so wide.
+
+    Both are apertures (2,).  The wider one of two tells: a source that winks has shown its iris.
+    """
+    own = max(float(source.max()), 1e-3)
+    narrow = (_NARROW[1] - own) / (_NARROW[1] - _NARROW[0])
+    wider = (float(usual.max()) / own - _WIDER[0]) / (_WIDER[1] - _WIDER[0])
+    return min(max(narrow, 0.0), 1.0) * min(max(wider, 0.0), 1.0)
+
+
+def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window, source: F32) -> None:
+    """Open eyes that look far aside, or that the source does not show, have the target's iris and white.
+
+    Moved to the new lids, as far as :func:`eyes_of_target` says; in place.  ``source`` (2,): apertures of its
+    eyes.  Eyes far aside are rare in training, and those of a source that laughs or blinks nobody knows.
+    """
+    points = crop.landmarks / np.float32(crop.rgb.shape[0])
+    shares = eyes_of_target(points, np.array(crop.open_eyes, np.float32), source)
+    if not any(shares):
         return
     for ring in (parts.LEFT_EYE, parts.RIGHT_EYE):
         inside = masks.union(wanted, (ring,), window)
         found = _own(target, points, wanted, ring, masks.blur(inside, MOUTH_EDGE * window.side), window)
         if found is not None:
             area, own, share = found
-            luma = lab[area][..., 0]
-            luma += (own[..., 0] - luma) * (share[..., 0] * np.float32(amount))
+            luma, colour = (np.float32(value) for value in shares)
+            lab[area] += (own - lab[area]) * share * np.array([luma, colour, colour], np.float32)
 
 
 def keep_shut_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window) -> None:

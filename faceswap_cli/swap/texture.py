@@ -33,6 +33,8 @@ _CHOICE, _OTHERS = 8, 0.7
 photographs differ by a pixel or two, so an even mean would be blurred.  One is chosen wherever it sees."""
 _SUSPECT, _AROUND = 0.35, 0.008
 """Probability from which something may lie in front, and how far around it is left out, in sides."""
+_ASLEEP = 0.3
+"""What a photograph with an eye shut counts when the geometry is chosen."""
 _CLEAR_SIDE = 192
 """Side at which hair and glasses over the source's skin are looked for."""
 
@@ -88,8 +90,11 @@ class _Carried:
 
 
 def build_texture(photos: Sequence[SourcePhoto]) -> Texture:
-    """Fuse photographs of one person; the first one with the best quality sets the geometry."""
-    ranked = sorted(photos, key=lambda photo: -photo.quality)
+    """Fuse photographs of one person; the first one with the best quality sets the geometry.
+
+    Open eyes count there: in the geometry of shut ones there is no room for those of the others.
+    """
+    ranked = sorted(photos, key=lambda photo: -photo.quality * _awake(photo))
     views = [_view(photo) for photo in ranked]
     reference = _frontal(views[0].points)
     views += [_mirrored(view) for view in views]
@@ -99,6 +104,10 @@ def build_texture(photos: Sequence[SourcePhoto]) -> Texture:
     return Texture(lab, reference, appearance.light_at(lab, skin, reference), carried[0].lab)
 
 
+def _awake(photo: SourcePhoto) -> float:
+    return _ASLEEP + (1.0 - _ASLEEP) * float(parts.seen_irises(photo.landmarks).min())
+
+
 def _view(photo: SourcePhoto) -> _View:
     unit = align.unit_from_points(photo.landmarks)
     rgb = cut(photo.rgb, align.scaled(unit, TEXTURE_SIDE), TEXTURE_SIDE, sharp=True)
@@ -106,6 +115,8 @@ def _view(photo: SourcePhoto) -> _View:
     points = align.apply(unit, photo.landmarks)
     facing = warp.vertex_normals(points, parts.topology().triangles)[:, 2]
     weight = masks.smoothstep((facing - 0.1) / 0.5) * np.float32(photo.quality)
+    for ring, seen in zip((parts.LEFT_EYE, parts.RIGHT_EYE), parts.seen_irises(points), strict=True):
+        weight[list(ring)] *= seen
     return _View(lab, points, np.maximum(weight, _FLOOR), _clear_skin(lab, points) * _uncovered(rgb, points))
 
 

@@ -253,26 +253,29 @@ def test_eyes_that_shut_are_the_targets(bench: Bench) -> None:
     within(made, drawn, 1.5, 0.997, 0.5)
 
 
-def test_eyes_that_look_far_aside_are_the_targets(bench: Bench) -> None:
+@pytest.mark.parametrize(("source", "aside"), [(0.4, 0.15), (0.2, 0.0), (0.12, 0.15)])
+def test_eyes_far_aside_or_unseen_are_the_targets(bench: Bench, source: float, aside: float) -> None:
     ahead = unit(mesh_points(SIDE))
     own = ahead.copy()
     for iris, ring in ((parts.LEFT_IRIS, parts.LEFT_EYE), (parts.RIGHT_IRIS, parts.RIGHT_EYE)):
-        own[list(iris), 0] += 0.15 * np.ptp(own[list(ring), 0])
+        own[list(iris), 0] += aside * np.ptp(own[list(ring), 0])
     wanted = own + np.array([0.004, 0.003, 0], np.float32)
     drawn, target = noisy(1), noisy(2)
-    aside = rasters.aside_eyes([ahead, wanted], [ahead, own], SIDE)
-    assert aside is not None
-    assert aside.faces.tolist() == [1, 1]
-    eyes = features.AsideEyes(
-        aside.faces.to(bench.device),
-        aside.areas.to(bench.device).float() / 255,
-        *(x.to(bench.device) for x in (aside.moves, aside.amounts)),
+    apertures, narrow, wide = np.full(2, source, np.float32), (source, source), (0.32, 0.32)
+    kept = rasters.open_eyes([ahead, wanted], [ahead, own], [narrow, wide], apertures, SIDE)
+    assert kept is not None
+    assert kept.faces.tolist() == [1, 1]
+    eyes = features.OpenEyes(
+        kept.faces.to(bench.device),
+        kept.areas.to(bench.device).float() / 255,
+        *(x.to(bench.device) for x in (kept.moves, kept.amounts)),
     )
     pictures = bench.up(drawn, drawn), bench.up(target, target)
-    plain, made = bench.down(features.keep_aside(*pictures, eyes, bench.tables))
+    plain, made = bench.down(features.keep_eyes(*pictures, eyes, bench.tables))
     within(plain, drawn, 0.0, 1.0)
-    before = drawn.copy()
-    host_features.keep_aside(drawn, target, own, wanted, Window.full(SIDE))
+    before, points = drawn.copy(), own * np.float32(SIDE)
+    crop = FaceCrop(0, np.zeros((SIDE, SIDE, 3), np.uint8), np.eye(3), points, open_eyes=wide)
+    host_features.keep_eyes(drawn, target, crop, wanted, Window.full(SIDE), apertures)
     assert np.abs(drawn - before).max() > 4.0
     within(made, drawn, 1.0, 0.999, 0.3)
 
@@ -281,7 +284,7 @@ def test_open_eyes_are_nobodys_business() -> None:
     points = unit(mesh_points(SIDE))
     usual = tuple(parts.eye_apertures(points).tolist())
     assert rasters.shut_eyes([points], [points], [usual], SIDE) is None
-    assert rasters.aside_eyes([points], [points], SIDE) is None
+    assert rasters.open_eyes([points], [points], [usual], np.array(usual, np.float32), SIDE) is None
 
 
 @pytest.mark.parametrize("pixels", [2.4, -1.5, 7.0, 0.2])

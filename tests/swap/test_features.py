@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks
@@ -227,11 +228,27 @@ def test_a_gaze_is_measured_to_either_side(side: float) -> None:
     np.testing.assert_allclose(parts.sideways_gaze(turned), [0.2], atol=0.02)
 
 
+def crop_of(points: F32) -> FaceCrop:
+    """``points`` in pixels; its eyes are usually as open as they are."""
+    left, right = parts.eye_apertures(points).tolist()
+    return replace(crop(picture(points), points), open_eyes=(left, right))
+
+
+def kept_eyes(points: F32, source: float) -> F32:
+    """A drawn face after the target's eyes were kept; ``source``: how far the source's are open."""
+    lab, wanted = flat(DRAWN), points / np.float32(SIDE)
+    eyes = np.full(2, source, np.float32)
+    features.keep_eyes(lab, flat(LID), crop_of(points), wanted, Window.full(SIDE), eyes)
+    return lab
+
+
+def inside_eyes(points: F32) -> NDArray[np.bool_]:
+    return masks.union(points / np.float32(SIDE), (parts.LEFT_EYE, parts.RIGHT_EYE), SIDE) > 0.99
+
+
 def test_eyes_that_look_far_aside_have_the_targets_lightness_and_the_sources_colour() -> None:
-    lab, target = flat(DRAWN), flat(LID)
-    points = looking_aside(0.2) / np.float32(SIDE)
-    features.keep_aside(lab, target, points, points, Window.full(SIDE))
-    eyes = masks.union(points, (parts.LEFT_EYE, parts.RIGHT_EYE), SIDE) > 0.99
+    points = looking_aside(0.2)
+    lab, eyes = kept_eyes(points, 0.4), inside_eyes(points)
     assert np.median(np.abs(lab[eyes][:, 0] - LID[0])) < 1.0
     np.testing.assert_array_equal(lab[..., 1:], flat(DRAWN)[..., 1:])
     far = masks.grow(eyes.astype(np.float32), 6) < 0.5
@@ -239,8 +256,29 @@ def test_eyes_that_look_far_aside_have_the_targets_lightness_and_the_sources_col
 
 
 def test_eyes_that_look_ahead_stay_as_drawn() -> None:
-    lab = flat(DRAWN)
-    points = looking_aside(0.1) / np.float32(SIDE)
-    features.keep_aside(lab, flat(LID), points, points, Window.full(SIDE))
-    np.testing.assert_array_equal(lab, flat(DRAWN))
-    assert 0.0 < features.far_aside(looking_aside(0.14)) < features.far_aside(looking_aside(0.16)) < 1.0
+    np.testing.assert_array_equal(kept_eyes(looking_aside(0.1), 0.4), flat(DRAWN))
+    usual = open_eyes = np.full(2, 0.4, np.float32)
+    near, far = (features.eyes_of_target(looking_aside(x), usual, open_eyes)[0] for x in (0.14, 0.16))
+    assert 0.0 < near < far < 1.0
+
+
+def test_eyes_that_a_source_does_not_show_are_the_targets() -> None:
+    points = mesh_points()
+    lab = kept_eyes(points, 0.05)
+    assert np.abs(np.median(lab[inside_eyes(points)] - np.array(LID), axis=0)).max() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("source", "usual", "unseen"),
+    [
+        ((0.08, 0.08), (0.3, 0.3), 1.0),  # laughs
+        ((0.08, 0.30), (0.3, 0.3), 0.0),  # winks: the other iris tells
+        ((0.17, 0.17), (0.2, 0.2), 0.0),  # narrow, and so are the target's
+        ((0.28, 0.28), (0.6, 0.6), 0.0),  # open; the target's are wide open
+    ],
+)
+def test_narrow_eyes_serve_for_narrow_ones(
+    source: tuple[float, float], usual: tuple[float, float], unseen: float
+) -> None:
+    own, theirs = (np.array(x, np.float32) for x in (source, usual))
+    assert features.unseen_eyes(theirs, own) == pytest.approx(unseen)

@@ -8,6 +8,7 @@ import pytest
 from drawn import SIDE, crop, identity, mesh_points, photo, picture
 
 from faceswap_cli.config import JobOptions, PasteOptions
+from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.faces.landmarks import LEFT_BROW_RING, LIPS_INNER, OVAL
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.records import F32, U8
@@ -148,6 +149,22 @@ def test_second_photo_serves_where_the_first_is_covered() -> None:
     cheek = (one.points[205, :2] * texture.TEXTURE_SIDE).astype(int)
     patch = np.s_[cheek[1] - 8 : cheek[1] + 8, cheek[0] - 8 : cheek[0] + 8]
     np.testing.assert_allclose(both.lab[patch].mean((0, 1)), one.lab[patch].mean((0, 1)), atol=6.0)
+
+
+def test_a_photograph_with_open_eyes_sets_the_geometry() -> None:
+    """And in its eyes the shut ones of the better photograph are not seen."""
+    points = mesh_points()
+    shut = points.copy()
+    for upper, lower, *_ in (parts.LEFT_LIDS, parts.RIGHT_LIDS):
+        shut[upper, 1] = shut[lower, 1]
+    asleep = photo(picture(shut), shut, 1.0)
+    awake = photo(picture(points, seed=3), points, 0.6)
+    both, one = texture.build_texture([asleep, awake]), texture.build_texture([awake])
+    np.testing.assert_array_equal(both.points, one.points)
+    assert parts.seen_irises(both.points).min() == 1.0
+    eyes = masks.union(one.points, (parts.LEFT_EYE, parts.RIGHT_EYE), texture.TEXTURE_SIDE) > 0.99
+    assert np.abs(both.lab - one.lab)[eyes].mean() < 0.25 * np.abs(both.lab - one.lab)[~eyes].mean() + 0.5
+    assert parts.eye_apertures(texture.build_texture([asleep]).points).max() < 0.1
 
 
 def test_crop_side_follows_the_face(method: MeshMethod) -> None:

@@ -35,8 +35,8 @@ from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, calibration, scene
 from faceswap_cli.swap.batches import batches_for
 from faceswap_cli.swap.features import (
-    keep_aside,
     keep_colour,
+    keep_eyes,
     keep_mouth,
     keep_shut_eyes,
     limit_colour,
@@ -234,7 +234,7 @@ class Fslsd256Method:
         limit_eyes(lab, target, points, wanted, window)
         mesh.match_detail(lab, code.mesh, mesh.inner_face(wanted, window), task.seed)
         keep_mouth(lab, target, points, wanted, window)
-        keep_aside(lab, target, points, wanted, window)
+        keep_eyes(lab, target, crop, wanted, window, task.prepared.mesh.eyes)
         keep_shut_eyes(lab, target, crop, wanted, window)
         share = np.clip(window.of(_enlarged(mask, side)), 0.0, 1.0)
         occluded = 0.0
