@@ -222,7 +222,8 @@ def eyes_of_target(points: F32, usual: F32, source: F32) -> tuple[float, float]:
     begin, end = _ASIDE
     aside = float(masks.smoothstep(np.asarray((parts.sideways_gaze(points) - begin) / (end - begin))))
     unseen = unseen_eyes(usual, source)
-    return max(aside, unseen), unseen
+    # Between narrow lids the colour of an iris is seen before its form is.
+    return max(aside, unseen), unseen * (1.0 - float(parts.seen_between(source).max()))
 
 
 def unseen_eyes(usual: F32, source: F32) -> float:
