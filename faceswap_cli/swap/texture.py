@@ -22,6 +22,7 @@ from faceswap_cli.identity.enrolled import Enrolled
 from faceswap_cli.records import F32, U8, SourcePhoto
 from faceswap_cli.swap import appearance
 from faceswap_cli.swap.occluder_head import look
+from faceswap_cli.swap.occlusion import TOLERANCE
 
 TEXTURE_SIDE = 640
 """Side of the source texture in pixels."""
@@ -33,6 +34,9 @@ _CHOICE, _OTHERS = 8, 0.7
 photographs differ by a pixel or two, so an even mean would be blurred.  One is chosen wherever it sees."""
 _SUSPECT, _AROUND = 0.35, 0.008
 """Probability from which something may lie in front, and how far around it is left out, in sides."""
+_SKIN_NEAR, _UNLIKE, _REACH, _THIN = 0.1, 1.2, 0.12, 0.012
+"""Of hair beside a face: blur that tells the skin near it, tolerances by which its colour differs, how far
+into the face it is looked for, and what is too thin, as shares of the picture."""
 _ASLEEP = 0.3
 """What a photograph with an eye shut counts when the geometry is chosen."""
 _CLEAR_SIDE = 192
@@ -137,6 +141,7 @@ def _clear_skin(lab: F32, points: F32) -> F32:
     # Specks are moles, lights and folds: they belong to the face.
     odd = masks.grow(masks.grow(odd, -0.016 * n), 0.028 * n)
     odd = np.maximum(odd, _strands(small[..., 0], skin, points))
+    odd = np.maximum(odd, hair_beside(small, skin, points))
     inside = masks.grow(masks.union(points, (parts.OVAL,), n), -0.012 * n)
     clear = masks.blur(inside * (1.0 - np.clip(odd, 0.0, 1.0)), 0.01 * n)
     return np.clip(warp.enlarge(clear, lab.shape[0]), 0.0, 1.0)
@@ -156,6 +161,29 @@ def _strands(luma: F32, skin: F32, points: F32) -> F32:
     # The brows themselves are thin hair too.
     odd *= 1.0 - masks.grow(masks.union(points, parts.FEATURE_RINGS[2:4], side), 0.035 * side)
     return masks.grow(odd, 0.012 * side)
+
+
+def hair_beside(lab: F32, skin: F32, points: F32) -> F32:
+    """Hair that hangs over the temples and cheeks, up to brows and eyes; (n, n) in [0, 1].
+
+    Of another colour than the skin near it, and joined to what surrounds the face.  A beard is joined to hair
+    too: below the corners of the mouth nothing is looked for.
+    """
+    side = lab.shape[0]
+    near, _ = masks.masked_blur(lab, skin + np.float32(1e-4), _SKIN_NEAR * side)
+    unlike = (np.abs(lab - near) / np.array(TOLERANCE, np.float32)).max(axis=2) > _UNLIKE
+    features = masks.union(points, parts.FEATURE_RINGS, side)
+    rim = cv2.distanceTransform(
+        (masks.union(points, (parts.OVAL,), side) > 0.5).view(np.uint8), cv2.DIST_L2, 3
+    )
+    hair = (unlike & (features < 0.5) & (rim < _REACH * side)).view(np.uint8)
+    # Thin bridges are lashes and wrinkles.
+    hair = masks.dilated(masks.dilated(hair, -_THIN * side), _THIN * side)
+    _, found = cv2.connectedComponents(hair)
+    outside = np.unique(found[(hair > 0) & (rim == 0)])
+    joined = (np.isin(found, outside) & (hair > 0)).astype(np.float32)
+    joined[int(points[[61, 291], 1].max() * side) :] = 0.0
+    return np.asarray(masks.grow(joined, 2 * _THIN * side) * (1.0 - features), np.float32)
 
 
 def _frontal(points: F32) -> F32:

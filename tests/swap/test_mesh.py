@@ -9,7 +9,7 @@ from drawn import SIDE, crop, identity, mesh_points, photo, picture
 
 from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.faces import landmarks as parts
-from faceswap_cli.faces.landmarks import LEFT_BROW_RING, LIPS_INNER, OVAL
+from faceswap_cli.faces.landmarks import LEFT_BROW_RING, LIPS_INNER, OVAL, RIGHT_BROW_RING
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.records import F32, U8
 from faceswap_cli.swap import appearance, occluder_head, occlusion, texture
@@ -220,3 +220,21 @@ def test_hair_over_a_sources_brow_is_not_taken_along(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(occluder_head, "covered", covered)
     assert blueness(hairy) < 0.2 * before
     assert blueness(plain) < 0.2 * before
+
+
+def test_hair_beside_a_face_is_found_up_to_the_brow() -> None:
+    """Joined to what surrounds the face: no mole, and no beard, though one is joined to hair as well."""
+    points = mesh_points() / np.float32(SIDE)
+    brow, mouth, cheek = points[list(RIGHT_BROW_RING), :2], points[61, :2], points[50, :2]
+    end = brow[brow[:, 0].argmin()]
+    rgb = picture(mesh_points())
+    x, y = (end * SIDE).astype(int)
+    rgb[y - 12 : y + 12, :x] = (15, 15, 15)
+    for place in (cheek, (mouth[0], mouth[1] + 0.06)):
+        x, y = (np.asarray(place) * SIDE).astype(int)
+        rgb[y - 3 : y + 3, x - 3 : x + 3] = (15, 15, 15)
+    rgb[y - 3 : y + 3, :x] = (15, 15, 15)
+    lab = appearance.lab_from_rgb(rgb)
+    hair = texture.hair_beside(lab, appearance.skin_weight(lab, points), points)
+    at = np.array([[end[0] - 0.01, end[1]], brow.mean(axis=0), cheek, [mouth[0], mouth[1] + 0.06]])
+    np.testing.assert_allclose(masks.sample(hair, at.astype(np.float32)), [1, 0, 0, 0], atol=0.05)
