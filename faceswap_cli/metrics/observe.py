@@ -97,6 +97,8 @@ def _face_row(
 ) -> FaceRow:
     pair, before, points = linked.pair, linked.before, face.landmarks
     amount, changed = change(pair.result, pair.target, points)
+    # Under the same light a small face differs by little: who it looks like tells as well.
+    changed = changed or distances[0] < distances[1]
     ours, theirs = sharpness_and_luma(pair.result, points), sharpness_and_luma(pair.target, points)
     warp, weight = (0.0, 0.0), 0.0
     if before is not None and linked.continued[position]:

@@ -67,6 +67,19 @@ def test_only_the_swapped_person_is_measured() -> None:
     assert figures.METRICS["coverage"].compute(seen) == 1
 
 
+def test_a_face_that_looks_like_the_source_was_changed_however_little() -> None:
+    """Two levels are less than coding alone may change."""
+    target = painted(texture(), RIGHT, 200)
+    result = painted(target, RIGHT, 198)
+
+    def row_for(source: float) -> FaceRow:
+        (linked,) = link([pair(result, target, RIGHT)])
+        return observe(linked, by_brightness, np.full_like(EMBEDDING, source)).faces[0]
+
+    assert row_for(198 / 255).changed
+    assert not row_for(200.5 / 255).changed
+
+
 def test_a_result_without_a_face_is_lost_not_skipped() -> None:
     target = painted(texture(), RIGHT, 200)
     hidden = replace(pair(painted(target, RIGHT, 10), target, RIGHT), result_faces=())
