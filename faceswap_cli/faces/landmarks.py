@@ -137,10 +137,3 @@ def gaze_offsets(landmarks: F32) -> F64:
         away = (xy[..., iris[0], :] - (xy[..., outer, :] + xy[..., inner, :]) / 2) / width
         offsets.append(np.stack([(away * along).sum(axis=-1), (away * across).sum(axis=-1)], axis=-1))
     return np.stack(offsets, axis=-2)
-
-
-def sideways_gaze(landmarks: F32) -> F64:
-    """(..., 478, 2 or 3) -> (...): how far both irises lie to one side of the middle, in widths of an eye."""
-    along = gaze_offsets(landmarks)[..., 0]
-    # Towards the nose with one eye is away from it with the other.
-    return np.asarray(np.abs(along[..., 0] - along[..., 1]) / 2)

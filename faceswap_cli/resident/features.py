@@ -93,27 +93,6 @@ def keep_mouth(lab: Tensor, target: Tensor, mouth: Tensor, moves: Tensor, tables
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OpenEyes:
-    """``rasters.Open`` on the device."""
-
-    faces: Tensor
-    """(E,) whole numbers"""
-    areas: Tensor
-    """(E, 1, S, S) in [0, 1]"""
-    moves: Tensor
-    amounts: Tensor
-
-
-def keep_eyes(lab: Tensor, target: Tensor, eyes: OpenEyes, tables: Tables) -> Tensor:
-    """Open eyes from the target, by the amounts."""
-    side = lab.shape[-1]
-    share = along(eyes.areas, tables.blur(side, features.MOUTH_EDGE * side))
-    own = sample(target[eyes.faces], affine_places(eyes.moves, side, side))
-    change = (own - lab[eyes.faces]) * (share * eyes.amounts[:, :, None, None])
-    return lab.index_add(0, eyes.faces, change)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class ShutEyes:
     """``rasters.Shut`` on the device."""
 
@@ -135,7 +114,10 @@ def keep_shut_eyes(lab: Tensor, target: Tensor, eyes: ShutEyes) -> Tensor:
     # The host looks at the rectangle around the area alone.
     near = share.amax(2, keepdim=True).gt(0) & share.amax(3, keepdim=True).gt(0)
     blur = _gaussian(side, eyes.soft[:, 1])
-    skin, _ = masked_blur(drawn, (1.0 - share + 1e-4) * near, blur)
+    around = (1.0 - share + 1e-4) * near
+    middle, _ = masked_blur(drawn[:, :1], around, blur)
+    lit = ((drawn[:, :1] - middle) / features.LIT_SKIN + 0.5).clamp(0.0, 1.0)
+    skin, _ = masked_blur(drawn, around * lit, blur)
     rim = share * (1.0 - share)
     shift = ((drawn[:, :1] - own) * rim).sum((1, 2, 3)) / rim.sum((1, 2, 3)).clamp_min(1e-3)
     lid = torch.minimum(own + shift[:, None, None, None], skin[:, :1] + features.GLINT)

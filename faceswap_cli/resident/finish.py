@@ -1,6 +1,6 @@
 """Faces of one person drawn on the device: ``Fslsd256Method.render_batch`` for crops of one side.
 
-All but eyes that are the target's is done by two functions of tensors, which are recorded as a network
+All but eyes that shut is done by two functions of tensors, which are recorded as a network
 is (``swap.lane.Replayed``): they do the same kernels whatever the tensors hold.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from faceswap_cli.nets import meshfield
 from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import SIDE
-from faceswap_cli.resident import detail, features, front, lab, mark, rasters
+from faceswap_cli.resident import detail, eyes, features, front, lab, mark, rasters
 from faceswap_cli.resident.measure import network_input, scene_on
 from faceswap_cli.resident.packing import joined, parted
 from faceswap_cli.resident.planning import Drawing
@@ -26,7 +26,7 @@ from faceswap_cli.resident.posing import shown_of
 from faceswap_cli.resident.relight import Carried, Person, carry, limit_colour, person_on
 from faceswap_cli.resident.tables import Tables, along, shrunk_or_grown
 from faceswap_cli.swap import scene
-from faceswap_cli.swap.fslsd256_person import Prepared, codes_on
+from faceswap_cli.swap.fslsd256_person import Prepared, codes_on, tones_of
 from faceswap_cli.swap.fslsd256_weights import calls_of
 from faceswap_cli.swap.lane import Lane, Visit, Work, replayed
 from faceswap_cli.swap.methods.fslsd256 import ABOVE, TINT_SIDE, Fslsd256Method
@@ -59,23 +59,15 @@ def draw(
     first = _first_of(method.net(person), method.device, tables)
     shapes = (3, side, side), (3, COLOUR_SIDE, COLOUR_SIDE), (1, 1, 1)
     made, light, finite = parted(first(*inputs, *codes), *shapes)
-    if drawing.open is not None or drawing.shut is not None:
+    if drawing.shut is not None:
         target = lab.lab_from_rgb(crops.float() / 255, tables)
-        if drawing.open is not None:
-            made = features.keep_eyes(made, target, _open(drawing.open, there), tables)
-        if drawing.shut is not None:
-            made = features.keep_shut_eyes(made, target, _shut(drawing.shut, there))
+        made = features.keep_shut_eyes(made, target, _shut(drawing.shut, there))
     rest = [made, light, finite, crops, layers, full, there.up(drawing.opacity)]
     if drawing.outlines is not None:
         rest.append(there.up(drawing.outlines))
     last = _last_of(method.device, method.crop_scale, tables)
     picture, told = parted(last(*rest), (_MASK + 1, side, side), (_TOLD,))
     return Faces(picture[:, :_MASK], picture[:, _MASK:], there.down(told))
-
-
-def _open(eyes: rasters.Open, there: Visit) -> features.OpenEyes:
-    areas = there.up(eyes.areas).float() / 255
-    return features.OpenEyes(there.up(eyes.faces), areas, there.up(eyes.moves), there.up(eyes.amounts))
 
 
 def _shut(shut: rasters.Shut, there: Visit) -> features.ShutEyes:
@@ -99,6 +91,8 @@ class _Source(NamedTuple):
     fine: Tensor
     coarse: Tensor
     """All five of ``relight.Person``"""
+    tones: Tensor
+    """(1, 7) of ``eyes.told``"""
 
 
 @lru_cache(maxsize=16)
@@ -106,7 +100,8 @@ class _Source(NamedTuple):
 def _person_on(person: Prepared, side: int, device: str) -> _Source:
     with Lane(device).visit():
         own, facing = torch.tensor(person.points)[None].to(device), shown_of(person).to(device)
-        return _Source(own, facing, *person_on(person.mesh, side, device))
+        tones = eyes.told(tones_of(person)).to(device)
+        return _Source(own, facing, *person_on(person.mesh, side, device), tones)
 
 
 class _First(NamedTuple):
@@ -118,6 +113,7 @@ class _First(NamedTuple):
     sketches: Tensor
     tinted: Tensor
     moves: Tensor
+    known: Tensor
     wanted: Tensor
     shape: Tensor
     losses: Tensor
@@ -136,6 +132,7 @@ class _First(NamedTuple):
     chroma: Tensor
     fine: Tensor
     coarse: Tensor
+    tones: Tensor
     """All from ``own`` to here are a :class:`_Source`"""
 
 
@@ -156,7 +153,9 @@ def _first_of(net: Fslsd256, device: str, tables: Tables) -> Work:
         made = _coloured(picture, target, carried, (masks, given.tinted), tables)
         luma = detail.match_detail(made[:, :1], given.aims, masks["inner"], given.grain, tables)
         made = torch.cat([luma, made[:, 1:]], dim=1)
-        made = features.keep_mouth(made, target, masks["mouth"], given.moves, tables)
+        made = features.keep_mouth(made, target, masks["mouth"], given.moves[:, 0], tables)
+        seen = eyes.Seen(given.moves[:, 1:], given.known, given.tones)
+        made = eyes.keep_eyes(made, target, masks, seen, tables)
         return joined(made, carried.light_to, _finite(picture))
 
     return replayed(first, device)
@@ -197,7 +196,8 @@ def _finite(picture: Tensor) -> Tensor:
 def _masks(full: Tensor) -> dict[str, Tensor]:
     """(N, 1, S, S) each, in [0, 1]."""
     shares = full.float() / 255
-    return {name: shares[:, k : k + 1] for k, name in enumerate(rasters.FULL)}
+    found = {name: shares[:, k : k + 1] for k, name in enumerate(rasters.FULL)}
+    return {**found, "eyes": torch.maximum(found["left_eye"], found["right_eye"])}
 
 
 def _network(

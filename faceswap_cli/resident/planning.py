@@ -46,7 +46,6 @@ class Drawing:
     layers: Tensor
     """Both of ``rasters.drawn_scene``"""
     masks: rasters.Masks
-    open: rasters.Open | None
     shut: rasters.Shut | None
     outlines: Tensor | None
     """None where things in front are not looked for"""
@@ -66,6 +65,7 @@ class Drawing:
             self.sketches,
             self.masks.tinted,
             self.masks.moves,
+            self.masks.known,
             posing.wanted,
             posing.shape,
             posing.losses,
@@ -94,8 +94,7 @@ def plan(method: Fslsd256Method, faces: Sequence[Asked]) -> Drawing:
         codes=Codes(*(_stack(codes, name) for name in ("mesh", "rows", "light"))),
         sketches=sketches,
         layers=layers,
-        masks=rasters.face_masks(wanted, points, side, method.lane),
-        open=rasters.open_eyes(wanted, points, usual, person.mesh.eyes, side),
+        masks=rasters.face_masks(wanted, points, usual, side, method.lane),
         shut=rasters.shut_eyes(wanted, points, usual, side),
         outlines=rasters.outlines(points) if method.paste.occlusion else None,
         aims=torch.from_numpy(aims),

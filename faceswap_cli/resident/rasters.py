@@ -18,17 +18,23 @@ from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.fslsd256_encoders import SIDE, SKETCH
 from faceswap_cli.records import F32, U8
-from faceswap_cli.swap import appearance, features, scene
+from faceswap_cli.swap import appearance, eyes, features, scene
 from faceswap_cli.swap.lane import Lane
 from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.methods.fslsd256 import TINT_SIDE
 from faceswap_cli.swap.occluder_head import SIDE as LOOK_SIDE
 from faceswap_cli.swap.occluder_head import inside_outline
 
-FULL = ("eyes", "own_eyes", "eye_colour", "lip_colour", "lips", "own_lips", "inner", "mouth", "features")
-"""Masks of the crop's size: the eyes as drawn and as the frame shows them, what takes the source's colour
-around eyes and lips, the lips as drawn (a little wider) and as the frame shows them, where detail is
-compared, the mouth's inside, all features"""
+FULL = (
+    *("left_eye", "right_eye", "own_eyes", "irises", "inner_irises", "pupils", "own_irises", "own_whites"),
+    *("eye_colour", "lip_colour", "lips", "own_lips", "inner", "mouth", "features"),
+)
+"""Masks of the crop's size: the eyes as drawn and as the frame shows them, irises, what of them may become
+lighter and pupils as drawn, what the frame shows of irises and whites, what takes the source's colour around
+eyes and lips, the lips as drawn (a little wider) and as the frame shows them, where detail is compared, the
+mouth's inside, all features"""
+MOVED = (parts.LIPS_INNER, parts.LEFT_EYE, parts.RIGHT_EYE)
+"""Rings of what is taken from the frame"""
 EYES = (parts.LEFT_EYE, parts.RIGHT_EYE)
 
 
@@ -41,7 +47,9 @@ class Masks:
     tinted: Tensor
     """(N, 1, 128, 128) the eyes where colours are compared"""
     moves: Tensor
-    """(N, 2, 3) from the crop as drawn to the target's own: of the mouth, float32"""
+    """(N, 3, 2, 3) from the crop as drawn to the target's own, of each of ``MOVED``; float32"""
+    known: Tensor
+    """(N, 3) how far the frame shows the irises, and how far the left and the right eye are open"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,20 +66,6 @@ class Shut:
     """(E, 2) pixels: blurs of the area, and of the skin around"""
     amounts: Tensor
     """(E,) how far they are shut"""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Open:
-    """Open eyes of a batch that are the target's more or less, one row for each."""
-
-    faces: Tensor
-    """(E,) numbers of the faces"""
-    areas: Tensor
-    """(E, 1, S, S) uint8: inside the lids, not yet soft"""
-    moves: Tensor
-    """(E, 2, 3)"""
-    amounts: Tensor
-    """(E, 3) how much of L*, a* and b* is the target's"""
 
 
 def drawn_scene(points: Sequence[F32], lane: Lane) -> tuple[Tensor, Tensor]:
@@ -106,28 +100,65 @@ def _inner(points: F32, side: int, into: U8) -> None:
     np.multiply(mesh.inner_area(points, Window.full(side)).view(np.uint8), np.uint8(255), out=into)
 
 
-def face_masks(wanted: Sequence[F32], own: Sequence[F32], side: int, lane: Lane) -> Masks:
-    """Of meshes (478, >= 2) in unit coordinates, as drawn and as the frame shows them."""
+def face_masks(
+    wanted: Sequence[F32], own: Sequence[F32], usual: Sequence[tuple[float, float]], side: int, lane: Lane
+) -> Masks:
+    """Of meshes (478, >= 2) in unit coordinates, as drawn and as the frame shows them.
+
+    ``usual``: how far the eyes mostly are open.
+    """
     full = lane.staging(len(wanted), len(FULL), side, side, dtype=torch.uint8)
     tinted = lane.staging(len(wanted), 1, TINT_SIDE, TINT_SIDE, dtype=torch.uint8)
     full.zero_()
     tinted.zero_()
-    for points, there, layers, small in zip(wanted, own, full.numpy(), tinted.numpy(), strict=True):
+    known = []
+    rows = zip(wanted, own, usual, full.numpy(), tinted.numpy(), strict=True)
+    for points, there, opened, layers, small in rows:
         layer = dict(zip(FULL, layers, strict=True))
         around, reach = features.LIDS * side, features.LIPS_REACH * side
-        _filled(layer["eyes"], points, EYES)
+        for name, eye in zip(("left_eye", "right_eye"), EYES, strict=True):
+            _filled(layer[name], points, (eye,))
+        shut = features.shut_eyes(parts.eye_apertures(there), np.array(opened, np.float32))
+        known.append([_irises(layer, points, there), *(1.0 - shut).tolist()])
         _filled(layer["own_eyes"], there, EYES)
         _filled(layer["eye_colour"], points, EYES, around)
         _filled(layer["lip_colour"], points, (parts.LIPS_OUTER,), around)
         _filled(layer["mouth"], points, (parts.LIPS_INNER,))
-        for ring in parts.FEATURE_RINGS:
-            masks.fill_polygon(points[list(ring), :2], side, layer["features"])
+        for feature in parts.FEATURE_RINGS:
+            masks.fill_polygon(points[list(feature), :2], side, layer["features"])
         _filled(layer["lips"], points, (parts.LIPS_OUTER,), reach, parts.LIPS_INNER)
         _filled(layer["own_lips"], there, (parts.LIPS_OUTER,), 0.0, parts.LIPS_INNER)
         _inner(points, side, layer["inner"])
         _filled(small[0], points, EYES)
-    moves = [moved(there, points, parts.LIPS_INNER, side) for points, there in zip(wanted, own, strict=True)]
-    return Masks(full, tinted, torch.from_numpy(np.stack(moves)))
+    moves = [
+        [moved(there, points, ring, side) for ring in MOVED]
+        for points, there in zip(wanted, own, strict=True)
+    ]
+    moved_by = torch.from_numpy(np.array(moves, np.float32))
+    return Masks(full, tinted, moved_by, torch.tensor(known, dtype=torch.float32))
+
+
+def _irises(layer: dict[str, U8], points: F32, there: F32) -> float:
+    """Draw the irises and whites; how far the frame shows the irises."""
+    side = len(layer["irises"])
+    for ring, iris in eyes.EYES:
+        disc = eyes.moved_iris(there, points, ring, iris)
+        if disc.min() > 0.0 and disc.max() < 1.0:
+            part = Window.around(disc, side, 2 / side)
+            for name, scale in (("irises", 1.0), ("inner_irises", eyes.LIMBUS), ("pupils", eyes.PUPIL)):
+                into = part.of(layer[name])
+                np.maximum(into, _bytes(eyes.disc(disc, part, scale)), out=into)
+    around = eyes.part_of(there, Window.full(side))
+    if around is None:
+        return 0.0
+    irises, whites, known = eyes.seen_parts(there, around)
+    around.of(layer["own_irises"])[:] = _bytes(irises)
+    around.of(layer["own_whites"])[:] = _bytes(whites)
+    return known
+
+
+def _bytes(mask: F32) -> U8:
+    return np.asarray(np.clip(mask, 0.0, 1.0) * 255 + 0.5, np.uint8)
 
 
 def _filled(
@@ -151,13 +182,11 @@ def _filled(
 def moved(points: F32, wanted: F32, ring: Sequence[int], side: int) -> F32:
     """(2, 3): from pixels around a ``ring`` of the mesh as ``wanted`` to those of the target's ``points``.
 
-    As ``features`` moves what it keeps: an affine move fits some twenty points.
+    As ``features`` moves what it keeps.
     """
-    chosen = list(ring)
-    move = (points[chosen, :2] - wanted[chosen, :2]) * side
-    around = np.c_[Window.full(side).pixels(wanted[chosen]), np.ones(len(chosen))]
-    plane, *_ = np.linalg.lstsq(around, move, rcond=None)
-    return np.asarray(plane.T + np.eye(2, 3), np.float32)
+    slope, start = np.split(features.plane_of(points, wanted, ring), [2])
+    move = np.concatenate([slope, start * side + 0.5 * slope.sum(axis=0)])
+    return np.asarray(move.T + np.eye(2, 3), np.float32)
 
 
 def shut_eyes(
@@ -183,36 +212,6 @@ def shut_eyes(
         torch.from_numpy(np.stack(areas))[:, None],
         torch.from_numpy(np.stack(moves)),
         torch.tensor(soft, dtype=torch.float32),
-        torch.tensor(amounts, dtype=torch.float32),
-    )
-
-
-def open_eyes(
-    wanted: Sequence[F32],
-    own: Sequence[F32],
-    usual: Sequence[tuple[float, float]],
-    source: F32,
-    side: int,
-) -> Open | None:
-    """The eyes that look far aside or that the source, its eyes ``source`` (2,) open, does not show.
-
-    None without any.
-    """
-    rows: list[tuple[int, U8, F32, tuple[float, float, float]]] = []
-    for k, (points, there, opened) in enumerate(zip(wanted, own, usual, strict=True)):
-        luma, colour = features.eyes_of_target(there, np.array(opened, np.float32), source)
-        if luma > 0.0:
-            for ring in EYES:
-                area = np.zeros((side, side), np.uint8)
-                _filled(area, points, (ring,))
-                rows.append((k, area, moved(there, points, ring, side), (luma, colour, colour)))
-    if not rows:
-        return None
-    faces, areas, moves, amounts = zip(*rows, strict=True)
-    return Open(
-        torch.tensor(faces),
-        torch.from_numpy(np.stack(areas))[:, None],
-        torch.from_numpy(np.stack(moves)),
         torch.tensor(amounts, dtype=torch.float32),
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
-from faceswap_cli.records import F32, FaceCrop
+from faceswap_cli.records import F32, F64, FaceCrop
 from faceswap_cli.swap.appearance import LAB_OFFSET
 
 MOUTH_EDGE = 0.004
@@ -41,18 +41,14 @@ SEEN_EYES = (0.25, 0.25)
 """Area of the target's open eyes, as a share of the drawn ones', below which they tell nothing, and on."""
 LIDS, EYE_EDGE = 0.015, 0.02
 """How far around eyes and lips the colour is the source's, and how softly that ends: shares of the crop."""
+LIT_SKIN = 10.0
+"""L* over which what is darker than its surroundings counts less and less as skin."""
 GLINT = 4.0
 """Most of L* by which anything on a shut lid is lighter than the skin around it."""
+_LINE = 0.06
+"""Deviation of the points of a part across it, in its widths, that is as good as none."""
 _SHUT = (0.55, 0.68)
 """Eye opening, as a share of the usual one, below which the target's eye is kept wholly or not at all."""
-_ASIDE = (0.13, 0.17)
-"""Widths of the eye by which both irises lie aside, from which on the target's eyes are seen, and are alone.
-So far the network follows a gaze, and heads turned a little look no further; and the way from one picture to
-the other is short, since irises that do not lie at one place show double on it."""
-_NARROW = (0.18, 0.26)
-"""Opening of a source's eyes, in widths of them, below which they are narrow, and from which on not."""
-_WIDER = (1.4, 1.9)
-"""How many times as wide a target's eyes are open from which on narrow ones do not serve, and not at all."""
 
 
 def eye_area(points: F32, ring: Sequence[int], window: Window) -> F32:
@@ -205,55 +201,12 @@ def _cut(picture: F32, part: Window, window: Window) -> F32:
 def keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
     """The inside of an open mouth is the target's own, moved to the new lips; in place."""
     inside = masks.union(wanted, (parts.LIPS_INNER,), window)
-    found = _own(
+    found = own_part(
         target, points, wanted, parts.LIPS_INNER, masks.blur(inside, MOUTH_EDGE * window.side), window
     )
     if found is not None:
         area, own, share = found
         lab[area] += (own - lab[area]) * share
-
-
-def eyes_of_target(points: F32, usual: F32, source: F32) -> tuple[float, float]:
-    """How much of the lightness, and of the colour, of open eyes is to be the target's.
-
-    ``points``: its mesh; ``usual`` and ``source`` (2,): how far its eyes mostly are open, and those of the
-    source.
-    """
-    begin, end = _ASIDE
-    aside = float(masks.smoothstep(np.asarray((parts.sideways_gaze(points) - begin) / (end - begin))))
-    unseen = unseen_eyes(usual, source)
-    # Between narrow lids the colour of an iris is seen before its form is.
-    return max(aside, unseen), unseen * (1.0 - float(parts.seen_between(source).max()))
-
-
-def unseen_eyes(usual: F32, source: F32) -> float:
-    """How far a source's eyes are too narrow to serve: in themselves, and for eyes ``usual``ly so wide.
-
-    Both are apertures (2,).  The wider one of two tells: a source that winks has shown its iris.
-    """
-    own = max(float(source.max()), 1e-3)
-    narrow = (_NARROW[1] - own) / (_NARROW[1] - _NARROW[0])
-    wider = (float(usual.max()) / own - _WIDER[0]) / (_WIDER[1] - _WIDER[0])
-    return min(max(narrow, 0.0), 1.0) * min(max(wider, 0.0), 1.0)
-
-
-def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window, source: F32) -> None:
-    """Open eyes that look far aside, or that the source does not show, have the target's iris and white.
-
-    Moved to the new lids, as far as :func:`eyes_of_target` says; in place.  ``source`` (2,): apertures of its
-    eyes.  Eyes far aside are rare in training, and those of a source that laughs or blinks nobody knows.
-    """
-    points = crop.landmarks / np.float32(crop.rgb.shape[0])
-    shares = eyes_of_target(points, np.array(crop.open_eyes, np.float32), source)
-    if not any(shares):
-        return
-    for ring in (parts.LEFT_EYE, parts.RIGHT_EYE):
-        inside = masks.union(wanted, (ring,), window)
-        found = _own(target, points, wanted, ring, masks.blur(inside, MOUTH_EDGE * window.side), window)
-        if found is not None:
-            area, own, share = found
-            luma, colour = (np.float32(value) for value in shares)
-            lab[area] += (own - lab[area]) * share * np.array([luma, colour, colour], np.float32)
 
 
 def keep_shut_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window) -> None:
@@ -266,7 +219,7 @@ def keep_shut_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: W
     for ring, amount in zip((parts.LEFT_EYE, parts.RIGHT_EYE), shut, strict=True):
         if amount <= 0.0:
             continue
-        found = _own(target, points, wanted, ring, eye_area(wanted, ring, window), window)
+        found = own_part(target, points, wanted, ring, eye_area(wanted, ring, window), window)
         if found is None:
             continue
         area, own, share = found
@@ -280,7 +233,11 @@ def _lid(luma: F32, drawn: F32, share: F32, width: float) -> F32:
 
     What is much lighter than that skin, or of another colour, may be a reflection on glasses.
     """
-    skin, _ = masks.masked_blur(drawn, 1.0 - share + np.float32(1e-4), LID_BLUR * width)
+    around = 1.0 - share + np.float32(1e-4)
+    middle, _ = masks.masked_blur(drawn[..., :1], around, LID_BLUR * width)
+    # Lashes and paint are not skin.
+    lit = np.clip((drawn[..., 0] - middle[..., 0]) / np.float32(LIT_SKIN) + np.float32(0.5), 0.0, 1.0)
+    skin, _ = masks.masked_blur(drawn, around * lit, LID_BLUR * width)
     rim = share * (1.0 - share)
     shift = ((drawn[..., 0] - luma) * rim).sum() / max(float(rim.sum()), 1e-3)
     lid = np.minimum(luma + shift, skin[..., 0] + np.float32(GLINT))
@@ -288,7 +245,7 @@ def _lid(luma: F32, drawn: F32, share: F32, width: float) -> F32:
     return np.asarray(cv2.merge([lid, skin[..., 1] * level, skin[..., 2] * level]), np.float32)
 
 
-def _own(
+def own_part(
     target: F32, points: F32, wanted: F32, ring: Sequence[int], share: F32, window: Window
 ) -> tuple[tuple[slice, slice], F32, F32] | None:
     """The target's Lab where ``share`` (h, w) is above 0, moved as the ``ring`` moves.
@@ -299,13 +256,24 @@ def _own(
     if not len(rows):
         return None
     area = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    chosen = list(ring)
-    move = (points[chosen, :2] - wanted[chosen, :2]) * window.side
-    # Some twenty points around a small area: the move is all but constant inside, a plane fits it.
-    around = np.c_[window.pixels(wanted[chosen]), np.ones(len(chosen))]
-    plane, *_ = np.linalg.lstsq(around, move, rcond=None)
+    plane = plane_of(points, wanted, ring)
     y, x = np.mgrid[area].astype(np.float32)
-    shift = np.stack([x, y, np.ones_like(x)], axis=-1) @ plane.astype(np.float32)
+    here = np.stack([x + window.x + 0.5, y + window.y + 0.5, np.full_like(x, window.side)], axis=-1)
+    shift = here @ plane.astype(np.float32)
     where = np.stack([x + shift[..., 0], y + shift[..., 1]], axis=-1)
     own = cv2.remap(target, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return area, np.asarray(own, np.float32), share[area][..., None]
+
+
+def plane_of(points: F32, wanted: F32, ring: Sequence[int]) -> F64:
+    """(3, 2): (x, y, 1) of a place in ``wanted`` -> the way from there to the target's ``points``.
+
+    Some twenty points around a small area: the move is all but constant inside, a plane fits it.  How it
+    changes across a shut eye nobody knows: its points lie on a line, and little is made of them.
+    """
+    start, end = (mesh[list(ring), :2].astype(np.float64) for mesh in (wanted, points))
+    middle, move = start.mean(axis=0), end - start
+    away = start - middle
+    damp = len(away) * (_LINE * float(np.ptp(away[:, 0]))) ** 2 + 1e-12
+    slope = np.linalg.solve(away.T @ away + damp * np.eye(2), away.T @ (move - move.mean(axis=0)))
+    return np.concatenate([slope, (move.mean(axis=0) - middle @ slope)[None]])

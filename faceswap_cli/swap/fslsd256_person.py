@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32
+from faceswap_cli.swap.eyes import EyeTones, eye_tones
 from faceswap_cli.swap.fslsd256_weights import Tuning
 from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.shape import Posed, remove_pose
@@ -75,6 +77,13 @@ def codes_on(prepared: Prepared, device: str) -> tuple[Tensor, ...]:
 @torch.inference_mode()
 def shape_of(prepared: Prepared) -> Posed:
     return prepared.shape()
+
+
+@lru_cache(maxsize=8)
+def tones_of(prepared: Prepared) -> EyeTones:
+    """The irises of the source; what a calibration changes about a person does not change them."""
+    lab = prepared.mesh.texture.lab
+    return eye_tones(lab, prepared.points, Window.full(lab.shape[0]))
 
 
 def joined(posed: Sequence[Posed]) -> Posed:

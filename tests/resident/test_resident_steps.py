@@ -12,9 +12,10 @@ from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.provenance.watermark import watermarked
 from faceswap_cli.records import FaceCrop, RenderedFace
-from faceswap_cli.resident import detail, features, front, lab, mark, rasters, relight, shading
+from faceswap_cli.resident import detail, eyes, features, front, lab, mark, rasters, relight, shading
 from faceswap_cli.resident.tables import along
 from faceswap_cli.swap import appearance, occlusion
+from faceswap_cli.swap import eyes as host_eyes
 from faceswap_cli.swap import features as host_features
 from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.occluder_head import look
@@ -22,6 +23,7 @@ from tests.resident.made import Bench, blinking, speaking, within
 from tests.swap.drawn import identity, mesh_points, photo, picture
 
 SIDE = 224
+OPEN = (0.285, 0.285)
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)], scope="module")
@@ -185,11 +187,11 @@ def test_sources_are_carried(bench: Bench) -> None:
 
 
 def layers_of(bench: Bench, wanted: np.ndarray, own: np.ndarray) -> dict[str, torch.Tensor]:
-    drawn = rasters.face_masks([wanted], [own], SIDE, bench.lane)
+    drawn = rasters.face_masks([wanted], [own], [OPEN], SIDE, bench.lane)
     full = drawn.full.to(bench.device).float() / 255
-    return {name: full[:, k : k + 1] for k, name in enumerate(rasters.FULL)} | {
-        "moves": drawn.moves.to(bench.device)
-    }
+    layers = {name: full[:, k : k + 1] for k, name in enumerate(rasters.FULL)}
+    layers["eyes"] = torch.maximum(layers["left_eye"], layers["right_eye"])
+    return {**layers, "moves": drawn.moves.to(bench.device), "known": drawn.known.to(bench.device)}
 
 
 def test_features_are_kept(bench: Bench) -> None:
@@ -217,7 +219,7 @@ def test_features_are_kept(bench: Bench) -> None:
     assert np.abs(drawn - before).max() > 5.0
     within(bench.down(made)[0], drawn, 0.1, 1.0)
     made = bench.up(drawn)
-    made = features.keep_mouth(made, there["target"], layer["mouth"], layer["moves"], bench.tables)
+    made = features.keep_mouth(made, there["target"], layer["mouth"], layer["moves"][:, 0], bench.tables)
     host_features.keep_mouth(drawn, target, own, wanted, window)
     within(bench.down(made)[0], drawn, 1.5, 0.999, 0.2)
 
@@ -253,38 +255,31 @@ def test_eyes_that_shut_are_the_targets(bench: Bench) -> None:
     within(made, drawn, 1.5, 0.997, 0.5)
 
 
-@pytest.mark.parametrize(("source", "aside"), [(0.4, 0.15), (0.17, 0.0), (0.12, 0.15)])
-def test_eyes_far_aside_or_unseen_are_the_targets(bench: Bench, source: float, aside: float) -> None:
-    ahead = unit(mesh_points(SIDE))
-    own = ahead.copy()
-    for iris, ring in ((parts.LEFT_IRIS, parts.LEFT_EYE), (parts.RIGHT_IRIS, parts.RIGHT_EYE)):
-        own[list(iris), 0] += aside * np.ptp(own[list(ring), 0])
-    wanted = own + np.array([0.004, 0.003, 0], np.float32)
+@pytest.mark.parametrize("known", [1.0, 0.0])
+@pytest.mark.parametrize("pale", [False, True])
+def test_open_eyes_are_the_targets_in_the_sources_colour(bench: Bench, known: float, pale: bool) -> None:
+    own = unit(mesh_points(SIDE))
+    wanted = own + np.array([0.006, -0.004, 0], np.float32)
     drawn, target = noisy(1), noisy(2)
-    apertures, narrow, wide = np.full(2, source, np.float32), (source, source), (0.32, 0.32)
-    kept = rasters.open_eyes([ahead, wanted], [ahead, own], [narrow, wide], apertures, SIDE)
-    assert kept is not None
-    assert kept.faces.tolist() == [1, 1]
-    eyes = features.OpenEyes(
-        kept.faces.to(bench.device),
-        kept.areas.to(bench.device).float() / 255,
-        *(x.to(bench.device) for x in (kept.moves, kept.amounts)),
-    )
-    pictures = bench.up(drawn, drawn), bench.up(target, target)
-    plain, made = bench.down(features.keep_eyes(*pictures, eyes, bench.tables))
-    within(plain, drawn, 0.0, 1.0)
-    before, points = drawn.copy(), own * np.float32(SIDE)
-    crop = FaceCrop(0, np.zeros((SIDE, SIDE, 3), np.uint8), np.eye(3), points, open_eyes=wide)
-    host_features.keep_eyes(drawn, target, crop, wanted, Window.full(SIDE), apertures)
-    assert np.abs(drawn - before).max() > 4.0
-    within(made, drawn, 1.0, 0.999, 0.3)
+    for ring, iris in host_eyes.EYES:
+        target[masks.union(own, (ring,), SIDE) > 0.5] += (25, -8, -8)
+        target[host_eyes.disc(own[list(iris)], Window.full(SIDE), 1.0) > 0.5] -= (40, 0, 4)
+    tone = np.array((60, -2, -12) if pale else (20, 9, 14), np.float32)
+    tones = host_eyes.EyeTones(tone, np.array([85, 1, 3], np.float32), known)
+    layer = layers_of(bench, wanted, own)
+    seen = eyes.Seen(layer["moves"][:, 1:], layer["known"], eyes.told(tones).to(bench.device))
+    (made,) = bench.down(eyes.keep_eyes(bench.up(drawn), bench.up(target), layer, seen, bench.tables))
+    before = drawn.copy()
+    crop = FaceCrop(0, np.zeros((SIDE, SIDE, 3), np.uint8), np.eye(3), own * np.float32(SIDE), open_eyes=OPEN)
+    host_eyes.keep_eyes(drawn, target, crop, wanted, Window.full(SIDE), tones)
+    assert np.abs(drawn - before).max() > 20.0
+    within(made, drawn, 2.0, 0.999, 0.5)
 
 
-def test_open_eyes_are_nobodys_business() -> None:
+def test_eyes_as_open_as_usual_do_not_shut() -> None:
     points = unit(mesh_points(SIDE))
     usual = tuple(parts.eye_apertures(points).tolist())
     assert rasters.shut_eyes([points], [points], [usual], SIDE) is None
-    assert rasters.open_eyes([points], [points], [usual], np.array(usual, np.float32), SIDE) is None
 
 
 @pytest.mark.parametrize("pixels", [2.4, -1.5, 7.0, 0.2])

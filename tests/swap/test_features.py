@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks
@@ -209,76 +208,3 @@ def test_eyes_behind_dark_glasses_tell_nothing() -> None:
     drawn = eyes_of((92, 8, 26), 45)
     before = drawn.copy()
     np.testing.assert_array_equal(eyes_limited(drawn, flat((20, 0, 0))), before)
-
-
-def looking_aside(widths: float) -> F32:
-    """The mean face in pixels, both irises so many widths of the eye to one side of where they lie."""
-    points = mesh_points().copy()
-    for iris, ring in ((parts.LEFT_IRIS, parts.LEFT_EYE), (parts.RIGHT_IRIS, parts.RIGHT_EYE)):
-        points[list(iris), 0] += widths * np.ptp(points[list(ring), 0])
-    return points
-
-
-@pytest.mark.parametrize("side", [-1.0, 1.0])
-def test_a_gaze_is_measured_to_either_side(side: float) -> None:
-    ahead = float(parts.sideways_gaze(mesh_points()))
-    assert ahead < 0.02
-    assert float(parts.sideways_gaze(looking_aside(0.2 * side))) == pytest.approx(0.2, abs=0.02)
-    turned = looking_aside(0.2 * side)[None, :, :2] @ np.array([[0.8, 0.6], [-0.6, 0.8]], np.float32)
-    np.testing.assert_allclose(parts.sideways_gaze(turned), [0.2], atol=0.02)
-
-
-def crop_of(points: F32) -> FaceCrop:
-    """``points`` in pixels; its eyes are usually as open as they are."""
-    left, right = parts.eye_apertures(points).tolist()
-    return replace(crop(picture(points), points), open_eyes=(left, right))
-
-
-def kept_eyes(points: F32, source: float) -> F32:
-    """A drawn face after the target's eyes were kept; ``source``: how far the source's are open."""
-    lab, wanted = flat(DRAWN), points / np.float32(SIDE)
-    eyes = np.full(2, source, np.float32)
-    features.keep_eyes(lab, flat(LID), crop_of(points), wanted, Window.full(SIDE), eyes)
-    return lab
-
-
-def inside_eyes(points: F32) -> NDArray[np.bool_]:
-    return masks.union(points / np.float32(SIDE), (parts.LEFT_EYE, parts.RIGHT_EYE), SIDE) > 0.99
-
-
-def test_eyes_that_look_far_aside_have_the_targets_lightness_and_the_sources_colour() -> None:
-    points = looking_aside(0.2)
-    lab, eyes = kept_eyes(points, 0.4), inside_eyes(points)
-    assert np.median(np.abs(lab[eyes][:, 0] - LID[0])) < 1.0
-    np.testing.assert_array_equal(lab[..., 1:], flat(DRAWN)[..., 1:])
-    far = masks.grow(eyes.astype(np.float32), 6) < 0.5
-    np.testing.assert_array_equal(lab[far], flat(DRAWN)[far])
-
-
-def test_eyes_that_look_ahead_stay_as_drawn() -> None:
-    np.testing.assert_array_equal(kept_eyes(looking_aside(0.1), 0.4), flat(DRAWN))
-    usual = open_eyes = np.full(2, 0.4, np.float32)
-    near, far = (features.eyes_of_target(looking_aside(x), usual, open_eyes)[0] for x in (0.14, 0.16))
-    assert 0.0 < near < far < 1.0
-
-
-def test_eyes_that_a_source_does_not_show_are_the_targets() -> None:
-    points = mesh_points()
-    lab = kept_eyes(points, 0.05)
-    assert np.abs(np.median(lab[inside_eyes(points)] - np.array(LID), axis=0)).max() < 1.0
-
-
-@pytest.mark.parametrize(
-    ("source", "usual", "unseen"),
-    [
-        ((0.08, 0.08), (0.3, 0.3), 1.0),  # laughs
-        ((0.08, 0.30), (0.3, 0.3), 0.0),  # winks: the other iris tells
-        ((0.17, 0.17), (0.2, 0.2), 0.0),  # narrow, and so are the target's
-        ((0.28, 0.28), (0.6, 0.6), 0.0),  # open; the target's are wide open
-    ],
-)
-def test_narrow_eyes_serve_for_narrow_ones(
-    source: tuple[float, float], usual: tuple[float, float], unseen: float
-) -> None:
-    own, theirs = (np.array(x, np.float32) for x in (source, usual))
-    assert features.unseen_eyes(theirs, own) == pytest.approx(unseen)

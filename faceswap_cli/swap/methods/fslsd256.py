@@ -34,16 +34,16 @@ from faceswap_cli.numerics import finite, told
 from faceswap_cli.records import F32, FaceCrop, RenderedFace, SourceIdentity
 from faceswap_cli.swap import appearance, calibration, scene
 from faceswap_cli.swap.batches import batches_for
+from faceswap_cli.swap.eyes import keep_eyes
 from faceswap_cli.swap.features import (
     keep_colour,
-    keep_eyes,
     keep_mouth,
     keep_shut_eyes,
     limit_colour,
     limit_eyes,
     limit_lips,
 )
-from faceswap_cli.swap.fslsd256_person import Code, Prepared, codes_on, joined, shape_of
+from faceswap_cli.swap.fslsd256_person import Code, Prepared, codes_on, joined, shape_of, tones_of
 from faceswap_cli.swap.fslsd256_weights import (
     FILE,
     Tuning,
@@ -234,7 +234,7 @@ class Fslsd256Method:
         limit_eyes(lab, target, points, wanted, window)
         mesh.match_detail(lab, code.mesh, mesh.inner_face(wanted, window), task.seed)
         keep_mouth(lab, target, points, wanted, window)
-        keep_eyes(lab, target, crop, wanted, window, task.prepared.mesh.eyes)
+        keep_eyes(lab, target, crop, wanted, window, tones_of(task.prepared))
         keep_shut_eyes(lab, target, crop, wanted, window)
         share = np.clip(window.of(_enlarged(mask, side)), 0.0, 1.0)
         occluded = 0.0

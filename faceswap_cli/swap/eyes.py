@@ -1,0 +1,186 @@
+"""What is seen between open lids: the target's own eyes, with irises of the source's colour.
+
+So few pixels are the first that people look at and the hardest to draw.  Gaze, reflections and the form of
+the iris are the target's, moved to the new lids; the shading between the lids is that of the drawn face; and
+each iris is as dark and as coloured, beside the white of its eye, as the source's is beside hers: both whites
+are lit by what lights the irises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry import masks
+from faceswap_cli.geometry.masks import Window
+from faceswap_cli.records import F32, FaceCrop
+from faceswap_cli.swap.appearance import LAB_OFFSET
+from faceswap_cli.swap.features import MOUTH_EDGE, own_part, plane_of, shut_eyes
+
+EYES = ((parts.LEFT_EYE, parts.LEFT_IRIS), (parts.RIGHT_EYE, parts.RIGHT_IRIS))
+PUPIL, RIM, WHITE = 0.4, 0.95, 1.15
+"""Radii of an iris between which its own tone is seen, and from which on the white is."""
+LIMBUS = 0.85
+"""Radii within which an iris becomes lighter"""
+INSIDE = 0.004
+"""How far from the lids that is looked for, as a share of the crop: lashes lie there."""
+LIT = 10.0
+"""L* over which the darker part of the white, in the shadow of the lids, counts less and less."""
+SEEN = (0.2, 0.5)
+"""Share of an iris between open lids up to which it tells nothing, and from which on all."""
+APART = (4.0, 10.0)
+"""L* between white and iris, likewise: less is a blur, or dark glasses."""
+TINTED = 0.5
+"""How far the colour of an iris follows that of the whites: skin shines into those too."""
+MOST = 30.0
+"""An iris changes by no more (L*, a*, b*)."""
+ALIKE = 20.0
+"""L* from the mean of an iris at which a pixel of it changes by e^-1 as much: reflections stay."""
+SHADING, SOFT = 0.012, 0.003
+"""Blur that tells shading from form, and softness of an iris' rim, as shares of the crop"""
+OWN_SHADE = 0.7
+"""Share of the drawn face's shading that an iris does without: its tone is known"""
+FEW = 4.0
+"""Pixels that tell nothing"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EyeTones:
+    """Mean Lab of irises and whites, each (3,), and how far they are known, 0 to 1."""
+
+    iris: F32 = field(repr=False)
+    white: F32 = field(repr=False)
+    known: float
+
+
+UNKNOWN = EyeTones(np.zeros(3, np.float32), np.full(3, 50, np.float32), 0.0)
+
+
+def eye_tones(lab: F32, points: F32, window: Window) -> EyeTones:
+    """Of both eyes of a mesh (478, 2+) in unit coordinates, in the Lab picture (h, w, 3) of ``window``."""
+    part = part_of(points, window)
+    if part is None:
+        return UNKNOWN
+    lab = lab[part.y - window.y :, part.x - window.x :][: part.height, : part.width]
+    irises, whites, known = seen_parts(points, part)
+    if min(float(irises.sum()), float(whites.sum())) < FEW:
+        return UNKNOWN
+    iris, white = tone_of(lab, irises), _lit_tone(lab, whites)
+    return EyeTones(iris, white, known * _ramp(float(white[0] - iris[0]), APART))
+
+
+def part_of(points: F32, window: Window) -> Window | None:
+    """The part of ``window`` with both eyes; None when it is outside."""
+    chosen = points[list(parts.EYES + parts.IRISES), :2]
+    inside = (chosen.max(axis=0) > 0.02).all() and (chosen.min(axis=0) < 0.98).all()
+    if not inside:
+        return None
+    box = Window.around(chosen, window.side, 0.01)
+    low = np.maximum((box.x, box.y), (window.x, window.y))
+    high = np.minimum(
+        (box.x + box.width, box.y + box.height), (window.x + window.width, window.y + window.height)
+    )
+    if (high <= low).any():
+        return None
+    (x, y), (width, height) = low.tolist(), (high - low).tolist()
+    return Window(x, y, width, height, window.side)
+
+
+def seen_parts(points: F32, window: Window) -> tuple[F32, F32, float]:
+    """Masks (h, w) of irises and whites between the lids, and how far the irises are seen, 0 to 1."""
+    irises, whites = np.zeros(window.shape, np.float32), np.zeros(window.shape, np.float32)
+    whole = 0.0
+    for ring, iris in EYES:
+        lids = masks.union(points, (ring,), window, -INSIDE * window.side)
+        tone = disc(points[list(iris)], window, RIM) - disc(points[list(iris)], window, PUPIL)
+        irises += tone * lids
+        whole += float(tone.sum())
+        whites += lids * (1.0 - disc(points[list(iris)], window, WHITE))
+    return irises, whites, _ramp(float(irises.sum()) / max(whole, 1.0), SEEN)
+
+
+def disc(iris: F32, window: Window, scale: float) -> F32:
+    """(h, w) in [0, 1]: the circle through an iris' points (5, 2+), the first its middle, times ``scale``."""
+    pixels = window.pixels(iris)
+    radius = float(np.linalg.norm(pixels[1:] - pixels[0], axis=1).mean()) * scale
+    y, x = np.ogrid[: window.height, : window.width]
+    apart = np.hypot(x - pixels[0, 0], y - pixels[0, 1])
+    return np.asarray(np.clip(radius - apart + 0.5, 0.0, 1.0), np.float32)
+
+
+def _ramp(value: float, bounds: tuple[float, float]) -> float:
+    return min(max((value - bounds[0]) / (bounds[1] - bounds[0]), 0.0), 1.0)
+
+
+def tone_of(lab: F32, weight: F32) -> F32:
+    """(3,) mean by weight."""
+    return np.asarray((lab * weight[..., None]).sum((0, 1)) / max(float(weight.sum()), 1e-3), np.float32)
+
+
+def _lit_tone(lab: F32, weight: F32) -> F32:
+    middle = tone_of(lab[..., :1], weight)
+    return tone_of(lab, weight * np.clip((lab[..., 0] - middle) / np.float32(LIT) + 0.5, 0.0, 1.0))
+
+
+def iris_change(own: EyeTones, source: EyeTones) -> F32:
+    """(3,) what to add to the target's irises so that beside their whites they are like the source's."""
+    offset = np.float32(LAB_OFFSET)
+    white = own.white[0] + offset
+    level = white * (source.iris[0] + offset) / (source.white[0] + offset)
+    tint = [x[1:] / (x[0] + offset) for x in (own.white, source.iris, source.white)]
+    colour = (tint[1] + np.float32(TINTED) * (tint[0] - tint[2])) * level
+    change = np.array([level - offset, *colour], np.float32) - own.iris
+    return np.asarray(np.clip(change, -MOST, MOST) * np.float32(own.known * source.known), np.float32)
+
+
+def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window, source: EyeTones) -> None:
+    """Put the target's eyes between the lids of a drawn Lab picture (h, w, 3), as far as open; in place.
+
+    ``target`` is what the frame shows in the same ``window``; the mesh ``wanted`` (478, 2+) lies in unit
+    coordinates of the whole crop.
+    """
+    points = crop.landmarks / np.float32(crop.rgb.shape[0])
+    own = eye_tones(target, points, window)
+    change = iris_change(own, source)
+    opened = 1.0 - shut_eyes(parts.eye_apertures(points), np.array(crop.open_eyes, np.float32))
+    for (ring, iris), amount in zip(EYES, opened, strict=True):
+        inside = masks.blur(masks.union(wanted, (ring,), window), MOUTH_EDGE * window.side)
+        found = own_part(target, points, wanted, ring, inside, window)
+        if found is None:
+            continue
+        area, eye, share = found
+        part = Window(
+            window.x + area[1].start, window.y + area[0].start, eye.shape[1], eye.shape[0], window.side
+        )
+        there = moved_iris(points, wanted, ring, iris)
+        soft = masks.blur(disc(there, part, 1.0), SOFT * window.side)
+        share_of = toned(eye[..., 0], float(own.iris[0]), soft)[..., None] * np.ones(3, np.float32)
+        if change[0] > 0.0:
+            # No pupil becomes lighter, and a light iris has a dark rim.
+            inner = masks.blur(disc(there, part, LIMBUS), SOFT * window.side)
+            share_of[..., 0] *= (1.0 - disc(there, part, PUPIL)) * inner
+        eye += change * share_of
+        shade = shading(lab[area][..., 0] - eye[..., 0], share[..., 0], SHADING * window.side)
+        eye[..., 0] += shade * (1.0 - np.float32(OWN_SHADE) * soft)
+        lab[area] += (eye - lab[area]) * (share * amount)
+
+
+def moved_iris(points: F32, wanted: F32, ring: Sequence[int], iris: Sequence[int]) -> F32:
+    """(5, 2) the target's iris where it lies between the new lids."""
+    own = points[list(iris), :2]
+    return np.asarray(own - np.c_[own, np.ones(len(own))] @ plane_of(points, wanted, ring), np.float32)
+
+
+def toned(luma: F32, middle: float, iris: F32) -> F32:
+    """(h, w) how much of the change of an ``iris`` each pixel takes: reflections none."""
+    return np.asarray(iris * np.exp(-np.square((luma - np.float32(middle)) / np.float32(ALIKE))), np.float32)
+
+
+def shading(change: F32, share: F32, sigma: float) -> F32:
+    """(h, w) ``change`` without its form: smooth inside ``share``."""
+    return np.asarray(
+        masks.blur(change * share, sigma) / np.maximum(masks.blur(share, sigma), 1e-3), np.float32
+    )
