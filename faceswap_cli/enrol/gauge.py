@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from faceswap_cli.enrol.samples import Sample, joined
+from faceswap_cli.enrol.samples import Sample, joined, shown
 from faceswap_cli.enrol.views import View
-from faceswap_cli.nets.fslsd256 import Fslsd256, composite
+from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.training import augment
 from faceswap_cli.training.observers import Observers
 
@@ -52,7 +52,7 @@ def look(
     for sample in samples:
         source, scene = joined([sample], rows[None], z[None])
         face = net(source, scene).face.float()
-        result = composite(face, sample.target, sample.scene.mask).clamp(-1, 1)
+        result = shown(face, sample.target, scene).clamp(-1, 1)
         small = F.interpolate(result, size=(_SMALL, _SMALL), mode="area")
         points = eyes.points(result, sample.wanted)
         embedding, _ = eyes.look(small, points)

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from faceswap_cli.enrol.samples import Sample, joined, paired, stranger
+from faceswap_cli.enrol.samples import Sample, joined, paired, shown, stranger
 from faceswap_cli.enrol.views import View
-from faceswap_cli.nets.fslsd256 import Fslsd256, Scene, Source, Swapped, composite
+from faceswap_cli.nets.fslsd256 import Fslsd256, Scene, Source, Swapped
 from faceswap_cli.training import losses
 from faceswap_cli.training.augment import Rng
 from faceswap_cli.training.observers import Observers
@@ -19,10 +19,13 @@ from faceswap_cli.training.observers import Observers
 BATCH = 2
 """Samples of each kind a step."""
 _PIXEL, _STRUCTURE, _LAPLACIAN = 4.0, 1.0, 1.0
-_IDENTITY, _LANDMARKS, _LIGHT, _COLOUR = 3.0, 10.0, 4.0, 16.0
+_IDENTITY, _LANDMARKS, _LIGHT, _COLOUR = 5.0, 16.0, 4.0, 16.0
 ON_CLIP = 3.0
 """How much more landmarks count on the faces of a clip: theirs is the expression that is to be kept."""
 _LOCALITY = 6.0
+_DETAIL, _LEVELS = 6.0, 2
+"""Price of the finest detail, so many levels of it, where it is not as the untuned network drew it: a network
+that recognises people is pleased by grids as well."""
 _INSIDE = 3.0
 _COARSE, _FINE = 16, 128
 """Sides at which a result must keep the light, and the colour, that the untuned network gave it: an
@@ -50,6 +53,7 @@ class Goal:
         """Weight of the landmarks"""
         self._light = [at_side(result, _COARSE) for result in before]
         self._colour = [colour(result) for result in before]
+        self._untuned = before
 
     def loss(self, rows: Tensor, z: Tensor, rng: Rng) -> Tensor:
         """Own photographs drawn again, and swaps onto made people; (L, C), (128,) -> one number."""
@@ -61,6 +65,9 @@ class Goal:
         light, tint = (torch.cat([row[k] for k in picked]) for row in (self._light, self._colour))
         total = total + _LIGHT * (at_side(result[BATCH:], _COARSE) - light).abs().mean()
         total = total + _COLOUR * (colour(result[BATCH:]) - tint).abs().mean()
+        untuned = torch.cat([self._untuned[k] for k in picked])
+        mask = torch.cat([sample.scene.mask for sample in made])
+        total = total + _DETAIL * losses.laplacian(result[BATCH:], untuned, mask, _LEVELS)
         return total + self._watched(own + made, result, rng)
 
     def _again(self, own: Sequence[Sample], face: Tensor, result: Tensor) -> Tensor:
@@ -93,7 +100,7 @@ def drawn(
     with torch.set_grad_enabled(keep), half():
         out = net(source, scene)
         target = torch.cat([sample.target for sample in samples])
-        return out, composite(out.face.float(), target, scene.mask)
+        return out, shown(out.face.float(), target, scene)
 
 
 def half() -> torch.autocast:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from faceswap_cli.enrol.views import View
 from faceswap_cli.faces.landmarks import topology
-from faceswap_cli.nets.fslsd256 import Fslsd256, Scene, Source
-from faceswap_cli.nets.fslsd256_encoders import EMBEDDING
+from faceswap_cli.nets.fslsd256 import Fslsd256, Scene, Source, composite, resized
+from faceswap_cli.nets.fslsd256_encoders import EMBEDDING, SIDE, SKETCH
 from faceswap_cli.nets.meshfield import displacement, warp
 from faceswap_cli.swap import scene as scenes
 from faceswap_cli.swap.shape import mix_weights, remove_pose, without_expression
@@ -137,6 +137,12 @@ def stranger(net: Fslsd256, view: View, rng: Rng) -> tuple[Face, Tensor, Tensor]
     with torch.no_grad():
         rows = net.style(rgb)[0]
     return face, rows, z
+
+
+def shown(face: Tensor, target: Tensor, scene: Scene) -> Tensor:
+    """The swapped crop as it will be shown: between the lids are the target's own eyes (``swap.eyes``)."""
+    eyes = resized(scene.sketch[:, SKETCH.index("eyes"), None], SIDE)
+    return composite(face, target, scene.mask * (1 - eyes))
 
 
 def joined(samples: Sequence[Sample], rows: Tensor, z: Tensor) -> tuple[Source, Scene]:
