@@ -5,7 +5,7 @@ Lab pictures (N, 3, S, S); masks (N, 1, S, S) in [0, 1] as ``rasters`` draws the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -42,17 +42,29 @@ def keep_eyes(lab: Tensor, target: Tensor, masks: Mapping[str, Tensor], seen: Se
     # No pupil becomes lighter, and a light iris has a dark rim.
     inner = along(masks["inner_irises"], tables.blur(side, eyes.SOFT * side)) * (1.0 - masks["pupils"])
     form = torch.where(change[:, :1] > 0.0, inner, torch.ones_like(inner))
-    for k, name in enumerate(("left_eye", "right_eye")):
-        own = sample(target, affine_places(seen.moves[:, k], side, side))
-        share = along(masks[name], tables.blur(side, MOUTH_EDGE * side))
+    shares = [along(masks[name], tables.blur(side, MOUTH_EDGE * side)) for name in ("left_eye", "right_eye")]
+    found = [sample(target, affine_places(seen.moves[:, k], side, side)) for k in range(2)]
+    blur = tables.blur(side, eyes.SHADING * side)
+    for k, (own, share) in enumerate(zip(_agreeing(found, shares), shares, strict=True)):
         toned = soft * (-((own[:, :1] - middle) / eyes.ALIKE).square()).exp()
-        own = own + change * torch.cat([toned * form, toned, toned], dim=1)
-        blur = tables.blur(side, eyes.SHADING * side)
-        shade = along((lab[:, :1] - own[:, :1]) * share, blur) / along(share, blur).clamp_min(1e-3)
-        luma = own[:, :1] + shade * (1.0 - eyes.OWN_SHADE * soft)
+        eye = own + change * torch.cat([toned * form, toned, toned], dim=1)
+        shade = along((lab[:, :1] - eye[:, :1]) * share, blur) / along(share, blur).clamp_min(1e-3)
+        luma = eye[:, :1] + shade * (1.0 - eyes.OWN_SHADE * soft)
         opened = seen.known[:, k + 1, None, None, None]
-        lab = lab + (torch.cat([luma, own[:, 1:]], dim=1) - lab) * (share * opened)
+        lab = lab + (torch.cat([luma, eye[:, 1:]], dim=1) - lab) * (share * opened)
     return lab
+
+
+def _agreeing(pair: Sequence[Tensor], shares: Sequence[Tensor]) -> list[Tensor]:
+    """The colour of the bluer one of two eyes brought near the other's."""
+    tones = [_mean(eye[:, 1:], share) for eye, share in zip(pair, shares, strict=True)]
+    warm = torch.where(tones[1][:, 1:] > tones[0][:, 1:], tones[1], tones[0])
+    seen = [(share.sum((1, 2, 3)) > 0.0)[:, None] for share in shares]
+    moved = []
+    for tone in tones:
+        apart = (tone - warm) * (seen[0] & seen[1])
+        moved.append((apart - apart.clamp(-eyes.STRAY, eyes.STRAY))[..., None, None])
+    return [torch.cat([eye[:, :1], eye[:, 1:] - move], dim=1) for eye, move in zip(pair, moved, strict=True)]
 
 
 def _change(target: Tensor, masks: Mapping[str, Tensor], seen: Seen) -> tuple[Tensor, Tensor]:

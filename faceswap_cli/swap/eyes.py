@@ -41,6 +41,8 @@ ALIKE = 20.0
 """L* from the mean of an iris at which a pixel of it changes by e^-1 as much: reflections stay."""
 SHADING, SOFT = 0.012, 0.003
 """Blur that tells shading from form, and softness of an iris' rim, as shares of the crop"""
+STRAY = 8.0
+"""a* and b* by which two eyes may differ: more is a reflection of the sky on glasses."""
 OWN_SHADE = 0.7
 """Share of the drawn face's shading that an iris does without: its tone is known"""
 FEW = 4.0
@@ -146,12 +148,17 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
     own = eye_tones(target, points, window)
     change = iris_change(own, source)
     opened = 1.0 - shut_eyes(parts.eye_apertures(points), np.array(crop.open_eyes, np.float32))
-    for (ring, iris), amount in zip(EYES, opened, strict=True):
-        inside = masks.blur(masks.union(wanted, (ring,), window), MOUTH_EDGE * window.side)
-        found = own_part(target, points, wanted, ring, inside, window)
-        if found is None:
+    sigma = SHADING * window.side
+    inside = [masks.blur(masks.union(wanted, (ring,), window), MOUTH_EDGE * window.side) for ring, _ in EYES]
+    found = [
+        own_part(target, points, wanted, ring, share, window)
+        for (ring, _), share in zip(EYES, inside, strict=True)
+    ]
+    _agree([(eye, share[..., 0]) for _, eye, share in filter(None, found)])
+    for (ring, iris), seen, amount in zip(EYES, found, opened, strict=True):
+        if seen is None:
             continue
-        area, eye, share = found
+        area, eye, share = seen
         part = Window(
             window.x + area[1].start, window.y + area[0].start, eye.shape[1], eye.shape[0], window.side
         )
@@ -163,9 +170,20 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
             inner = masks.blur(disc(there, part, LIMBUS), SOFT * window.side)
             share_of[..., 0] *= (1.0 - disc(there, part, PUPIL)) * inner
         eye += change * share_of
-        shade = shading(lab[area][..., 0] - eye[..., 0], share[..., 0], SHADING * window.side)
+        shade = shading(lab[area][..., 0] - eye[..., 0], share[..., 0], sigma)
         eye[..., 0] += shade * (1.0 - np.float32(OWN_SHADE) * soft)
         lab[area] += (eye - lab[area]) * (share * amount)
+
+
+def _agree(pair: Sequence[tuple[F32, F32]]) -> None:
+    """Bring the colour of the bluer one of two eyes, Lab and weight each, near the other's; in place."""
+    if len(pair) < 2:
+        return
+    tones = [tone_of(eye, weight)[1:] for eye, weight in pair]
+    warm = tones[int(tones[1][1] > tones[0][1])]
+    for (eye, _), tone in zip(pair, tones, strict=True):
+        apart = tone - warm
+        eye[..., 1:] -= apart - np.clip(apart, -STRAY, STRAY)
 
 
 def moved_iris(points: F32, wanted: F32, ring: Sequence[int], iris: Sequence[int]) -> F32:
@@ -181,6 +199,5 @@ def toned(luma: F32, middle: float, iris: F32) -> F32:
 
 def shading(change: F32, share: F32, sigma: float) -> F32:
     """(h, w) ``change`` without its form: smooth inside ``share``."""
-    return np.asarray(
-        masks.blur(change * share, sigma) / np.maximum(masks.blur(share, sigma), 1e-3), np.float32
-    )
+    around = np.maximum(masks.blur(share, sigma), 1e-3)
+    return np.asarray(masks.blur(change * share, sigma) / around, np.float32)

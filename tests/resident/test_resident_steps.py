@@ -264,6 +264,7 @@ def test_open_eyes_are_the_targets_in_the_sources_colour(bench: Bench, known: fl
     for ring, iris in host_eyes.EYES:
         target[masks.union(own, (ring,), SIDE) > 0.5] += (25, -8, -8)
         target[host_eyes.disc(own[list(iris)], Window.full(SIDE), 1.0) > 0.5] -= (40, 0, 4)
+    target[masks.union(own, (parts.LEFT_EYE,), SIDE) > 0.5] -= (0, 0, 25)  # a reflection on glasses
     tone = np.array((60, -2, -12) if pale else (20, 9, 14), np.float32)
     tones = host_eyes.EyeTones(tone, np.array([85, 1, 3], np.float32), known)
     layer = layers_of(bench, wanted, own)

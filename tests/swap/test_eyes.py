@@ -141,6 +141,16 @@ def test_eyes_that_shut_are_not_between_the_lids() -> None:
     np.testing.assert_array_equal(lab, drawn)
 
 
+def test_a_reflection_on_one_glass_does_not_make_two_kinds_of_eyes() -> None:
+    points = mesh()
+    shown = face(points, BROWN)
+    left, right = (masks.union(points, (ring,), SIDE) > 0.5 for ring, _ in eyes.EYES)
+    shown[left, 2] -= 30
+    found = kept(shown, shown, points, eyes.UNKNOWN)
+    assert abs(found[left, 2].mean() - found[right, 2].mean()) < eyes.STRAY + 6  # 30 before
+    np.testing.assert_allclose(found[right, 2].mean(), shown[right, 2].mean(), atol=1.0)
+
+
 def test_a_part_of_the_picture_is_enough() -> None:
     """The same numbers from a window of it."""
     points = mesh()
