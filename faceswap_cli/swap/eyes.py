@@ -148,7 +148,6 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
     own = eye_tones(target, points, window)
     change = iris_change(own, source)
     opened = 1.0 - shut_eyes(parts.eye_apertures(points), np.array(crop.open_eyes, np.float32))
-    sigma = SHADING * window.side
     inside = [masks.blur(masks.union(wanted, (ring,), window), MOUTH_EDGE * window.side) for ring, _ in EYES]
     found = [
         own_part(target, points, wanted, ring, share, window)
@@ -163,16 +162,26 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
             window.x + area[1].start, window.y + area[0].start, eye.shape[1], eye.shape[0], window.side
         )
         there = moved_iris(points, wanted, ring, iris)
-        soft = masks.blur(disc(there, part, 1.0), SOFT * window.side)
-        share_of = toned(eye[..., 0], float(own.iris[0]), soft)[..., None] * np.ones(3, np.float32)
-        if change[0] > 0.0:
-            # No pupil becomes lighter, and a light iris has a dark rim.
-            inner = masks.blur(disc(there, part, LIMBUS), SOFT * window.side)
-            share_of[..., 0] *= (1.0 - disc(there, part, PUPIL)) * inner
-        eye += change * share_of
-        shade = shading(lab[area][..., 0] - eye[..., 0], share[..., 0], sigma)
+        soft = _recolour(eye, there, part, float(own.iris[0]), change)
+        shade = shading(lab[area][..., 0] - eye[..., 0], share[..., 0], SHADING * window.side)
         eye[..., 0] += shade * (1.0 - np.float32(OWN_SHADE) * soft)
         lab[area] += (eye - lab[area]) * (share * amount)
+
+
+def _recolour(eye: F32, iris: F32, part: Window, middle: float, change: F32) -> F32:
+    """Change the ``iris`` (5, 2) of mean L* ``middle`` in the Lab ``eye`` (h, w, 3) of ``part``; in place.
+
+    Where it is, (h, w) in [0, 1].
+    """
+    soft = masks.blur(disc(iris, part, 1.0), SOFT * part.side)
+    toned = soft * np.exp(-np.square((eye[..., 0] - np.float32(middle)) / np.float32(ALIKE)))
+    form: F32 | float = 1.0
+    if change[0] > 0.0:
+        # No pupil becomes lighter, and a light iris has a dark rim.
+        form = masks.blur(disc(iris, part, LIMBUS), SOFT * part.side) * (1.0 - disc(iris, part, PUPIL))
+    eye[..., 0] += change[0] * toned * form
+    eye[..., 1:] += change[1:] * toned[..., None]
+    return soft
 
 
 def _agree(pair: Sequence[tuple[F32, F32]]) -> None:
@@ -190,11 +199,6 @@ def moved_iris(points: F32, wanted: F32, ring: Sequence[int], iris: Sequence[int
     """(5, 2) the target's iris where it lies between the new lids."""
     own = points[list(iris), :2]
     return np.asarray(own - np.c_[own, np.ones(len(own))] @ plane_of(points, wanted, ring), np.float32)
-
-
-def toned(luma: F32, middle: float, iris: F32) -> F32:
-    """(h, w) how much of the change of an ``iris`` each pixel takes: reflections none."""
-    return np.asarray(iris * np.exp(-np.square((luma - np.float32(middle)) / np.float32(ALIKE))), np.float32)
 
 
 def shading(change: F32, share: F32, sigma: float) -> F32:
