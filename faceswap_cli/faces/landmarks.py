@@ -113,13 +113,8 @@ def eye_apertures(landmarks: F32) -> F32:
 
 def seen_irises(landmarks: F32) -> F32:
     """(..., 478, 2 or 3) -> (..., 2): how much of the left and right iris open lids show, 0 to 1."""
-    return seen_between(eye_apertures(landmarks))
-
-
-def seen_between(apertures: F32) -> F32:
-    """:func:`seen_irises` of :func:`eye_apertures`."""
     begin, whole = _IRIS_SEEN
-    return np.asarray(np.clip((apertures - begin) / (whole - begin), 0.0, 1.0), np.float32)
+    return np.asarray(np.clip((eye_apertures(landmarks) - begin) / (whole - begin), 0.0, 1.0), np.float32)
 
 
 def gaze_offsets(landmarks: F32) -> F64:

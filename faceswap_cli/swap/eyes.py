@@ -18,13 +18,15 @@ from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, FaceCrop
 from faceswap_cli.swap.appearance import LAB_OFFSET
-from faceswap_cli.swap.features import MOUTH_EDGE, own_part, plane_of, shut_eyes
+from faceswap_cli.swap.features import MOUTH_EDGE, cut_part, own_part, part_around, plane_of, shut_eyes
 
 EYES = ((parts.LEFT_EYE, parts.LEFT_IRIS), (parts.RIGHT_EYE, parts.RIGHT_IRIS))
 PUPIL, RIM, WHITE = 0.4, 0.95, 1.15
 """Radii of an iris between which its own tone is seen, and from which on the white is."""
 LIMBUS = 0.85
 """Radii within which an iris becomes lighter"""
+AROUND = 0.01
+"""How far around both eyes is looked, as a share of the crop"""
 INSIDE = 0.004
 """How far from the lids that is looked for, as a share of the crop: lashes lie there."""
 LIT = 10.0
@@ -66,29 +68,18 @@ def eye_tones(lab: F32, points: F32, window: Window) -> EyeTones:
     part = part_of(points, window)
     if part is None:
         return UNKNOWN
-    lab = lab[part.y - window.y :, part.x - window.x :][: part.height, : part.width]
     irises, whites, known = seen_parts(points, part)
     if min(float(irises.sum()), float(whites.sum())) < FEW:
         return UNKNOWN
-    iris, white = tone_of(lab, irises), _lit_tone(lab, whites)
+    seen = cut_part(lab, part, window)
+    iris, white = tone_of(seen, irises), _lit_tone(seen, whites)
     return EyeTones(iris, white, known * _ramp(float(white[0] - iris[0]), APART))
 
 
 def part_of(points: F32, window: Window) -> Window | None:
-    """The part of ``window`` with both eyes; None when it is outside."""
-    chosen = points[list(parts.EYES + parts.IRISES), :2]
-    inside = (chosen.max(axis=0) > 0.02).all() and (chosen.min(axis=0) < 0.98).all()
-    if not inside:
-        return None
-    box = Window.around(chosen, window.side, 0.01)
-    low = np.maximum((box.x, box.y), (window.x, window.y))
-    high = np.minimum(
-        (box.x + box.width, box.y + box.height), (window.x + window.width, window.y + window.height)
-    )
-    if (high <= low).any():
-        return None
-    (x, y), (width, height) = low.tolist(), (high - low).tolist()
-    return Window(x, y, width, height, window.side)
+    """The part of ``window`` with both eyes and irises; None when it is outside."""
+    rings = (parts.EYES, parts.IRISES)
+    return part_around(points, rings, window, AROUND * window.side)
 
 
 def seen_parts(points: F32, window: Window) -> tuple[F32, F32, float]:

@@ -97,17 +97,17 @@ def limit_lips(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
     A source's lips keep their distance from the skin in a* and b*: beside a paler skin than the source's they
     would turn violet, or grey.
     """
-    there = _part_around(points, (parts.LIPS_OUTER,), window, 0.0)
+    there = part_around(points, (parts.LIPS_OUTER,), window, 0.0)
     reach = LIPS_REACH * window.side
-    part = _part_around(wanted, (parts.LIPS_OUTER,), window, 4 * reach)
+    part = part_around(wanted, (parts.LIPS_OUTER,), window, 4 * reach)
     if there is None or part is None:
         return
-    seen = _cut(target, there, window)[_lips(points, there) > 0.5]
+    seen = cut_part(target, there, window)[_lips(points, there) > 0.5]
     share = masks.blur(masks.grow(_lips(wanted, part), reach), reach)
     if len(seen) < FEW or not share.any():
         return
     a, b = (float(v) for v in seen[:, 1:].mean(axis=0))
-    drawn = _cut(lab, part, window)
+    drawn = cut_part(lab, part, window)
     have = float((drawn[..., 1] * share).sum() / share.sum())
     drawn[..., 1] += max(min(OF_LIPS * a, MOST_RED) - have, 0.0) * share
     hue = np.float32(min(max(OF_LIPS * b / max(a, 1.0), 0.0), MOST_LIPS))
@@ -127,14 +127,14 @@ def limit_eyes(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
     """
     blur = TONE_BLUR * window.side
     rings = (parts.LEFT_EYE, parts.RIGHT_EYE)
-    there = _part_around(points, rings, window, 5 * blur + 2)
-    part = _part_around(wanted, rings, window, 5 * blur + 2)
+    there = part_around(points, rings, window, 5 * blur + 2)
+    part = part_around(wanted, rings, window, 5 * blur + 2)
     if there is None or part is None:
         return
     own, area = (masks.union(mesh, rings, one) for mesh, one in ((points, there), (wanted, part)))
     start, reach = SEEN_EYES
     known = min(max((float(own.sum()) / max(float(area.sum()), 1.0) - start) / reach, 0.0), 1.0)
-    seen, drawn = _cut(target, there, window), _cut(lab, part, window)
+    seen, drawn = cut_part(target, there, window), cut_part(lab, part, window)
     if known <= 0.0 or not (own > 0.5).any() or not (area > 0.5).any():
         return
     low_there, high_there = _tones(seen[..., 0], own, blur)
@@ -172,16 +172,16 @@ def keep_colour(lab: F32, colour_of: Callable[[Window], F32], wanted: F32, windo
     """
     sigma, around = EYE_EDGE * window.side, LIDS * window.side
     for rings in ((parts.LEFT_EYE, parts.RIGHT_EYE), (parts.LIPS_OUTER,)):
-        part = _part_around(wanted, rings, window, 4 * sigma + around + 2)
+        part = part_around(wanted, rings, window, 4 * sigma + around + 2)
         if part is None:
             continue
         share = masks.blur_wide(masks.union(wanted, rings, part, around), sigma)
-        drawn, colour = _cut(lab, part, window), colour_of(part)
+        drawn, colour = cut_part(lab, part, window), colour_of(part)
         for k in (1, 2):
             drawn[..., k] += (colour[..., k] - drawn[..., k]) * share
 
 
-def _part_around(points: F32, rings: Sequence[Sequence[int]], window: Window, margin: float) -> Window | None:
+def part_around(points: F32, rings: Sequence[Sequence[int]], window: Window, margin: float) -> Window | None:
     """The part of ``window`` around some rings of a mesh; None when it lies outside."""
     pixels = window.pixels(points[[k for ring in rings for k in ring]])
     low = np.clip(np.floor(pixels.min(axis=0) - margin), 0, (window.width, window.height)).astype(int)
@@ -192,7 +192,7 @@ def _part_around(points: F32, rings: Sequence[Sequence[int]], window: Window, ma
     return Window(window.x + int(low[0]), window.y + int(low[1]), width, height, window.side)
 
 
-def _cut(picture: F32, part: Window, window: Window) -> F32:
+def cut_part(picture: F32, part: Window, window: Window) -> F32:
     """A view of ``picture`` (of ``window``) inside ``part``."""
     x, y = part.x - window.x, part.y - window.y
     return picture[y : y + part.height, x : x + part.width]

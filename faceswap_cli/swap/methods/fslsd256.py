@@ -2,7 +2,8 @@
 
 The network draws the face at 256 px from the source's structure and the target's appearance
 (``nets.fslsd256``); what lies above 256 px comes from the mesh warp, where the source is seen; sharpness and
-grain are brought to the target's; what passes in front of the face is kept.
+grain are brought to the target's; between the lids lie the target's eyes (``swap.eyes``); what passes in
+front of the face is kept.
 """
 
 from __future__ import annotations
