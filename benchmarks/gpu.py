@@ -7,10 +7,9 @@ Four tables in markdown, ready for benchmarks/README.md, with the goals beside w
 
 - ``network``: the network of profile 256 by batch, kernel by kernel and recorded (CUDA graphs), against a
   product of matrices in bfloat16 on the same device.
-- ``render``: ``fslsd`` on decoded frames in one process, drawn by the host and kept on the device: frames a
-  second, processor time, what of it is outlines, copies and the like, and how far the frames differ.
+- ``render``: ``fslsd`` on decoded frames in one process: frames a second, processor time, stages.
 - ``clip``: the clip at ``--height`` lines, played there and back: decoding alone, decoding and encoding, the
-  swap by ``fslsd`` both ways, with its stages, in one process (0) and in several that share the device.  The
+  swap by ``fslsd`` with its stages, in one process (0) and in several that share the device.  The
   goal is 300 frames a second, or the limit of decoder and encoder.
 - ``1024``: the official networks with random weights (times do not depend on them) in bfloat16 by batch,
   against the product of matrices, and against the published form: float32, one frame at a time.
@@ -26,16 +25,13 @@ import resource
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import wraps
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -43,7 +39,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from memory import loop_clip
 from nets import SIDE, default_layout, each_part, flops, multiply_rate, random_networks, stopwatch
 
-from faceswap_cli import resident
 from faceswap_cli.calibrating import calibrated
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.devices import resolve_device
@@ -54,8 +49,6 @@ from faceswap_cli.nets.fslsd256_encoders import EMBEDDING, STRUCTURE_ROWS
 from faceswap_cli.nets.fslsd256_encoders import SIDE as SMALL
 from faceswap_cli.pipeline import analyse, gather_sources, prepare, swap_video
 from faceswap_cli.records import Frame
-from faceswap_cli.resident.choice import FORCE
-from faceswap_cli.resident.render import stages_on_device
 from faceswap_cli.swap.batches import Batches
 from faceswap_cli.swap.engine import Scene, StageClock, render_frames
 from faceswap_cli.swap.fslsd256_weights import FILE, Calls, calls_of, half_precision, ready_net
@@ -69,8 +62,6 @@ from faceswap_cli.weights.registry import bundled
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 GOAL_FPS, GOAL_SHARE, GOAL_TIMES = 300.0, 0.40, 10.0
 PARTS = ("network", "render", "clip", "1024")
-WAYS = {"0": "host", "1": "resident"}
-"""What ``resident.choice.FORCE`` is set to, and what that is called"""
 Timer = Callable[[Callable[[], object]], float]
 
 
@@ -143,67 +134,22 @@ def decoded_scene(given: argparse.Namespace, device: str) -> tuple[Scene, list[F
     return scene, frames
 
 
-def on_host(spent_s: Counter[str]) -> None:
-    """Adds what the steps of the resident way take that stay on the host to ``spent_s``, from now on."""
-    rasters = ("drawn_scene", "face_masks", "shut_eyes", "outlines", "noise", "skin_masks", "inner_masks")
-    for module, names in (
-        (resident.rasters, rasters),
-        (resident.planning, ("pose",)),
-        (resident.measure, ("proportions_of",)),
-        (resident.planes, ("_stacked",)),
-        (resident.render, ("cuts_of", "asked", "ledger_rows", "laid_over")),
-    ):
-        for name in names:
-            setattr(module, name, _watched(getattr(module, name), name, spent_s))
-
-
-def _watched(work: Callable[..., Any], name: str, spent_s: Counter[str]) -> Callable[..., Any]:
-    @wraps(work)
-    def timed(*args: Any, **named: Any) -> Any:
-        start = time.thread_time()
-        try:
-            return work(*args, **named)
-        finally:
-            spent_s[name] += time.thread_time() - start
-
-    return timed
-
-
-def decibels(found: Sequence[Frame], wanted: Sequence[Frame]) -> float:
-    """The least of all frames and planes."""
-    least = np.inf
-    for one, other in zip(found, wanted, strict=True):
-        for name in ("y", "cb", "cr"):
-            off = getattr(one.planes, name).astype(np.float64) - getattr(other.planes, name)
-            top = (1 << one.planes.bit_depth) - 1
-            least = min(least, 10 * np.log10(top**2 / max(float(np.square(off).mean()), 1e-12)))
-    return float(least)
-
-
 def render_table(given: argparse.Namespace, device: str) -> None:
-    """Decoded frames drawn both ways."""
+    """Decoded frames."""
     scene, frames = decoded_scene(given, device)
-    steps: Counter[str] = Counter()
-    on_host(steps)
     span = frames[0].pts, frames[-1].pts + 1
-    workers, drawn = os.cpu_count() or 1, {}
+    workers = os.cpu_count() or 1
     print(f"\nfslsd 256 on {len(frames)} decoded frames, crops of {sorted(set(scene.sides.values()))} px\n")
-    print("| way | frames a second | processor ms a frame | stages, s over threads |\n|---|---|---|---|")
-    for way in WAYS.values():
-        stages = stages_on_device(scene.method) if way == "resident" else None  # type: ignore[arg-type]
-        for warm in (True, False):
-            steps.clear()
-            clock, start, before = StageClock(), time.perf_counter(), time.process_time()
-            drawn[way] = [item.frame for item in render_frames(frames, scene, *span, workers, clock, stages)]
-            wall, processor = time.perf_counter() - start, time.process_time() - before
-            if not warm:
-                told_stages = ", ".join(f"{name} {s:.1f}" for name, s in clock.seconds.items())
-                share = processor / len(frames) * 1e3
-                print(f"| {way} | {len(frames) / wall:.1f} | {share:.1f} | {told_stages} |", flush=True)
-    host = {name: s / len(frames) * 1e3 for name, s in steps.most_common()}
-    print(f"\nof the resident way, {sum(host.values()):.1f} ms a frame are outlines and copies on the host:")
-    print(", ".join(f"{name.lstrip('_')} {ms:.2f}" for name, ms in host.items()))
-    print(f"the two ways are {decibels(drawn['resident'], drawn['host']):.1f} dB apart at least")
+    print("| frames a second | processor ms a frame | stages, s over threads |\n|---|---|---|")
+    for warm in (True, False):
+        clock, start, before = StageClock(), time.perf_counter(), time.process_time()
+        for _ in render_frames(frames, scene, *span, workers, clock):
+            pass
+        wall, processor = time.perf_counter() - start, time.process_time() - before
+        if not warm:
+            stages = ", ".join(f"{name} {s:.1f}" for name, s in clock.seconds.items())
+            share = processor / len(frames) * 1e3
+            print(f"| {len(frames) / wall:.1f} | {share:.1f} | {stages} |", flush=True)
 
 
 def clip_table(given: argparse.Namespace, device: str) -> None:
@@ -221,25 +167,23 @@ def clip_table(given: argparse.Namespace, device: str) -> None:
         start, before = time.perf_counter(), spent()
         transcode(known, Path(folder) / "plain.mp4", options.encode)
         limit, coding = count / (time.perf_counter() - start), (spent() - before) / count
-        for force, jobs in product(WAYS, (int(n) for n in given.jobs.split(","))):
-            os.environ[FORCE] = force
+        for jobs in (int(n) for n in given.jobs.split(",")):
             job = replace(options.job, device=device, workers=jobs)
-            out = Path(folder) / f"swapped{force}-{jobs}.mp4"
+            out = Path(folder) / f"swapped-{jobs}.mp4"
             start, before = time.perf_counter(), spent()
             report = swap_video([given.photo], big, out, replace(options, job=job))
             fps = report.frames / (time.perf_counter() - start)
-            end()  # the server of workers: its time is counted now, and the next one knows the next way
-            rows.append((WAYS[force], jobs, fps, (spent() - before) / count, report.seconds))
-        os.environ.pop(FORCE, None)
+            end()  # the server of workers: its time is counted now
+            rows.append((jobs, fps, (spent() - before) / count, report.seconds))
     size = f"{known.width}x{known.height}"
     print(f"\nfslsd 256 from file to file: {count} frames of {size}, {os.cpu_count()} cores\n")
     print(f"decoding alone {decoding:.0f} fps, decoding and encoding {limit:.0f} fps", end=", ")
     print(f"{coding * 1e3:.1f} ms of processor time a frame\n")
-    print("| way | processes | swap, fps | processor ms a frame | stages, s |\n|---|---|---|---|---|")
-    for way, jobs, fps, processor, seconds in rows:
+    print("| processes | swap, fps | processor ms a frame | stages, s |\n|---|---|---|---|")
+    for jobs, fps, processor, seconds in rows:
         stages = ", ".join(f"{name} {s:.1f}" for name, s in seconds.items())
-        print(f"| {way} | {jobs} | {fps:.1f} | {processor * 1e3:.1f} | {stages} |")
-    wanted, best = min(GOAL_FPS, limit), max(row[2] for row in rows)
+        print(f"| {jobs} | {fps:.1f} | {processor * 1e3:.1f} | {stages} |")
+    wanted, best = min(GOAL_FPS, limit), max(row[1] for row in rows)
     print()
     print(told(f"{wanted:.0f} fps (the lower of {GOAL_FPS:.0f} and the coding's limit)", best >= wanted))
 

@@ -53,7 +53,6 @@ from faceswap_cli.records import (
     SegmentResult,
     SourceIdentity,
 )
-from faceswap_cli.resident.choice import stages_for
 from faceswap_cli.stream import prefetch
 from faceswap_cli.swap import build_method, needs_networks
 from faceswap_cli.swap.engine import (
@@ -367,7 +366,7 @@ def swapped_frames(
     with closing(decoded):
         known = _known(decoded, scene)
         span = segment.first_pts, segment.end_pts
-        with closing(render_frames(known, scene, *span, workers, clock, stages_for(scene))) as swapped:
+        with closing(render_frames(known, scene, *span, workers, clock)) as swapped:
             yield from swapped
 
 

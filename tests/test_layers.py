@@ -23,7 +23,7 @@ LAYERS = (
     {"colour", "devices", "config_files", "output", "user_files"},
     {"weights", "nets"},
     {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},
-    {"swap", "provenance", "policy", "resident"},
+    {"swap", "provenance", "policy"},
     {"pipeline", "pictures", "preview", "forecast", "recipe", "training", "metrics", "report", "inspection"}
     | {"bench", "batch", "calibrating", "doctor", "enrol", "outcome"},
     {"cli"},

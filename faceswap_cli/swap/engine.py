@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -98,22 +98,12 @@ def build_scene(
     return Scene(clip, analysis, method, prepared, smooth, sides=sides, open_eyes=open_eyes)
 
 
-class Crop(Protocol):
-    """A face cut out: a :class:`FaceCrop`, or one that stays on a device."""
-
-    @property
-    def track_id(self) -> int: ...
-
-
-C = TypeVar("C", bound=Crop)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Encoded(Generic[C]):
+class Encoded:
     """A frame, its crops and their codes."""
 
     frame: Frame
-    crops: tuple[C, ...]
+    crops: tuple[FaceCrop, ...]
     codes: tuple[F32, ...]
 
 
@@ -139,18 +129,8 @@ class StageClock:
         return now
 
 
-Window = tuple[tuple[Encoded[C], ...], int]
+Window = tuple[tuple[Encoded, ...], int]
 """Frames in order, and the position of the one that is meant"""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stages(Generic[C]):
-    """How groups of frames are cut and measured, and how they are drawn and pasted."""
-
-    begin: Callable[[Sequence[Frame], Scene, StageClock], list[Encoded[C]]]
-    finish: Callable[[Sequence[Window[C]], Scene, StageClock], list[Swapped]]
-    groups: int | None = None
-    """Groups in flight at a time; None leaves that to the number of workers"""
 
 
 def render_frames(
@@ -160,20 +140,15 @@ def render_frames(
     end_pts: int,
     workers: int,
     clock: StageClock,
-    stages: Stages[Any] | None = None,
 ) -> Generator[Swapped, None, None]:
-    """Swap the frames with ``first_pts <= pts < end_pts``; the others only serve as neighbours.
-
-    Without ``stages`` that is done on this processor, with the method's networks wherever they are.
-    """
-    steps = stages or Stages(_encode, _render)
+    """Swap the frames with ``first_pts <= pts < end_pts``; the others only serve as neighbours."""
     radius = scene.smooth.code_radius if scene.smooth.strength > 0 else 0
     batches = batches_of(scene.method)
     # Frames go through in groups of a batch; in flight are enough of them to keep the other cores busy.
-    ahead = steps.groups or (None if batches.size == 1 else max(workers // 2, 2))
+    ahead = None if batches.size == 1 else max(workers // 2, 2)
 
-    def begin(some: tuple[Frame, ...]) -> list[Encoded[Any]]:
-        return steps.begin(some, scene, clock)
+    def begin(some: tuple[Frame, ...]) -> list[Encoded]:
+        return _encode(some, scene, clock)
 
     encoded = flattened(ordered_map(begin, grouped(frames, lambda: batches.size), workers, ahead))
     windows = (
@@ -182,8 +157,8 @@ def render_frames(
         if first_pts <= window[centre].frame.pts < end_pts
     )
 
-    def finish(some: tuple[Window[Any], ...]) -> list[Swapped]:
-        return steps.finish(some, scene, clock)
+    def finish(some: tuple[Window, ...]) -> list[Swapped]:
+        return _render(some, scene, clock)
 
     done = flattened(ordered_map(finish, grouped(windows, lambda: batches.size), workers, ahead))
     with closing(encoded), closing(done):
@@ -211,7 +186,7 @@ def named(
         return work(tasks)
 
 
-def _encode(frames: Sequence[Frame], scene: Scene, clock: StageClock) -> list[Encoded[FaceCrop]]:
+def _encode(frames: Sequence[Frame], scene: Scene, clock: StageClock) -> list[Encoded]:
     start = time.perf_counter()
     chosen = [scene.chosen(frame.pts) for frame in frames]
     crops = [
@@ -288,7 +263,7 @@ def with_looks(face: RenderedFace, edits: EditOptions) -> RenderedFace:
     return looking(face, edits)
 
 
-def _smoothed(window: Window[Any], track_id: int, code: F32, scene: Scene) -> F32:
+def _smoothed(window: Window, track_id: int, code: F32, scene: Scene) -> F32:
     """``code`` averaged with those of the same track in the window."""
     if scene.smooth.strength <= 0:
         return code
@@ -312,7 +287,7 @@ def _smoothed(window: Window[Any], track_id: int, code: F32, scene: Scene) -> F3
     return out
 
 
-def _render(windows: Sequence[Window[FaceCrop]], scene: Scene, clock: StageClock) -> list[Swapped]:
+def _render(windows: Sequence[Window], scene: Scene, clock: StageClock) -> list[Swapped]:
     start = time.perf_counter()
     items = [window[centre] for window, centre in windows]
     tasks = [[Task(*one) for one in asked(window, scene)] for window in windows]
@@ -332,7 +307,7 @@ def _render(windows: Sequence[Window[FaceCrop]], scene: Scene, clock: StageClock
     ]
 
 
-def asked(window: Window[C], scene: Scene) -> list[tuple[Any, C, F32, int]]:
+def asked(window: Window, scene: Scene) -> list[tuple[Any, FaceCrop, F32, int]]:
     """What is to be drawn in the middle frame of ``window``: the prepared person, the crop, its smoothed code
     and the seed."""
     item = window[0][window[1]]
@@ -347,9 +322,7 @@ def asked(window: Window[C], scene: Scene) -> list[tuple[Any, C, F32, int]]:
     return found
 
 
-def _pasted(
-    item: Encoded[FaceCrop], drawn: Sequence[RenderedFace], scene: Scene, clock: StageClock
-) -> Swapped:
+def _pasted(item: Encoded, drawn: Sequence[RenderedFace], scene: Scene, clock: StageClock) -> Swapped:
     start = time.perf_counter()
     amounts, scale = scene.amounts(item.frame.pts), scene.method.crop_scale
     with told(_where(item.frame, scene)):
