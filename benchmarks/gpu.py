@@ -39,7 +39,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from memory import loop_clip
 from nets import SIDE, default_layout, each_part, flops, multiply_rate, random_networks, stopwatch
 
-from faceswap_cli.calibrating import calibrated
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.devices import resolve_device
 from faceswap_cli.events import NEVER, ignore
@@ -126,7 +125,7 @@ def decoded_scene(given: argparse.Namespace, device: str) -> tuple[Scene, list[F
         clip = probe(big)
         analysis = analyse(clip, options, ignore, NEVER)
         people = gather_sources([given.photo], options, ignore)
-        scene = calibrated(prepare(clip, analysis, people, options)[0], options.job)
+        scene = prepare(clip, analysis, people, options)[0]
         with closing(read_frames(clip, known=analysis.pts)) as source:
             frames = list(islice(source, given.frames))
     method: Any = scene.method

@@ -21,9 +21,9 @@ def _check(ok: bool, message: str) -> None:
         raise UsageError(message)
 
 
-def _check_share(level: Level, name: str) -> None:
+def _check_share(level: Level, name: str, most: float = 1.0) -> None:
     for value in keyframe_values(level):
-        _check(0 <= value <= 1, f"{name} must be 0 to 1, not {value:g}")
+        _check(0 <= value <= most, f"{name} must be 0 to {most:g}, not {value:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,8 @@ class SmoothOptions:
 class PasteOptions:
     """Mask and blending."""
 
-    feather: float = 0.035
-    """Width of the soft edge, as a share of the face's width."""
+    feather: float = 0.08
+    """Width of the soft edge along the cheeks, as a share of the face's width; wider across the forehead."""
     occlusion: bool = True
     """Keep what passes in front of the face (hands, hair, microphones)."""
 
@@ -285,9 +285,12 @@ class JobOptions:
     seed: int = 0
     profile: str = "auto"
     """Of the method ``fslsd``: ``256`` is the bundled network, ``1024`` runs the official checkpoints."""
-    shape_mix: Level = 0.5
-    """Of ``fslsd`` 256: share of the source's own proportions given to eyes, nose and mouth, 0 to 1; where
-    expression is read, at lips, lids and brows, its square.  May change over time."""
+    shape_mix: Level = 0.8
+    """Share of the source's proportions that the inner face takes: 0 the target's, 1 the source's, up to 1.5
+    (caricature).  May change over time."""
+    outline: Level = 0.6
+    """Share of the source's jaw and cheeks, 0 to 1; the frame around the face bends along.  May change over
+    time."""
     mapper: str = "landmarks"
     """What the source is drawn from: ``landmarks`` its pictures, ``nitzan`` its identity embedding alone,
     ``blend:X`` between the two, X of the second."""
@@ -303,9 +306,6 @@ class JobOptions:
     """Label map of the target (PNG of the frame's size) that gives the mask instead of the mesh."""
     parsing_labels: str = "celebamask"
     """Numbering of the label map: ``celebamask`` or ``bisenet``."""
-    calibrate: bool = True
-    """Draw a few faces first, and ask for landmarks and identity so that heads, lips, eyes and brows are
-    seen where the target's are, and the likeness is the source's (``--method fslsd``, profile 256)."""
     measure_identity: bool = False
     """Measure the identity distance of every swapped face for the ledger (some milliseconds each)."""
 
@@ -313,7 +313,8 @@ class JobOptions:
         _check(self.segment_s > 0, f"segment_s must be above 0, not {self.segment_s}")
         _check(self.max_ram_mb == 0 or self.max_ram_mb >= 700, "max_ram must be 700 MB or more")
         _check(self.max_vram_mb >= 0, f"max_vram must be 0 or more, not {self.max_vram_mb}")
-        _check_share(self.shape_mix, "shape_mix")
+        _check_share(self.shape_mix, "shape_mix", most=1.5)
+        _check_share(self.outline, "outline")
         mapper_share(self.mapper)
         _check(self.batch >= 0, f"batch must be 0 or more, not {self.batch}")
         _check(self.workers >= 0, f"workers must be 0 or more, not {self.workers}")

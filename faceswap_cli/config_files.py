@@ -38,6 +38,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "smooth": ("smooth.strength",),
     "profile": ("job.profile",),
     "shape_mix": ("job.shape_mix",),
+    "outline": ("job.outline",),
     "mapper": ("job.mapper",),
     "appear_from": ("job.appear_from",),
     "precision": ("job.precision",),
@@ -76,7 +77,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
 }
 """Flag, with underscores -> the keys that it sets; ``--edit`` and ``--preserve`` name those of a group."""
 
-OVER_TIME = frozenset({"strength", "shape_mix"})
+OVER_TIME = frozenset({"strength", "shape_mix", "outline"})
 """Flags whose value may be keyframes."""
 
 NOT_SETTINGS = frozenset({"ACCEPT_TERMS", "PEOPLE", "REQUIRE_GPU", "RESIDENT", "SHARED", "WEIGHTS"})

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from faceswap_cli.calibrating import with_crops
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
@@ -152,7 +151,6 @@ def _render(
         crop_from_frame,
         align.apply(crop_from_frame, face.landmarks),
     )
-    prepared = with_crops(method, prepared, [crop], options.job)
     crop = made_ready(crop, amounts)
     drawn = method.render(prepared, crop, method.encode(prepared, crop), options.job.seed)
     drawn = finished_face(drawn, amounts)

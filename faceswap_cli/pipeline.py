@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from faceswap_cli.calibrating import calibrated
 from faceswap_cli.cast.roles import Sources, assign, load_sources
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import NoFaceFound
@@ -112,7 +111,6 @@ def swap_video(
         tell_shots(clip, analysis, listen)
         check_clip(clip, analysis, options.policy, listen, stop)
         scene, job = prepare(clip, analysis, people, options, listen)
-        scene = calibrated(scene, options.job, stop)
         made = recipe_of(VIDEO, target, people.people, job.cast, scene.method, options)
         listen(Event("plan", plan_told(job, made)))
         for text in elsewhere([person.enrolled for person in people.people], made.target):

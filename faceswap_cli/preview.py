@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from faceswap_cli import colour
-from faceswap_cli.calibrating import calibrated
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
 from faceswap_cli.identity.pose import pose
@@ -53,7 +52,6 @@ def preview(
     check_clip(clip, analysis, options.policy, listen, stop)
     clock.lap("analyse")
     scene, _ = prepare(clip, analysis, people, options, listen)
-    scene = calibrated(scene, options.job, stop)
     tiles: list[U8] = []
     rows: list[LedgerRow] = []
     hardest = hardest_frames(analysis, scene, count)

@@ -199,8 +199,24 @@ class FaceCrop:
     """How far this person's left and right eye are usually open, as a share of their width"""
     before: FaceCrop | None = None
     """As it is in the frame, where ``swap.edits`` has moved things in ``rgb`` and ``landmarks``"""
+    neutral: F32 | None = field(repr=False, default=None)
+    """(478, 3) canonical shape of the person over the whole track; None: of this crop alone"""
     shape_mix: float | None = None
-    """Share of the source's proportions that is wanted here; None leaves it to the job's options"""
+    """Share of the source's proportions inside the face; None leaves it to the job's options"""
+    outline: float | None = None
+    """The same of jaw and cheeks"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bend:
+    """How the frame around a face is bent before the face is pasted."""
+
+    move: F32 = field(repr=False)
+    """(n, n, 2): the bent crop shows at p what lies at p + move(p); unit coordinates of the crop"""
+    crop_from_frame: F64 = field(repr=False)
+    """(3, 3)"""
+    side: int
+    """Of the crop in pixels"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,6 +232,8 @@ class RenderedFace:
     """Share of the face's area where something in front of it was kept."""
     drawn: F32 | None = None
     """(478, 3) px: where the mesh was drawn, when that is not at ``crop.landmarks``"""
+    bend: Bend | None = None
+    """None: the frame around the face stays as it is"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,8 +132,16 @@ class LookFlags:
         str | None,
         _option(
             "--shape-mix",
-            text="Of fslsd 256: how much of the source's proportions eyes, nose and mouth take, 0 to 1; over "
-            "time as --strength.",
+            text="Share of the source's proportions inside the face, 0 to 1.5; over time as --strength.",
+            panel=TUNING,
+            metavar="SHARE",
+        ),
+    ] = None
+    outline: Annotated[
+        str | None,
+        _option(
+            "--outline",
+            text="Share of the source's jaw and cheeks, 0 to 1; over time as --strength.",
             panel=TUNING,
             metavar="SHARE",
         ),

@@ -1,4 +1,4 @@
-"""Several photographs, one person: shape and codes brought to one pose before they are averaged.
+"""Several photographs, one person: codes brought to one pose before they are averaged.
 
 After DR-GAN (Tran et al., CVPR 2017): each picture has a weight and the codes are fused by it; averaging
 codes of different poses would blur, so each is first moved to the pose of the fused picture.
@@ -14,26 +14,7 @@ from torch import Tensor
 from faceswap_cli.enrol.views import View
 from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import STRUCTURE_ROWS
-from faceswap_cli.swap.shape import remove_pose, shape_inputs, without_expression
-
-_YAW = 0.5
-"""Radians of yaw at which the mesh of a photograph counts e^-1 for the shape: the far side is guessed."""
-
-
-def neutral_shape(views: Sequence[View], reference: Tensor, basis: Tensor | None) -> Tensor:
-    """(478, 3) canonical: mean over the photographs, each with the expression of ``reference`` (1, 478, 3).
-
-    Without a ``basis`` (no network installed) expressions are averaged as they are.
-    """
-    points = torch.cat([view.points for view in views])
-    posed = remove_pose(points)
-    own = remove_pose(reference).canonical
-    weight = torch.tensor([view.weight for view in views]) * torch.exp(-((posed.angles()[:, 0] / _YAW) ** 2))
-    weight = (weight / weight.sum().clamp_min(1e-6))[:, None, None]
-    offset = posed.canonical - own
-    if basis is not None:
-        offset = without_expression(offset, basis)
-    return (own + (weight * offset).sum(0))[0]
+from faceswap_cli.swap.shape import remove_pose, shape_inputs
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from torch import Tensor
 from faceswap_cli import __version__
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.enrol.clip import clip_views
-from faceswap_cli.enrol.fuse import fused_rows, neutral_shape
+from faceswap_cli.enrol.fuse import fused_rows
 from faceswap_cli.enrol.gauge import Gauge, changed_copy, look
 from faceswap_cli.enrol.samples import Face, face_of, made_samples, own_samples, paired
 from faceswap_cli.enrol.tune import Material, Outcome, State, TuneOptions, Workshop, tune
@@ -37,7 +37,7 @@ from faceswap_cli.records import F32, SourcePhoto
 from faceswap_cli.swap import appearance
 from faceswap_cli.swap.facespace import made, mapped
 from faceswap_cli.swap.fslsd256_weights import FILE, digest, load_swap_net
-from faceswap_cli.swap.shape import remove_pose
+from faceswap_cli.swap.proportions import neutral_shape
 from faceswap_cli.swap.texture import Texture, build_texture
 from faceswap_cli.training.observers import Observers
 from faceswap_cli.weights.registry import bundled
@@ -98,9 +98,7 @@ def enrol(
     net = _network(options.level)
     outcomes: list[Outcome] = []
     codes = None
-    basis = None
     if net is not None:
-        basis = net.expression
         state = encode(net, used, views, fused)
         if options.level:
             faces = clip_views(options.clip, options.detect, stop) if options.clip else []
@@ -109,7 +107,9 @@ def enrol(
             state, outcomes = tune(shop, given, state, options.level)
         codes = _codes(state)
     level = max((o.level for o in outcomes if o.helped), default=0)
-    person = _person(name, level, fused, _neutral(views, fused, basis), codes)
+    meshes = [photo.landmarks for photo in used] if views else [fused.points]
+    neutral = neutral_shape(np.stack(meshes))
+    person = _person(name, level, fused, neutral, codes)
     if level == 3 and options.clip is not None:
         person = replace(person, clip=content_digest(options.clip))
     content = Faceid(
@@ -123,13 +123,6 @@ def enrol(
         program=__version__,
     )
     return Enrolment(content, tuple(outcomes))
-
-
-def _neutral(views: Sequence[View], fused: Texture, basis: Tensor | None) -> Tensor:
-    """(478, 3) canonical shape: of the photographs, or of the made face where none is kept."""
-    if not views:
-        return remove_pose(_points(fused)).canonical[0]
-    return neutral_shape(views, _points(fused), basis)
 
 
 def _network(level: int) -> Fslsd256 | None:
@@ -203,7 +196,7 @@ def _codes(state: State) -> Codes:
     return Codes(digest(bundled(FILE)), rows, z, state.deltas, deltas_digest(state.deltas))
 
 
-def _person(name: str, level: int, fused: Texture, neutral: Tensor, codes: Codes | None) -> Enrolled:
+def _person(name: str, level: int, fused: Texture, neutral: F32, codes: Codes | None) -> Enrolled:
     around = cv2.resize(fused.surroundings, (AROUND, AROUND), interpolation=cv2.INTER_AREA)
     return Enrolled(
         name=name,
@@ -212,7 +205,8 @@ def _person(name: str, level: int, fused: Texture, neutral: Tensor, codes: Codes
         surroundings=appearance.rgb_from_lab(around),
         points=np.asarray(fused.points, np.float32),
         light=np.asarray(fused.light, np.float32),
-        neutral=neutral.numpy(),
+        neutral=neutral,
+        seen=np.asarray(fused.seen, np.float32),
         codes=codes,
     )
 

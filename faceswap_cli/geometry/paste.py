@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from faceswap_cli import colour
 from faceswap_cli.geometry import align
-from faceswap_cli.records import F32, F64, U8, ColourTags, FaceCrop, Planes, RenderedFace, Samples
+from faceswap_cli.records import F32, F64, U8, Bend, ColourTags, FaceCrop, Planes, RenderedFace, Samples
 
 Box = tuple[int, int, int, int]
 VISIBLE = 1.0 / 512.0
 """Below this share of the result a pixel counts as untouched."""
+STILL_PX = 0.02
+"""Samples that a bend moves by less than this stay as they are."""
 
 
 def paste_into_planes(planes: Planes, tags: ColourTags, faces: Sequence[RenderedFace]) -> Planes:
@@ -27,6 +30,8 @@ def paste_into_planes(planes: Planes, tags: ColourTags, faces: Sequence[Rendered
     for face in faces:
         box = _frame_box(face, planes.shape)
         if box is not None:
+            if face.bend is not None:
+                planes = _bend_planes(planes, face.bend)
             planes = _paste_one(planes, tags, face, box)
     return planes
 
@@ -38,6 +43,8 @@ def paste_into_rgb(rgb: F32, faces: Sequence[RenderedFace]) -> F32:
         box = _frame_box(face, (rgb.shape[0], rgb.shape[1]))
         if box is None:
             continue
+        if face.bend is not None:
+            out = _bent(out, face.bend, _bend_box(face.bend, out.shape), (1, 1))
         x0, y0, x1, y1 = box
         new, mask = _carried(face, box)
         out[y0:y1, x0:x1] = _blended(out[y0:y1, x0:x1], new, mask)
@@ -130,6 +137,65 @@ def _paste_one(planes: Planes, tags: ColourTags, face: RenderedFace, box: Box) -
         cr=_replaced(planes.cr, region.cr, soft, small),
         bit_depth=planes.bit_depth,
     )
+
+
+def _bend_planes(planes: Planes, bend: Bend) -> Planes:
+    box = _bend_box(bend, planes.shape)
+    step = planes.chroma_step
+    y = _bent(planes.y, bend, box, (1, 1))
+    cb, cr = (_bent(plane, bend, box, step) for plane in (planes.cb, planes.cr))
+    return Planes(y=y, cb=cb, cr=cr, bit_depth=planes.bit_depth)
+
+
+def _bend_box(bend: Bend, shape: tuple[int, ...]) -> Box:
+    """What of the frame the field moves, on even coordinates."""
+    moved = np.abs(bend.move).max(axis=2) * bend.side > STILL_PX
+    rows, columns = np.flatnonzero(moved.any(axis=1)), np.flatnonzero(moved.any(axis=0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    scale = bend.side / bend.move.shape[0]
+    bounds = ((columns[0] - 1), (rows[0] - 1), (columns[-1] + 2), (rows[-1] + 2))
+    found = box_around(bend.crop_from_frame, tuple(v * scale for v in bounds), (shape[0], shape[1]))
+    return (0, 0, 0, 0) if found is None else found
+
+
+def _bent(plane: NDArray[Any], bend: Bend, box: Box, step: tuple[int, int]) -> NDArray[Any]:
+    """A copy of ``plane`` (h, w[, D]) with ``box`` (luma samples) bent; samples that do not move stay.
+
+    ``step``: (vertical, horizontal) luma samples a sample of the plane.
+    """
+    down, across = step
+    x0, y0 = box[0] // across, box[1] // down
+    width, height = -(-box[2] // across) - x0, -(-box[3] // down) - y0
+    width, height = min(width, plane.shape[1] - x0), min(height, plane.shape[0] - y0)
+    if width <= 0 or height <= 0:
+        return plane
+    n = bend.move.shape[0]
+    luma_from_sample = np.array([[across, 0, x0 * across], [0, down, y0 * down], [0, 0, 1.0]])
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
+    field_from_sample = np.diag([n / bend.side, n / bend.side, 1.0]) @ bend.crop_from_frame @ luma_from_sample
+    matrix = (np.linalg.inv(half) @ field_from_sample @ half)[:2]
+    move = cv2.warpAffine(bend.move, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    # Moves are in crop sides: turn them into samples of the plane.
+    linear = np.linalg.inv(bend.crop_from_frame)[:2, :2] * bend.side / np.array([[across], [down]])
+    move = (move @ linear.T.astype(np.float32)).astype(np.float32)
+    y, x = np.mgrid[y0 : y0 + height, x0 : x0 + width].astype(np.float32)
+    places = move + np.stack([x, y], axis=-1)
+    # Only what the moved samples are taken from is looked at: remap needs signed 16 bit sizes.
+    margin = int(np.ceil(np.abs(move).max())) + 3
+    top, left = max(y0 - margin, 0), max(x0 - margin, 0)
+    around = plane[top : y0 + height + margin, left : x0 + width + margin]
+    places -= np.array([left, top], np.float32)
+    bent = cv2.remap(around, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moved = (
+        (np.abs(move).max(axis=-1) > STILL_PX)
+        if plane.ndim == 2
+        else np.abs(move).max(axis=-1, keepdims=True) > STILL_PX
+    )
+    out = plane.copy()
+    part = out[y0 : y0 + height, x0 : x0 + width]
+    np.copyto(part, bent, where=moved)
+    return out
 
 
 def _chroma_mask(mask: F32, shape: tuple[int, ...]) -> NDArray[np.bool_]:

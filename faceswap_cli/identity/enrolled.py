@@ -40,7 +40,9 @@ class Enrolled:
     light: F32 = field(repr=False)
     """(478, 3) low-frequency Lab at the mesh points"""
     neutral: F32 = field(repr=False)
-    """(478, 3) canonical shape (``swap.shape``), mean of the photographs"""
+    """(478, 3) canonical shape, median of the photographs"""
+    seen: F32 = field(repr=False)
+    """(478,) how well the photographs show each point, 0 to 1"""
     codes: Codes | None = field(repr=False, default=None)
     """None when no network was installed"""
     clip: str = ""

@@ -22,7 +22,7 @@ from faceswap_cli.errors import InputError, OutputError
 from faceswap_cli.identity.enrolled import Codes, Enrolled, Share
 from faceswap_cli.records import F32, MESH_POINTS, U8, SourceIdentity, SourcePhoto
 
-FORMAT, SCHEMA = "faceswap-faceid", 1
+FORMAT, SCHEMA = "faceswap-faceid", 2
 LARGEST_BYTES = 256 << 20
 EMBEDDING = 128
 _MESH = (MESH_POINTS, 3)
@@ -31,6 +31,7 @@ _FIXED: dict[str, tuple[tuple[int, ...], str]] = {
     "points": (_MESH, "f"),
     "light": (_MESH, "f"),
     "neutral": (_MESH, "f"),
+    "seen": ((MESH_POINTS,), "f"),
     "texture": ((0, 0, 3), "u"),
     "surroundings": ((0, 0, 3), "u"),
     "embeddings": ((0, EMBEDDING), "f"),
@@ -38,6 +39,8 @@ _FIXED: dict[str, tuple[tuple[int, ...], str]] = {
     "codes/z": ((EMBEDDING,), "f"),
 }
 """Tensor -> shape (0: any) and kind of number"""
+_PLAIN = ("texture", "surroundings", "points", "light", "neutral", "seen")
+"""Fields of :class:`Enrolled` that are stored as they are"""
 _CODES = ("codes/rows", "codes/z")
 _DELTA, _PHOTO = "delta/", "photo/"
 _RANKS = 64
@@ -102,7 +105,7 @@ def _arrays(content: Faceid) -> Arrays:
     arrays: Arrays = {
         "embedding": content.embedding,
         "embeddings": content.embeddings,
-        **{name: getattr(person, name) for name in ("texture", "surroundings", "points", "light", "neutral")},
+        **{name: getattr(person, name) for name in _PLAIN},
     }
     if person.codes is not None:
         arrays |= {"codes/rows": person.codes.rows, "codes/z": person.codes.z}
@@ -216,7 +219,7 @@ def _content(arrays: Arrays, said: dict[str, Any]) -> Faceid:
     shares = tuple(_share(entry) for entry in said["photos"])
     if len(shares) != len(arrays["embeddings"]):
         raise ValueError("the photographs do not match their embeddings")
-    plain = {name: arrays[name] for name in ("texture", "surroundings", "points", "light", "neutral")}
+    plain = {name: arrays[name] for name in _PLAIN}
     level = int(said["level"])
     codes = _codes(arrays, str(said["base"]))
     if level not in (0, 1, 2, 3) or (level and codes is None):

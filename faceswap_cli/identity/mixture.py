@@ -74,6 +74,7 @@ def _between(first: Faceid, second: Faceid, share: float, mean: F32) -> Faceid:
         points=points,
         light=a.light + np.float32(share) * (b.light - a.light),
         neutral=a.neutral + np.float32(share) * (b.neutral - a.neutral),
+        seen=a.seen + np.float32(share) * (b.seen - a.seen),
         codes=_codes(a.codes, b.codes, share),
     )
     embedding = mean + slerp(first.embedding - mean, second.embedding - mean, share)

@@ -22,7 +22,7 @@ LIGHT_SIDE = 96
 """Light is measured on crops reduced to this side; nothing finer matters to it."""
 _LIGHT_MOST = 160
 """Larger pictures are reduced to this side before light is measured: it changes by 0.01 of L* at most."""
-LIGHT_SIGMA, CHROMA_SIGMA = 0.13, 0.27
+LIGHT_SIGMA, CHROMA_SIGMA = 0.07, 0.27
 """Blurs that separate light from structure, as shares of the crop's side: of L*, of a* and b*."""
 BANDS = (1.0, 2.0, 4.0)
 """Gaussian sigmas in pixels that bound the three detail bands."""
@@ -49,6 +49,9 @@ GRAIN_TOP, GRAIN_BINS = 8.0, 4096
 """Of the histogram that the median of the grain is taken from"""
 PALE = 0.02
 """Least (a, b) / (L + 16) of a skin that another's is compared with"""
+GLOSS, RELIEF = -0.7, 0.3
+"""Powers of the ratio of two lights that contrast of L* follows where the second is brighter: of what is
+lighter than its surroundings, and of what is darker."""
 RATIO, FOLLOW = (0.3, 2.5), (0.7, 1.2)
 """Limits of the ratio of two lights, and of how far contrast of colour follows it"""
 
@@ -174,10 +177,10 @@ class Detail:
     grain: float
 
 
-def split_bands(luma: F32) -> list[F32]:
-    """(S, S) -> detail layers fine to coarse and the rest: their sum is the input."""
+def split_bands(luma: F32, count: int = len(BANDS)) -> list[F32]:
+    """(S, S) -> ``count`` detail layers, fine to coarse, and the rest: their sum is the input."""
     layers, current = [], luma
-    for sigma in BANDS:
+    for sigma in BANDS[:count]:
         smooth = cv2.GaussianBlur(current, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
         layers.append(current - smooth)
         current = smooth
@@ -254,4 +257,8 @@ def relit(luma: F32, light_from: F32, light_to: F32) -> tuple[F32, F32]:
     offset = np.float32(LAB_OFFSET)
     ratio = (light_to + offset) / np.maximum(light_from + offset, np.float32(1.0))
     np.clip(ratio, np.float32(RATIO[0]), np.float32(RATIO[1]), out=ratio)
-    return np.asarray((luma + offset) * ratio - offset), ratio
+    # Gloss is added to skin, not multiplied with it: on brighter skin it shows less, a fold little more.
+    detail = luma - light_from
+    power = np.where(detail > 0, np.float32(GLOSS), np.float32(RELIEF))
+    contrast = np.where(ratio > 1, ratio**power, ratio)
+    return np.asarray((light_from + offset) * ratio - offset + detail * contrast), ratio

@@ -39,6 +39,7 @@ from faceswap_cli.stream import centred, flattened, grouped, ordered_map
 from faceswap_cli.swap.kernel import smoothing_kernel
 from faceswap_cli.swap.ledger import drawn_of, ledger_rows
 from faceswap_cli.swap.method import SwapMethod, Task, batches_of, encode_all, render_all
+from faceswap_cli.swap.proportions import neutral_shape
 from faceswap_cli.swap.selective import Amounts, Selection, selected
 
 A = TypeVar("A")
@@ -64,6 +65,8 @@ class Scene:
     """track -> crop side"""
     open_eyes: dict[int, tuple[float, float]] = field(default_factory=dict)
     """track -> usual apertures of the left and right eye"""
+    neutrals: dict[int, F32] = field(default_factory=dict)
+    """track -> (478, 3) canonical shape of the person over the whole track"""
     selection: Selection = field(default_factory=Selection)
 
     def amounts(self, pts: int) -> Amounts:
@@ -88,14 +91,17 @@ def build_scene(
     clip: Clip, analysis: Analysis, method: SwapMethod, prepared: dict[int, Any], smooth: SmoothOptions
 ) -> Scene:
     """A scene with one crop side per track: the size of a face must not step from frame to frame."""
-    sides, open_eyes = {}, {}
+    sides, open_eyes, neutrals = {}, {}, {}
     for track in analysis.tracks:
         if track.person in prepared:
             left, right = np.percentile(eye_apertures(track.landmarks), 75, axis=0)
             open_eyes[track.track_id] = (float(left), float(right))
+            neutrals[track.track_id] = neutral_shape(track.landmarks, track.confidence)
             _, _, half = align.square_from_unit(track.crop_from_display @ clip.display_from_frame)
             sides[track.track_id] = method.crop_side(2.0 * float(np.percentile(half, 75)))
-    return Scene(clip, analysis, method, prepared, smooth, sides=sides, open_eyes=open_eyes)
+    return Scene(
+        clip, analysis, method, prepared, smooth, sides=sides, open_eyes=open_eyes, neutrals=neutrals
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,14 +235,15 @@ def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop
         landmarks=align.apply(crop_from_display, track.landmarks[row]),
         opacity=float(track.opacity[row]),
         open_eyes=scene.open_eyes[track.track_id],
+        neutral=scene.neutrals.get(track.track_id),
     )
     return made_ready(crop, scene.amounts(int(track.pts[row])))
 
 
 def made_ready(crop: FaceCrop, amounts: Amounts) -> FaceCrop:
     """``crop`` as a method is to see it."""
-    if amounts.shape_mix is not None:
-        crop = replace(crop, shape_mix=amounts.shape_mix)
+    if (amounts.shape_mix, amounts.outline) != (None, None):
+        crop = replace(crop, shape_mix=amounts.shape_mix, outline=amounts.outline)
     return with_edits(crop, amounts.edits)
 
 

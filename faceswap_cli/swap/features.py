@@ -6,7 +6,7 @@ coordinates of the crop: ``wanted`` as the face is drawn, the target's own as th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -19,8 +19,6 @@ from faceswap_cli.swap.appearance import LAB_OFFSET
 
 MOUTH_EDGE = 0.004
 """Softness of the mouth's inner edge, as a share of the crop."""
-TINT = np.float32(0.045)
-"""How far beyond that (a, b) / (L + 16) may lie"""
 EYE_REACH, LID_BLUR = 0.28, 0.35
 """How far beyond its outline an eye's lids reach, and what blurs the skin around a shut one, in widths of the
 eye"""
@@ -32,15 +30,6 @@ LIPS_REACH = 0.006
 """How far around the lips that holds, as a share of the crop"""
 FEW = 8
 """Pixels of lips that tell nothing"""
-TONE_BLUR, TONE_SPARE, LEAST_TONES = 0.006, 6.0, 12.0
-"""What counts as the darkest and lightest of an eye is wider than this share of the crop; how far (L*, a*,
-b*) drawn eyes may lie beyond the target's; L* between the two below which the target's eyes tell nothing."""
-WHITES = (0.55, 0.3)
-"""Where the white of an eye begins on the way from its darkest to its lightest, and how softly."""
-SEEN_EYES = (0.25, 0.25)
-"""Area of the target's open eyes, as a share of the drawn ones', below which they tell nothing, and on."""
-LIDS, EYE_EDGE = 0.015, 0.02
-"""How far around eyes and lips the colour is the source's, and how softly that ends: shares of the crop."""
 LIT_SKIN = 10.0
 """L* over which what is darker than its surroundings counts less and less as skin."""
 GLINT = 4.0
@@ -69,28 +58,6 @@ def shut_eyes(now: F32, usual: F32) -> F32:
     return np.asarray(np.clip(wanted, 0.0, 1.0), np.float32)
 
 
-def limit_colour(lab: F32, warped: F32, light: F32) -> None:
-    """Keep the drawn colours between those of the target's light and of the warped source; in place.
-
-    All are Lab: ``lab`` (n, n, 3), ``warped`` and ``light`` (m, m, 3).  Colour means (a, b) / (L + 16), which
-    shadows share with what they fall on.  From few pictures the network has learned tints that neither has.
-    """
-    weight, lit_weight, warped_weight = (_weight(x) for x in (lab, light, warped))
-    for k in (1, 2):
-        lit = light[..., k] / lit_weight
-        off = warped[..., k] / warped_weight - lit
-        low, high = (
-            np.minimum(off, np.float32(0)) + (lit - TINT),
-            np.maximum(off, np.float32(0)) + (lit + TINT),
-        )
-        low, high = (cv2.resize(x, lab.shape[1::-1], interpolation=cv2.INTER_LINEAR) for x in (low, high))
-        lab[..., k] = np.clip(lab[..., k], low * weight, high * weight)
-
-
-def _weight(lab: F32) -> F32:
-    return np.asarray(np.maximum(lab[..., 0], np.float32(0)) + np.float32(LAB_OFFSET), np.float32)
-
-
 def limit_lips(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
     """Lips are hardly more violet or paler than the target's own, which the light has coloured; in place.
 
@@ -117,68 +84,6 @@ def limit_lips(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
 def _lips(points: F32, window: Window) -> F32:
     outer, inner = (masks.union(points, (ring,), window) for ring in (parts.LIPS_OUTER, parts.LIPS_INNER))
     return np.asarray(outer * (1.0 - inner), np.float32)
-
-
-def limit_eyes(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
-    """Pupils as dark, whites as dark and as neutral as the target's, on which the same light falls; in place.
-
-    Light that makes a dark skin pale would make the whites of its eyes glow, and its pupils grey.  Nothing is
-    made lighter, or more coloured.
-    """
-    blur = TONE_BLUR * window.side
-    rings = (parts.LEFT_EYE, parts.RIGHT_EYE)
-    there = part_around(points, rings, window, 5 * blur + 2)
-    part = part_around(wanted, rings, window, 5 * blur + 2)
-    if there is None or part is None:
-        return
-    own, area = (masks.union(mesh, rings, one) for mesh, one in ((points, there), (wanted, part)))
-    start, reach = SEEN_EYES
-    known = min(max((float(own.sum()) / max(float(area.sum()), 1.0) - start) / reach, 0.0), 1.0)
-    seen, drawn = cut_part(target, there, window), cut_part(lab, part, window)
-    if known <= 0.0 or not (own > 0.5).any() or not (area > 0.5).any():
-        return
-    low_there, high_there = _tones(seen[..., 0], own, blur)
-    low, high = _tones(drawn[..., 0], area, blur)
-    if high_there - low_there < LEAST_TONES:
-        return
-    bottom, top = min(low, low_there + TONE_SPARE), min(high, high_there + TONE_SPARE)
-    share = masks.blur(area, blur) * np.float32(known)
-    white = _whites(drawn[..., 0], low, high)
-    white_there = _whites(seen[..., 0], low_there, high_there) * own
-    for k in (1, 2):
-        mean_there = float((seen[..., k] * white_there).sum() / max(float(white_there.sum()), 1e-3))
-        mean = float((drawn[..., k] * white * area).sum() / max(float((white * area).sum()), 1e-3))
-        drawn[..., k] += min(mean_there + TONE_SPARE - mean, 0.0) * white * share
-    slope = (top - bottom) / max(high - low, 1.0)
-    drawn[..., 0] += (bottom + (drawn[..., 0] - low) * slope - drawn[..., 0]) * share
-
-
-def _tones(luma: F32, area: F32, blur: float) -> tuple[float, float]:
-    """The darkest and the lightest in an area."""
-    smooth = masks.blur(luma, blur)[area > 0.5]
-    return float(smooth.min()), float(smooth.max())
-
-
-def _whites(luma: F32, low: float, high: float) -> F32:
-    begin, soft = WHITES
-    return masks.smoothstep(((luma - np.float32(low)) / np.float32(max(high - low, 1.0)) - begin) / soft)
-
-
-def keep_colour(lab: F32, colour_of: Callable[[Window], F32], wanted: F32, window: Window) -> None:
-    """Colour (not lightness) of the eyes, the lips and what is close around from the warped source; in place.
-
-    ``colour_of`` draws that source's Lab in a window.  Of so few pixels the network has learned little:
-    it tints them.
-    """
-    sigma, around = EYE_EDGE * window.side, LIDS * window.side
-    for rings in ((parts.LEFT_EYE, parts.RIGHT_EYE), (parts.LIPS_OUTER,)):
-        part = part_around(wanted, rings, window, 4 * sigma + around + 2)
-        if part is None:
-            continue
-        share = masks.blur_wide(masks.union(wanted, rings, part, around), sigma)
-        drawn, colour = cut_part(lab, part, window), colour_of(part)
-        for k in (1, 2):
-            drawn[..., k] += (colour[..., k] - drawn[..., k]) * share
 
 
 def part_around(points: F32, rings: Sequence[Sequence[int]], window: Window, margin: float) -> Window | None:

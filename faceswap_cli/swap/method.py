@@ -86,14 +86,6 @@ class BatchMethod(SwapMethod, Protocol):
     def render_batch(self, tasks: Sequence[Task]) -> list[RenderedFace]: ...
 
 
-@runtime_checkable
-class Calibrating(SwapMethod, Protocol):
-    """A method whose drawings can be looked at before the rest is drawn."""
-
-    def calibrated(self, prepared: Any, crops: Sequence[FaceCrop]) -> Any:
-        """What :meth:`SwapMethod.prepare` gave, with what a few target crops of a person have shown."""
-
-
 def batches_of(method: SwapMethod) -> Batches:
     """How many faces ``method`` takes at a time."""
     return method.batches if isinstance(method, BatchMethod) else Batches(1)

@@ -147,7 +147,12 @@ def pair(source: Tensor, target: Tensor, basis: Tensor, mix: Tensor, offset: Ten
     own, theirs = remove_pose(source), remove_pose(target)
     if offset is None:
         offset = proportions(own, theirs, basis)
-    wanted = retarget(theirs, target, offset, mix)
+    return pair_to(source, target, basis, retarget(theirs, target, offset, mix))
+
+
+def pair_to(source: Tensor, target: Tensor, basis: Tensor, wanted: Tensor) -> Pairing:
+    """The same for results whose meshes (N, 478, 3) are known."""
+    own, theirs = remove_pose(source), remove_pose(target)
     visible = visibility(source, wanted, torch.from_numpy(topology().triangles).to(source.device))
     return Pairing(
         wanted=wanted,

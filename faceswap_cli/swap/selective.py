@@ -49,8 +49,9 @@ class Amounts:
 
     strength: float = 1.0
     kept: dict[str, float] = field(default_factory=dict)
-    """Part -> share of the target's own, where above 0; ``shape`` is in ``shape_mix``"""
+    """Part -> share of the target's own, where above 0; ``shape`` is in the next two"""
     shape_mix: float | None = None
+    outline: float | None = None
     """None leaves it to the method"""
     edits: EditOptions = field(default_factory=EditOptions)
 
@@ -62,18 +63,21 @@ class Selection:
     strength: Level = 1.0
     preserve: PreserveOptions = field(default_factory=PreserveOptions)
     shape_mix: Level | None = None
-    """None where the method's own holds from beginning to end"""
+    outline: Level | None = None
+    """None where the method's own hold from beginning to end"""
     edits: EditOptions = field(default_factory=EditOptions)
 
     def at(self, seconds: Fraction = Fraction(0)) -> Amounts:
         """The amounts at a time from the clip's first frame; a picture is at 0."""
         strength = value_at(self.strength, seconds)
         shares = {item.name: value_at(getattr(self.preserve, item.name), seconds) for item in _PARTS}
-        mix = None
-        if self.shape_mix is not None:
-            mix = value_at(self.shape_mix, seconds) * strength * (1.0 - shares["shape"])
+        whole = strength * (1.0 - shares["shape"])
+        mix, outline = (
+            None if level is None else value_at(level, seconds) * whole
+            for level in (self.shape_mix, self.outline)
+        )
         kept = {name: share for name, share in shares.items() if share > 0.0 and name != "shape"}
-        return Amounts(strength, kept, mix, _scaled(self.edits, strength))
+        return Amounts(strength, kept, mix, outline, _scaled(self.edits, strength))
 
 
 _PARTS = fields(PreserveOptions)
@@ -81,9 +85,12 @@ _PARTS = fields(PreserveOptions)
 
 def selection_of(options: SwapOptions) -> Selection:
     """What ``options`` ask for."""
-    mix, whole = options.job.shape_mix, (options.strength, options.preserve.shape) == (1.0, 0.0)
-    own = whole and len(keyframe_values(mix)) == 1
-    return Selection(options.strength, options.preserve, None if own else mix, options.edit)
+    job, whole = options.job, (options.strength, options.preserve.shape) == (1.0, 0.0)
+    mix, outline = (
+        None if whole and len(keyframe_values(level)) == 1 else level
+        for level in (job.shape_mix, job.outline)
+    )
+    return Selection(options.strength, options.preserve, mix, outline, options.edit)
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ shadow on the skin count as not visible.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align, masks, warp
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.identity.enrolled import Enrolled
-from faceswap_cli.records import F32, U8, SourcePhoto
+from faceswap_cli.records import F32, MESH_POINTS, U8, SourcePhoto
 from faceswap_cli.swap import appearance
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import TOLERANCE
@@ -37,6 +37,8 @@ _SUSPECT, _AROUND = 0.35, 0.008
 _SKIN_NEAR, _UNLIKE, _REACH, _THIN = 0.1, 1.2, 0.12, 0.012
 """Of hair beside a face: blur that tells the skin near it, tolerances by which its colour differs, how far
 into the face it is looked for, and what is too thin, as shares of the picture."""
+_SEEN_FROM, _SEEN_OVER = 0.10, 0.35
+"""Depth of the normals from which a photograph shows a point, and over which it comes to show it well."""
 _ASLEEP = 0.3
 """What a photograph with an eye shut counts when the geometry is chosen."""
 _CLEAR_SIDE = 192
@@ -55,6 +57,8 @@ class Texture:
     """(478, 3) low-frequency Lab at the mesh points"""
     surroundings: F32
     """(S, S, 3) the best photograph in the same geometry: hair and background around the face"""
+    seen: F32 = field(repr=False, default_factory=lambda: np.ones(MESH_POINTS, np.float32))
+    """(478,) how well a photograph showed each point, 0 to 1: what faced away or was covered was not seen"""
 
     def picture(self, side: int) -> U8:
         """The face in its surroundings, (side, side, 3) RGB."""
@@ -71,7 +75,7 @@ def from_enrolled(person: Enrolled) -> Texture:
     around = appearance.lab_from_rgb(person.surroundings)
     if around.shape != lab.shape:
         around = warp.enlarge(around, lab.shape[0])
-    return Texture(lab, person.points, person.light, around)
+    return Texture(lab, person.points, person.light, around, person.seen)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +86,8 @@ class _View:
     """(478,) visibility x quality at the mesh points"""
     clear: F32
     """(S, S) 1 where nothing lies over the skin"""
+    seen: F32
+    """(478,) how well this photograph shows each point"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,12 +106,13 @@ def build_texture(photos: Sequence[SourcePhoto]) -> Texture:
     """
     ranked = sorted(photos, key=lambda photo: -photo.quality * _awake(photo))
     views = [_view(photo) for photo in ranked]
+    seen = np.max([view.seen for view in views], axis=0)
     reference = _frontal(views[0].points)
     views += [_mirrored(view) for view in views]
     carried = [_carry(view, reference) for view in views]
     lab = _fuse(carried, reference)
     skin = appearance.skin_weight(lab, reference)
-    return Texture(lab, reference, appearance.light_at(lab, skin, reference), carried[0].lab)
+    return Texture(lab, reference, appearance.light_at(lab, skin, reference), carried[0].lab, seen)
 
 
 def _awake(photo: SourcePhoto) -> float:
@@ -121,7 +128,11 @@ def _view(photo: SourcePhoto) -> _View:
     weight = masks.smoothstep((facing - 0.1) / 0.5) * np.float32(photo.quality)
     for ring, seen in zip((parts.LEFT_EYE, parts.RIGHT_EYE), parts.seen_irises(points), strict=True):
         weight[list(ring)] *= seen
-    return _View(lab, points, np.maximum(weight, _FLOOR), _clear_skin(lab, points) * _uncovered(rgb, points))
+    clear = _clear_skin(lab, points) * _uncovered(rgb, points)
+    seen = masks.smoothstep((facing - _SEEN_FROM) / _SEEN_OVER)
+    seen *= np.clip(masks.sample(masks.blur(clear, 0.02 * TEXTURE_SIDE), points), 0.0, 1.0)
+    seen[[*parts.EYES, *parts.IRISES, *parts.LIPS]] = 1.0
+    return _View(lab, points, np.maximum(weight, _FLOOR), clear, seen)
 
 
 def _uncovered(rgb: U8, points: F32) -> F32:
@@ -207,6 +218,7 @@ def _mirrored(view: _View) -> _View:
         points,
         view.weight[parts.topology().mirror] * _MIRROR_QUALITY,
         np.ascontiguousarray(view.clear[:, ::-1]),
+        np.zeros_like(view.seen),
     )
 
 

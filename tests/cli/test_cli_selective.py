@@ -68,7 +68,8 @@ def test_tables_and_environment_and_flag(
         (("--preserve", "mouth=3"), ("preserve mouth must be 0 to 1", "--preserve")),
         (("--preserve", ""), ("empty",)),
         (("--preserve", "0s:1"), ("does not know '0s:1'",)),
-        (("--shape-mix", "1.5"), ("shape_mix must be 0 to 1",)),
+        (("--shape-mix", "1.6"), ("shape_mix must be 0 to 1.5",)),
+        (("--outline", "1.1"), ("outline must be 0 to 1",)),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(

@@ -31,6 +31,7 @@ def made(*, codes: bool = True, photos: int = 0, seed: int = 0) -> Faceid:
         points=some(478, 3),
         light=some(478, 3),
         neutral=some(478, 3),
+        seen=some(478),
         codes=Codes(BASE, some(12, 32), some(128), deltas, deltas_digest(deltas)) if codes else None,
     )
     kept = tuple(

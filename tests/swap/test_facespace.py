@@ -95,7 +95,7 @@ def test_methods_take_it(person: SourceIdentity) -> None:
     )
     assert plain.texture.lab.shape != made.texture.lab.shape
     nitzan = build_method("nitzan", JobOptions(device="cpu"), PasteOptions())
-    assert np.array_equal(nitzan.prepare(person).mesh.texture.lab, made.texture.lab)
+    assert np.array_equal(nitzan.prepare(person).face.texture.lab, made.texture.lab)
     with pytest.raises(UsageError, match="profile"):
         build_method("nitzan", JobOptions(profile="1024"), PasteOptions())
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from faceswap_cli.faces import landmarks as parts
-from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, FaceCrop
 from faceswap_cli.swap import features
@@ -103,27 +102,6 @@ SKIN = np.array([64, 12, 16], np.float32)
 """16 of 80: a fifth"""
 
 
-@pytest.mark.parametrize(
-    ("drawn", "warped", "expected"),
-    [
-        ((44, -8, -5), SKIN, (44, 6.3, 9.3)),  # a teal shadow
-        ((44, 30, 10), SKIN, (44, 11.7, 10)),  # a red rim
-        ((44, 8, 11), SKIN, (44, 8, 11)),  # what is well is left alone
-        ((44, 0, 0), (60, 0, 0), (44, 0, 0)),  # a grey beard
-        ((44, 24, 12), (60, 40, 16), (44, 24, 12)),  # what is red in the source
-    ],
-)
-def test_a_drawn_face_has_no_tint_of_its_own(
-    drawn: tuple[float, ...], warped: tuple[float, ...], expected: tuple[float, ...]
-) -> None:
-    assert limited(np.array(drawn), np.array(warped), SKIN) == pytest.approx(np.array(expected), abs=1e-3)
-
-
-def test_coloured_light_colours_the_face() -> None:
-    blue = np.array([60, -5, -30], np.float32)
-    assert limited(blue, blue, blue) == pytest.approx(blue, abs=1e-3)
-
-
 def lips(drawn: tuple[float, float, float], target: tuple[float, float, float]) -> tuple[F32, F32]:
     """Colour of the lower lip and of the forehead, once lips drawn so have met the target's."""
     points = face((USUAL, USUAL)).landmarks / np.float32(SIDE)
@@ -142,69 +120,3 @@ def test_lips_are_neither_more_violet_nor_paler_than_the_targets() -> None:
     assert 15 < pale[1] <= 21
     plain, _ = lips((50, 28, 15), (50, 25, 12))
     assert plain.tolist() == pytest.approx([50, 28, 15])
-
-
-def test_colour_around_eyes_and_lips_is_the_warped_sources() -> None:
-    points = face((USUAL, USUAL)).landmarks / np.float32(SIDE)
-    lab = flat((50, 0, -20))
-    features.keep_colour(
-        lab,
-        lambda part: np.full((part.height, part.width, 3), (9, 12, 14), np.float32),
-        points,
-        Window.full(SIDE),
-    )
-    x, y = (points[[14, 17], :2].mean(axis=0) * SIDE).round().astype(int)
-    assert lab[y, x].tolist() == pytest.approx([50, 12, 14], abs=3)
-    top = (points[10, :2] * SIDE).round().astype(int)
-    assert lab[top[1], top[0]].tolist() == [50, 0, -20]
-
-
-def eyes_of(white: tuple[float, float, float], pupil: float, skin: float = 60.0) -> F32:
-    """Flat skin with white eyes and dark pupils."""
-    lab = flat((skin, 12, 16))
-    points = face((USUAL, USUAL)).landmarks / np.float32(SIDE)
-    window = Window.full(SIDE)
-    eyes = masks.union(points, (parts.LEFT_EYE, parts.RIGHT_EYE), window)[..., None]
-    lab += (np.array(white, np.float32) - lab) * eyes
-    for iris in (parts.LEFT_IRIS, parts.RIGHT_IRIS):
-        x, y = (points[iris[0], :2] * SIDE).round().astype(int)
-        lab[y - 2 : y + 3, x - 2 : x + 3, 0] = pupil
-    return lab
-
-
-def tones(lab: F32) -> tuple[float, float, float]:
-    """L* of a pupil, and L* and b* of the white beside it."""
-    points = face((USUAL, USUAL)).landmarks / np.float32(SIDE)
-    x, y = (points[parts.LEFT_IRIS[0], :2] * SIDE).round().astype(int)
-    inner = points[[362, 263], 0] * SIDE
-    beside = round(0.25 * inner[0] + 0.75 * inner[1])
-    return float(lab[y, x, 0]), float(lab[y, beside, 0]), float(lab[y, beside, 2])
-
-
-def eyes_limited(drawn: F32, target: F32) -> F32:
-    points = face((USUAL, USUAL)).landmarks / np.float32(SIDE)
-    features.limit_eyes(drawn, target, points, points, Window.full(SIDE))
-    return drawn
-
-
-def test_eyes_do_not_glow_and_pupils_are_dark() -> None:
-    target = eyes_of((66, 2, 4), 15)
-    drawn = eyes_limited(eyes_of((92, 8, 26), 45), target)
-    pupil, white, yellow = tones(drawn)
-    assert pupil < 32
-    assert white < 77
-    assert yellow < 16
-    top = face((USUAL, USUAL)).landmarks[10, :2].round().astype(int)
-    assert drawn[top[1], top[0]].tolist() == [60, 12, 16]
-
-
-def test_eyes_darker_and_greyer_than_the_targets_are_left_alone() -> None:
-    drawn = eyes_of((60, 1, 3), 12)
-    before = drawn.copy()
-    np.testing.assert_allclose(eyes_limited(drawn, eyes_of((80, 3, 8), 15)), before, atol=0.05)
-
-
-def test_eyes_behind_dark_glasses_tell_nothing() -> None:
-    drawn = eyes_of((92, 8, 26), 45)
-    before = drawn.copy()
-    np.testing.assert_array_equal(eyes_limited(drawn, flat((20, 0, 0))), before)

@@ -118,4 +118,4 @@ def test_damaged_weights_are_refused(tmp_path: Path, weights: Path) -> None:
 
 def test_shape_mix_is_checked() -> None:
     with pytest.raises(UsageError, match="shape_mix"):
-        JobOptions(shape_mix=1.5)
+        JobOptions(shape_mix=1.6)

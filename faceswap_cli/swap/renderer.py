@@ -1,0 +1,173 @@
+"""The renderer: how a face is drawn into a target, by every method.
+
+``measure`` reads what a target's crop looks like: light at the mesh points, sharpness, color.  Those numbers
+are smoothed over time by the pipeline.  ``render`` carries the source's texture to the result's mesh, lights
+it, joins it with a network's picture where there is one, brings it to the footage's sharpness, puts the
+target's own eyes and mouth between the drawn lids and lips, and makes the mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from faceswap_cli.config import JobOptions, PasteOptions
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry import warp
+from faceswap_cli.geometry.canonical import remove_pose
+from faceswap_cli.geometry.masks import Window
+from faceswap_cli.keyframes import value_at
+from faceswap_cli.records import F32, MESH_POINTS, Bend, FaceCrop, RenderedFace
+from faceswap_cli.swap import appearance, detail, features
+from faceswap_cli.swap.carried import Carried, carry
+from faceswap_cli.swap.edge import face_mask
+from faceswap_cli.swap.eyes import keep_eyes
+from faceswap_cli.swap.joining import join
+from faceswap_cli.swap.method import covered, in_frame
+from faceswap_cli.swap.occluder_head import look
+from faceswap_cli.swap.occlusion import occluder_map, reduced
+from faceswap_cli.swap.outline import bend_field
+from faceswap_cli.swap.proportions import Shares, result_mesh
+from faceswap_cli.swap.skin import inner_face, inner_skin
+from faceswap_cli.swap.source_face import SourceFace
+
+SMALL = 256
+"""Side at which a network draws, and at which its picture and the photograph are joined."""
+LIGHT = MESH_POINTS * 3
+CODE = LIGHT + detail.BANDS + 2
+"""Light at the mesh points; logarithms of the detail bands and of the spread of a* and b*."""
+LIGHT_BETA, DETAIL_BETA = 12.0, 25.0
+"""Smoothing over time (``swap.kernel``)."""
+BETA = np.concatenate([np.full(LIGHT, LIGHT_BETA), np.full(CODE - LIGHT, DETAIL_BETA)]).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What a target's crop looks like."""
+
+    light: F32 = field(repr=False)
+    """(478, 3) low-frequency L*a*b* of its skin at the mesh points"""
+    bands: F32
+    """(BANDS,) deviations of L* of its skin"""
+    chroma: F32
+    """(2,) spread of a* and b*"""
+
+    def packed(self) -> F32:
+        """(CODE,)"""
+        return np.concatenate([self.light.ravel(), np.log([*self.bands, *self.chroma])]).astype(np.float32)
+
+    @classmethod
+    def unpacked(cls, code: F32) -> Look:
+        light, rest = code[:LIGHT].reshape(MESH_POINTS, 3), np.exp(code[LIGHT:])
+        return cls(light, rest[: detail.BANDS], rest[detail.BANDS :])
+
+
+def measure(crop: FaceCrop) -> Look:
+    """Read a target crop."""
+    side = crop.rgb.shape[0]
+    points = crop.landmarks / np.float32(side)
+    n = appearance.LIGHT_SIDE
+    small = appearance.lab_from_rgb(cv2.resize(crop.rgb, (n, n), interpolation=cv2.INTER_AREA))
+    weight = appearance.skin_weight(small, points)
+    light = appearance.light_at(small, weight, points)
+    window = Window.around(points[list(parts.OVAL)], side)
+    layers = appearance.split_bands(appearance.lightness(window.of(crop.rgb)))
+    bands = detail.measure(layers[: detail.BANDS], inner_skin(points, window, weight))
+    chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
+    return Look(light, bands, chroma)
+
+
+def default_shares(job: JobOptions) -> Shares:
+    """How much of the source's proportions a job gives where a crop does not say."""
+    return Shares(value_at(job.shape_mix), value_at(job.outline))
+
+
+def mesh_for(face: SourceFace, crop: FaceCrop, shares: Shares) -> F32:
+    """(478, 3) mesh of the swapped face in ``crop``, unit coordinates; ``shares`` where the crop has none."""
+    points = np.asarray(crop.landmarks / np.float32(crop.rgb.shape[0]), np.float32)
+    neutral = remove_pose(in_frame(crop).landmarks)[0] if crop.neutral is None else crop.neutral
+    inner = shares.inner if crop.shape_mix is None else crop.shape_mix
+    outline = shares.outline if crop.outline is None else crop.outline
+    return result_mesh(points, face.neutral, neutral, Shares(inner, outline))
+
+
+def render(
+    face: SourceFace,
+    crop: FaceCrop,
+    look_of: Look,
+    drawn: F32,
+    paste: PasteOptions,
+    network: F32 | None = None,
+) -> RenderedFace:
+    """Draw ``face`` into ``crop``; only the bounds of the face come back, as a smaller crop.
+
+    ``drawn`` (478, 3): :func:`mesh_for`; ``network`` (256, 256, 3) R'G'B' in [0, 1] of the whole crop.
+    """
+    side = crop.rgb.shape[0]
+    # With an edit both outlines are covered, the one that was there and the new one.
+    outlines = (drawn, *covered(crop)[1:])
+    window = Window.around(np.concatenate([mesh[list(parts.OVAL)] for mesh in outlines]), side)
+    part = cut_down(crop, window)
+    carried = carry(face, drawn, look_of.light, look_of.chroma)
+    lab = _draw(carried, network, window)
+    target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
+    features.limit_lips(lab, target, points, drawn, window)
+    detail.match_detail(lab, target, look_of.bands, inner_skin(drawn, window))
+    features.keep_mouth(lab, target, points, drawn, window)
+    keep_eyes(lab, target, crop, drawn, window, face.tones)
+    features.keep_shut_eyes(lab, target, crop, drawn, window)
+    mask = np.maximum.reduce([face_mask(mesh, points, window, paste.feather) for mesh in outlines])
+    bend = bend_field(points, drawn) if crop.before is None else None
+    occluded = 0.0
+    if paste.occlusion:
+        front = _in_front(crop, carried, drawn, window)
+        occluded = float((mask * front).sum() / max(float(mask.sum()), 1.0))
+        mask = mask * (1.0 - front)
+    mask = mask * np.float32(crop.opacity)
+    moved = np.asarray(drawn * side - np.array([window.x, window.y, 0]), np.float32)
+    bent = None if bend is None else Bend(bend * np.float32(crop.opacity), crop.crop_from_frame, side)
+    return RenderedFace(part, appearance.rgb_from_lab(lab), mask, occluded, moved, bent)
+
+
+def _draw(carried: Carried, network: F32 | None, window: Window) -> F32:
+    """(h, w, 3) L*a*b* of ``window``."""
+    if network is None:
+        return carried.lab(window)
+    whole = Window.full(SMALL)
+    photo, seen = carried.lab(whole), carried.seen(whole)
+    joined = join(photo, appearance.lab_from_float(network), seen)
+    if window.side <= SMALL:
+        return np.ascontiguousarray(window.of(_resized(joined, window.side)))
+    # Full-resolution detail of the photograph, as far as it is shown, over what was joined.
+    lab = np.ascontiguousarray(window.of(_resized(joined, window.side)))
+    coarse = window.of(_resized(np.ascontiguousarray(photo[..., 0]), window.side))
+    lab[..., 0] += (carried.luma(window) - coarse) * window.of(_resized(seen, window.side))
+    return lab
+
+
+def _resized(image: F32, side: int) -> F32:
+    how = cv2.INTER_AREA if side < image.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (side, side), interpolation=how), np.float32)
+
+
+def _in_front(crop: FaceCrop, carried: Carried, drawn: F32, window: Window) -> F32:
+    """(h, w) in [0, 1]: what passes in front of the face."""
+    real = in_frame(crop)
+    side = np.float32(real.rgb.shape[0])
+    found = look(real.rgb, real.landmarks / side)
+    size = reduced(window)
+    small = appearance.lab_from_rgb(cv2.resize(window.of(real.rgb), size, interpolation=cv2.INTER_AREA))
+    return occluder_map(small, warp.enlarge(carried.target_light, window, size), drawn, window, found)
+
+
+def cut_down(crop: FaceCrop, window: Window) -> FaceCrop:
+    """The part of a crop inside ``window``, as a crop of its own."""
+    shift = np.array([[1, 0, -window.x], [0, 1, -window.y], [0, 0, 1.0]])
+    return replace(
+        crop,
+        rgb=np.ascontiguousarray(window.of(crop.rgb)),
+        crop_from_frame=shift @ crop.crop_from_frame,
+        landmarks=crop.landmarks - np.array([window.x, window.y, 0], np.float32),
+    )

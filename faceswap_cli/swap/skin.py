@@ -1,0 +1,37 @@
+"""Parts of a face in which detail and color are compared."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry import masks, warp
+from faceswap_cli.geometry.masks import Window
+from faceswap_cli.records import F32
+from faceswap_cli.swap import appearance
+
+_SIDE = 128
+_INNER = 0.85
+"""Size of the inner face, as a share of the oval."""
+
+
+def inner_face(points: F32, window: Window) -> F32:
+    """(h, w) face without its rim and without the mouth's interior; 0 or 1."""
+    oval = points[list(parts.OVAL), :2]
+    center = oval.mean(axis=0)
+    inner = masks.fill_polygon((oval - center) * _INNER + center, window)
+    mouth = masks.fill_polygon(points[list(parts.LIPS_INNER), :2], window)
+    return np.asarray((inner > 127) & (mouth < 127), np.float32)
+
+
+def inner_skin(points: F32, window: Window, weight: F32 | None = None) -> NDArray[np.bool_]:
+    """(h, w) where the inner face is skin: no brows, eyes, lips or nostrils.
+
+    ``weight`` (n, n) of the whole crop, where it is known better what is skin (``appearance.skin_weight``).
+    """
+    size = (_SIDE, _SIDE)
+    skin = appearance.skin_area(points, _SIDE) if weight is None else cv2.resize(weight, size)
+    small = skin * inner_face(points, Window.full(_SIDE))
+    return np.asarray(warp.enlarge(small.astype(np.float32), window) > 0.5)

@@ -1,0 +1,78 @@
+"""A source person as the renderer takes them: one clean texture, its light, and the neutral shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from faceswap_cli.geometry.masks import Window
+from faceswap_cli.records import F32, SourceIdentity
+from faceswap_cli.swap import appearance
+from faceswap_cli.swap.evening import even_out
+from faceswap_cli.swap.eyes import EyeTones, eye_tones
+from faceswap_cli.swap.proportions import neutral_shape
+from faceswap_cli.swap.relighting import SourceLight, source_light
+from faceswap_cli.swap.skin import inner_face
+from faceswap_cli.swap.sourcing import source_texture
+from faceswap_cli.swap.texture import Texture
+
+_SMALLEST = 96
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceFace:
+    """Arrays only: worker processes map them instead of copying."""
+
+    texture: Texture
+    """Its own light taken off by half"""
+    pyramid: tuple[F32, ...] = field(repr=False)
+    """L*a*b* textures, each half as large as the one before"""
+    lumas: tuple[F32, ...] = field(repr=False)
+    """Their L* alone"""
+    light: SourceLight
+    neutral: F32 = field(repr=False)
+    """(478, 3) canonical shape"""
+    chroma: F32 = field(repr=False)
+    """(2,) spread of a* and b* over the face"""
+    tones: EyeTones
+
+
+def source_face(source: SourceIdentity, mapper: float) -> SourceFace:
+    """Fuse the photographs of ``source`` into one texture, or make one up from the embedding.
+
+    ``mapper``: how much of the face is made from the embedding alone (``--mapper``).
+    """
+    raw = source_texture(source, mapper)
+    lab = even_out(raw.lab, raw.points)
+    light = appearance.light_at(lab, appearance.skin_weight(lab, raw.points), raw.points)
+    texture = replace(raw, lab=lab, light=light)
+    pyramid = [lab]
+    while pyramid[-1].shape[0] > _SMALLEST:
+        half = pyramid[-1].shape[0] // 2
+        pyramid.append(cv2.resize(pyramid[-1], (half, half), interpolation=cv2.INTER_AREA))
+    return SourceFace(
+        texture=texture,
+        pyramid=tuple(pyramid),
+        lumas=tuple(np.ascontiguousarray(level[..., 0]) for level in pyramid),
+        light=source_light(light, raw.points),
+        neutral=_neutral(source, texture, mapper),
+        chroma=_chroma(texture),
+        tones=eye_tones(raw.lab, raw.points, Window.full(raw.lab.shape[0])),
+    )
+
+
+def _neutral(source: SourceIdentity, texture: Texture, mapper: float) -> F32:
+    """Median shape over the photographs: expressions differ from one to the next, the person does not."""
+    if mapper > 0.0 or source.changes:
+        return neutral_shape(texture.points[None])
+    if source.enrolled is not None:
+        return source.enrolled.neutral
+    return neutral_shape(np.stack([photo.landmarks for photo in source.photos]))
+
+
+def _chroma(texture: Texture) -> F32:
+    n = appearance.LIGHT_SIDE
+    small = cv2.resize(texture.lab, (n, n), interpolation=cv2.INTER_AREA)
+    return appearance.measure_chroma(small, inner_face(texture.points, Window.full(n)))

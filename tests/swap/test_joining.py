@@ -1,0 +1,147 @@
+"""Photograph and network's picture as one; detail; the edge; the bent frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from drawn import SIDE, crop, mesh_points, picture
+
+from faceswap_cli import colour
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry.masks import Window
+from faceswap_cli.geometry.paste import paste_into_planes
+from faceswap_cli.records import F32, Bend, ColourTags, RenderedFace
+from faceswap_cli.swap import appearance, detail
+from faceswap_cli.swap.edge import face_mask, signed_distance
+from faceswap_cli.swap.joining import MOST, join
+from faceswap_cli.swap.outline import FIXED, bend_field
+
+N = 128
+POINTS = mesh_points() / np.float32(SIDE)
+
+
+def noise(seed: int, sigma: float, size: int = N) -> F32:
+    return np.asarray(
+        cv2.GaussianBlur(np.random.default_rng(seed).standard_normal((size, size)), (0, 0), sigma), np.float32
+    )
+
+
+def lab(luma: F32 | float) -> F32:
+    out = np.zeros((N, N, 3), np.float32)
+    out[..., 0] = luma
+    return out
+
+
+def test_detail_is_the_photographs_and_the_low_band_the_networks() -> None:
+    fine = 5 * noise(1, 0.6)
+    found = join(lab(50 + fine), lab(53.0), np.ones((N, N), np.float32))[..., 0]
+    assert abs(found.mean() - 53) < 0.3
+    assert np.corrcoef((found - cv2.GaussianBlur(found, (0, 0), 3)).ravel(), fine.ravel())[0, 1] > 0.95
+
+
+def test_the_network_moves_the_photograph_by_little() -> None:
+    found = join(lab(50.0), lab(90.0), np.ones((N, N), np.float32))
+    assert np.abs(found[..., 0] - 50).max() <= MOST[0] + 1e-3
+
+
+def test_what_no_photograph_showed_is_the_networks_without_a_seam() -> None:
+    seen = np.ones((N, N), np.float32)
+    seen[:, N // 2 :] = 0
+    found = join(lab(50.0), lab(70.0), seen)[..., 0]
+    assert found[64, 4] < 60 < 64 < found[64, -4]
+    assert np.abs(np.diff(found, axis=1)).max() < 2.0
+
+
+def test_detail_is_never_harsher_than_the_footage_allows() -> None:
+    everywhere = np.ones((N, N), bool)
+    soft, sharp = lab(50 + 4 * noise(2, 1.0)), lab(50 + 8 * noise(3, 0.5))
+    wanted = detail.measure(appearance.split_bands(soft[..., 0])[:3], everywhere)
+    detail.match_detail(sharp, soft, wanted, everywhere)
+    have = detail.measure(appearance.split_bands(sharp[..., 0])[:3], everywhere)
+    assert have[0] < 3 * wanted[0]
+
+
+def test_a_plain_face_takes_the_grain_of_the_targets_own_skin() -> None:
+    everywhere = np.ones((N, N), bool)
+    grain = 6 * noise(4, 0.5)
+    target, flat = lab(50 + grain), lab(50.0)
+    wanted = detail.measure(appearance.split_bands(target[..., 0])[:3], everywhere)
+    detail.match_detail(flat, target, wanted, everywhere)
+    assert np.corrcoef(flat[..., 0].ravel(), grain.ravel())[0, 1] > 0.8
+    assert 0.6 < flat[..., 0].std() / target[..., 0].std() < 1.2
+
+
+def test_too_little_skin_tells_nothing() -> None:
+    nowhere = np.zeros((N, N), bool)
+    np.testing.assert_array_equal(detail.measure([lab(1.0)[..., 0]] * 3, nowhere), 1.0)
+
+
+def test_distance_from_a_polygon_is_signed() -> None:
+    square = np.array([[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]], np.float32)
+    at = np.array([[[0.5, 0.5], [0.3, 0.5], [0.1, 0.5], [0.9, 0.9]]], np.float32)
+    wanted = [0.3, 0.1, -0.1, -np.hypot(0.1, 0.1)]
+    np.testing.assert_allclose(signed_distance(square, at)[0], wanted, atol=1e-5)
+
+
+def test_the_mask_covers_the_targets_brows_and_fades_at_the_hairline() -> None:
+    window = Window.full(SIDE)
+    mask = face_mask(POINTS, POINTS, window, 0.08)
+    x, y = (POINTS[[105, 334], :2].mean(axis=0) * SIDE).astype(int)
+    assert mask[y, x] > 0.95
+    top = (POINTS[10, :2] * SIDE).astype(int)
+    assert mask[top[1], top[0]] == 0
+    raised = POINTS.copy()
+    raised[[105, 334], 1] -= 0.04
+    assert face_mask(POINTS, raised, window, 0.08)[y - 6, x] > mask[y - 6, x]
+
+
+def widened() -> F32:
+    drawn = POINTS.copy()
+    jaw = [k for k in parts.OVAL if POINTS[k, 1] > POINTS[152, 1] - 0.2]
+    drawn[jaw, 0] += 0.08 * (POINTS[jaw, 0] - 0.5)
+    return drawn
+
+
+def test_the_bent_outline_lies_where_the_face_is_drawn_and_far_away_nothing_moves() -> None:
+    drawn = widened()
+    field = bend_field(POINTS, drawn)
+    assert field is not None
+    n = field.shape[0]
+
+    def move(place: F32) -> F32:
+        x, y = (np.clip(place, 0, 0.999) * n).astype(int)
+        return field[y, x]
+
+    np.testing.assert_allclose(move(drawn[172, :2]), (POINTS - drawn)[172, :2], atol=4e-3)
+    center = drawn[list(parts.OVAL), :2].mean(axis=0)
+    outside = center + (drawn[172, :2] - center) * (FIXED + 0.08)
+    np.testing.assert_array_equal(move(outside), 0.0)
+    assert bend_field(POINTS, POINTS) is None
+
+
+@pytest.mark.parametrize("step", [(1, 1), (2, 2)])
+def test_the_frame_is_bent_and_samples_that_do_not_move_stay(step: tuple[int, int]) -> None:
+    rgb = picture(mesh_points())
+    planes = colour.planes_region_from_rgb(rgb, ColourTags(), chroma_step=step)
+    target = crop(rgb, mesh_points())
+    points = target.landmarks / np.float32(SIDE)
+    move = np.zeros((64, 64, 2), np.float32)
+    move[16:32, 16:32, 0] = 0.05
+    bend = Bend(move, target.crop_from_frame, SIDE)
+    face = RenderedFace(target, target.rgb, np.zeros((SIDE, SIDE), np.float32))
+    face.mask[70:72, 70:72] = 1.0
+    bent = paste_into_planes(planes, ColourTags(), [replace(face, bend=bend)])
+    plain = paste_into_planes(planes, ColourTags(), [face])
+    changed = bent.y != plain.y
+    assert 50 < np.count_nonzero(changed) < 0.1 * changed.size
+    assert bent.cb.shape == planes.cb.shape
+    assert points.shape == (478, 3)
+    # A shift of a twentieth of the crop shows what lies that far to the right.
+    frame_from_crop = np.linalg.inv(target.crop_from_frame)
+    x, y = (frame_from_crop @ np.array([24 / 64 * SIDE, 24 / 64 * SIDE, 1]))[:2]
+    shift = 0.05 * SIDE * frame_from_crop[0, 0]
+    found, wanted = bent.y[int(y), int(x)], planes.y[int(y), round(x + shift)]
+    assert abs(int(found) - int(wanted)) < 20

@@ -1,0 +1,75 @@
+"""The target's light on the source's skin."""
+
+from __future__ import annotations
+
+import numpy as np
+from drawn import SIDE, mesh_points, picture
+
+from faceswap_cli.faces.landmarks import topology
+from faceswap_cli.geometry import warp
+from faceswap_cli.records import F32
+from faceswap_cli.swap import appearance
+from faceswap_cli.swap.evening import even_out
+from faceswap_cli.swap.relighting import lit_as, source_light
+
+POINTS = mesh_points() / np.float32(SIDE)
+NORMALS = warp.vertex_normals(POINTS, topology().triangles)
+CHEEKS = (50, 280)
+
+
+def lit(direction: tuple[float, float, float], skin: tuple[float, float, float] = (60, 14, 18)) -> F32:
+    """(478, 3) L*a*b* of plain skin under a soft light from ``direction``."""
+    level = 0.6 + 0.4 * np.clip(NORMALS @ np.array(direction, np.float32), 0, 1)
+    out = np.tile(np.array(skin, np.float32), (478, 1)) * level[:, None]
+    out[:, 0] += 16 * (level - 1)
+    return np.asarray(out, np.float32)
+
+
+def test_the_same_light_changes_nothing() -> None:
+    light = lit((0, 0, 1))
+    np.testing.assert_allclose(lit_as(source_light(light, POINTS), light, POINTS), light, atol=0.3)
+
+
+def test_side_light_moves_to_the_other_side() -> None:
+    left, right = lit((-0.8, 0, 0.6)), lit((0.8, 0, 0.6))
+    found = lit_as(source_light(left, POINTS), right, POINTS)
+    before = left[CHEEKS[0], 0] - left[CHEEKS[1], 0]
+    after, wanted = (x[CHEEKS[0], 0] - x[CHEEKS[1], 0] for x in (found, right))
+    assert before * wanted < 0
+    assert abs(after - wanted) < 0.35 * abs(wanted)
+
+
+def test_complexion_is_exchanged_and_local_color_stays() -> None:
+    source, target = lit((0, 0, 1)), lit((0, 0, 1), (40, 16, 24))
+    source[50, 1] += 8  # a blush
+    found = lit_as(source_light(source, POINTS), target, POINTS)
+    np.testing.assert_allclose(np.median(found, axis=0), np.median(target, axis=0), atol=1.5)
+    assert found[50, 1] - found[280, 1] > 3
+
+
+def test_gloss_does_not_grow_with_the_light() -> None:
+    dark, bright = (np.full((4, 4, 3), (level, 10, 12), np.float32) for level in (35.0, 75.0))
+    shown = dark.copy()
+    shown[0, 0, 0] += 10
+    shown[3, 3, 0] -= 10
+    found = appearance.relight(shown, dark, bright)[..., 0]
+    assert found[0, 0] - found[1, 1] < 8
+    assert 10 < found[1, 1] - found[3, 3] < 16
+
+
+def test_half_of_a_dark_side_and_of_a_highlight_go() -> None:
+    rgb = picture(mesh_points()).astype(np.float32)
+    rgb[:, SIDE // 2 :] *= 0.75
+    x, y = (POINTS[50, :2] * SIDE).astype(int)
+    rgb[y - 4 : y + 4, x - 4 : x + 4] = 250
+    before = appearance.lab_from_rgb(rgb.astype(np.uint8))
+    after = even_out(before, POINTS)
+
+    def value(lab: F32, point: int) -> float:
+        c, r = (POINTS[point, :2] * SIDE).astype(int)
+        return float(lab[r - 2 : r + 3, c - 2 : c + 3, 0].mean())
+
+    sides = [value(lab, 205) - value(lab, 425) for lab in (before, after)]
+    assert 0.3 * sides[0] < sides[1] < 0.8 * sides[0]
+    assert value(after, 50) < value(before, 50) - 4
+    np.testing.assert_array_equal(after[2, 2], before[2, 2])
