@@ -10,7 +10,7 @@ others, drawn at random.  A further grouping, ``skin``, is measured: thirds of t
 identity: distance of the result from the source (same person < 0.6);  strangers: of the target from the
 source, before the swap: groups that the network tells apart less well have smaller distances of both kinds;
 rho: the share of that distance which is towards the target (above .5: nearer to the source);
-expression: in % of the eye distance;  skin: CIE76 difference of mean skin colour, result and target.
+skin: CIE76 difference of mean skin color, result and target.
 Behind each mean half the width of its 95 % interval.
 """
 
@@ -36,12 +36,11 @@ from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.geometry import align
 from faceswap_cli.identity.embed import embed
 from faceswap_cli.identity.photos import load_photos
-from faceswap_cli.metrics.meshes import expression_error
 from faceswap_cli.records import F32, F64, U8, Face, SourceIdentity
 from faceswap_cli.swap import appearance, build_method
 from faceswap_cli.video.picture import read_picture
 
-FIGURES = ("identity", "strangers", "rho", "expression", "skin")
+FIGURES = ("identity", "strangers", "rho", "skin")
 SKIN = "skin"
 _THIRDS = ("darkest third", "middle third", "lightest third")
 _SIDE = 192
@@ -102,12 +101,10 @@ def figures(result: U8, source: Person, target: Person) -> dict[str, float] | No
         return None
     seen = embed(result, faces[0].landmarks[None], flip=True)[0]
     ours, theirs = (float(np.linalg.norm(seen - one.embedding)) for one in (source, target))
-    meshes = (faces[0].landmarks[None], target.target.face.landmarks[None])
     return {
         "identity": ours,
         "strangers": float(np.linalg.norm(source.embedding - target.embedding)),
         "rho": theirs / max(ours + theirs, 1e-9),
-        "expression": float(expression_error(*meshes)[0]),
         SKIN: float(np.linalg.norm(skin_colour(result, target.target.face) - target.skin)),
     }
 

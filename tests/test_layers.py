@@ -95,6 +95,23 @@ def test_nets_import_nothing_of_ours_but_nets(path: Path) -> None:
     assert all(name.startswith("faceswap_cli.nets") for name in ours), ours
 
 
+def _names(path: Path) -> Iterator[str]:
+    """What ``_imports`` gives, and every name imported from a module as ``module.name``."""
+    yield from _imports(path)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_only_metrics_looks_at_the_likeness_network() -> None:
+    """What is trained, calibrated or chosen by a network is no longer measured by it."""
+    network = ("faceswap_cli.nets.faceres", "faceswap_cli.metrics.likeness")
+    users = {_part(path) for path in MODULES if any(name.startswith(network) for name in _names(path))}
+    assert users == {"metrics"}
+    mentions = {_part(path) for path in MODULES if "recognition.safetensors" in path.read_text("utf-8")}
+    assert mentions <= {"metrics", "report"}, "the report prints its digest, nothing else knows its file"
+
+
 def test_every_part_has_a_layer() -> None:
     parts = {_part(path) for path in MODULES} - {"__init__", "__main__"}
     assert parts <= set().union(*LAYERS)

@@ -94,7 +94,7 @@ class BatchFlags:
         str | None,
         _option(
             "--fail-under",
-            text="Count a result as failed when not reached, e.g. identity=0.6,coverage=0.95.",
+            text="Count a result as failed if a metric misses its bound, e.g. likeness=0.6,coverage=0.95.",
             panel=REPORTING,
             metavar="GATES",
         ),

@@ -39,7 +39,7 @@ def evaluate(
     ] = None,
     stride: Annotated[int, typer.Option("--stride", help="Look at every n-th frame.")] = 1,
     max_frames: Annotated[
-        int | None, typer.Option("--max-frames", help="Stop after so many frames.", show_default=False)
+        int | None, typer.Option("--max-frames", help="Stop after N frames.", metavar="N", show_default=False)
     ] = None,
     fail_under: Annotated[
         str | None,
@@ -48,7 +48,7 @@ def evaluate(
             metavar="GATES",
             rich_help_panel=REPORTING,
             show_default=False,
-            help="Exit with 10 when not reached, e.g. identity=0.6,coverage=0.95,jitter=1.2.",
+            help="Exit with code 10 if a metric misses its bound, e.g. likeness=0.6,coverage=0.95.",
         ),
     ] = None,
     suite: Annotated[
@@ -64,23 +64,26 @@ def evaluate(
     methods: Annotated[
         str,
         typer.Option(
-            "--methods", rich_help_panel=SUITE, help="Compared in a suite; 'target' is the clip itself."
+            "--methods",
+            rich_help_panel=SUITE,
+            help="Methods of a suite; 'naive' is a simple baseline, 'target' the untouched clip.",
         ),
-    ] = "mesh,fslsd,target",
+    ] = "fslsd,mesh,naive,target",
     pairs: Annotated[
         int | None,
         typer.Option(
             "--pairs",
             rich_help_panel=SUITE,
-            help="So many clips of a suite, evenly spread.",
+            metavar="N",
+            help="Use N clips of the suite, evenly spread.",
             show_default=False,
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", rich_help_panel=SUITE, help="Swaps of a suite side by side.")
+        int, typer.Option("--jobs", rich_help_panel=SUITE, help="Swaps of a suite at the same time.")
     ] = 1,
 ) -> None:
-    """Measure identity, pose, expression, gaze, steadiness and preservation.
+    """Measure likeness, shape, movement, seams, sharpness, steadiness and preservation.
 
     faceswap evaluate RESULT --source SRC --target TARGET, or faceswap evaluate --suite DIR.
     """
@@ -111,10 +114,10 @@ def evaluate(
 
 
 def _named(methods: str) -> list[str]:
-    from faceswap_cli.metrics.suite import UNTOUCHED
+    from faceswap_cli.metrics.suite import NAIVE, UNTOUCHED
     from faceswap_cli.swap import METHODS
 
-    known = [*METHODS, UNTOUCHED]
+    known = [*METHODS, NAIVE, UNTOUCHED]
     names = [name.strip() for name in methods.split(",") if name.strip()]
     for name in names:
         if name not in known:
@@ -133,13 +136,20 @@ def _suite(
     frames: int,
     jobs: int,
 ) -> None:
-    from faceswap_cli.metrics.suite import pairs_of, run_suite
+    from faceswap_cli.metrics.suite import pairs_of, portraits_of, run_suite
 
     settings = read_settings(show)
     with Session(ctx.obj, show, settings) as session:
         chosen = pairs_of(folder, pairs)
-        options = settings.swap_options()
-        found = run_suite(chosen, methods, options, frames=frames, jobs=jobs, listen=session.listen)
+        found = run_suite(
+            chosen,
+            methods,
+            settings.swap_options(),
+            portraits=portraits_of(folder),
+            frames=frames,
+            jobs=jobs,
+            listen=session.listen,
+        )
         for run in found.runs:
             if run.problem:
                 session.warn(f"{run.method}: {run.pair}: {run.problem}")
@@ -151,18 +161,20 @@ def _suite(
 
 
 def _print_suite(found: Suite) -> None:
-    """One row a method: means over the pairs that all of them finished, medians in brackets."""
+    """One row a figure, one column a method: means over the pairs that all finished, medians in brackets."""
     from rich.table import Table
 
+    from faceswap_cli.metrics.figures import METRICS
     from faceswap_cli.metrics.suite import SHOWN
 
-    table = Table("method", *SHOWN, box=None, pad_edge=False)
-    for method, figures in found.summary().items():
+    summary = found.summary()
+    table = Table("mean (median)", *summary, box=None, pad_edge=False)
+    for name in SHOWN:
         cells = [
             f"{figures[name]['mean']:.3g} ({figures[name]['median']:.3g})" if name in figures else "-"
-            for name in SHOWN
+            for figures in summary.values()
         ]
-        table.add_row(method, *cells)
+        table.add_row(METRICS[name].title(name), *cells)
     console().print(table, markup=False)
 
 

@@ -1,4 +1,4 @@
-"""``--fail-under identity=0.6,coverage=0.95,jitter=1.2``: figures a result must reach."""
+"""``--fail-under likeness=0.6,coverage=0.95,jitter=1.2``: figures a result must reach."""
 
 from __future__ import annotations
 
@@ -8,6 +8,42 @@ from dataclasses import dataclass
 
 from faceswap_cli.errors import QualityGateError, UsageError
 
+LOWER, HIGHER, ONE = "lower", "higher", "one"
+DIRECTIONS = {
+    "likeness": HIGHER,
+    "likeness_gain": HIGHER,
+    "nearest": HIGHER,
+    "identity": LOWER,
+    "verified": HIGHER,
+    "swap_ratio": HIGHER,
+    "shape": HIGHER,
+    "outline": HIGHER,
+    "expression": LOWER,
+    "expression_gain": ONE,
+    "expression_correlation": HIGHER,
+    "pose": LOWER,
+    "gaze": LOWER,
+    "invented": LOWER,
+    "seam": LOWER,
+    "seam_forehead": LOWER,
+    "sharpness": ONE,
+    "sharpness_fine": ONE,
+    "sharpness_medium": ONE,
+    "sharpness_coarse": ONE,
+    "jitter": LOWER,
+    "flow_warp": LOWER,
+    "flicker": LOWER,
+    "skin_flicker": ONE,
+    "outside_psnr": HIGHER,
+    "coverage": HIGHER,
+    "lost": LOWER,
+}
+"""Known figures and where they should be; the same as in ``metrics.figures.METRICS``, which is slow to
+import.  Figures that should be near 1 may be off by the factor of their bound: 1.25 and 0.8 mean the same."""
+
+IN_LEDGER = ("identity", "coverage")
+"""Known without measuring the result, and for several sources."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -15,18 +51,24 @@ class Gate:
 
     name: str
     bound: float
-    at_most: bool
-    """True when smaller is better."""
+    good: str
+    """``LOWER``, ``HIGHER`` or ``ONE``"""
 
     def met(self, value: float) -> bool:
-        return value <= self.bound if self.at_most else value >= self.bound
+        if self.good == ONE:
+            low, high = self._band
+            return low <= value <= high
+        return value <= self.bound if self.good == LOWER else value >= self.bound
+
+    @property
+    def _band(self) -> tuple[float, float]:
+        return min(self.bound, 1 / self.bound), max(self.bound, 1 / self.bound)
 
     def __str__(self) -> str:
-        return f"{self.name} {'<=' if self.at_most else '>='} {self.bound:g}"
-
-
-AT_MOST = {"identity": True, "coverage": False, "jitter": True}
-"""Known figures: identity distance to the source, share of frames swapped, landmark jitter ratio."""
+        if self.good == ONE:
+            low, high = self._band
+            return f"{low:.3g} <= {self.name} <= {high:.3g}"
+        return f"{self.name} {'<=' if self.good == LOWER else '>='} {self.bound:g}"
 
 
 def parse_gates(text: str | None) -> tuple[Gate, ...]:
@@ -34,16 +76,23 @@ def parse_gates(text: str | None) -> tuple[Gate, ...]:
     gates = []
     for part in (text or "").split(",") if text is not None else ():
         name, equals, bound = (piece.strip() for piece in part.partition("="))
-        if name not in AT_MOST:
-            raise UsageError(f"--fail-under does not know {name!r}; known: {', '.join(AT_MOST)}")
+        if name not in DIRECTIONS:
+            raise UsageError(f"--fail-under does not know {name!r}; known: {', '.join(DIRECTIONS)}")
         try:
             value = float(bound)
         except ValueError:
             value = math.nan
         if not equals or not math.isfinite(value) or value < 0:
             raise UsageError(f"--fail-under needs a number from 0, as in {name}=0.6, not {part.strip()!r}")
-        gates.append(Gate(name, value, AT_MOST[name]))
+        if DIRECTIONS[name] == ONE and value == 0:
+            raise UsageError(f"--fail-under {name} should be near 1: give a factor above 0, as in {name}=1.2")
+        gates.append(Gate(name, value, DIRECTIONS[name]))
     return tuple(gates)
+
+
+def for_one_source(gates: tuple[Gate, ...]) -> list[str]:
+    """Names of the gates whose figure compares the result with one source."""
+    return [gate.name for gate in gates if gate.name not in IN_LEDGER]
 
 
 def figures_for(

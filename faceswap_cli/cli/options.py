@@ -72,7 +72,7 @@ class OutputFlags:
         str | None,
         _option(
             "--fail-under",
-            text="Exit with 10 when not reached, e.g. identity=0.6,coverage=0.95,jitter=1.2.",
+            text="Exit with code 10 if a metric misses its bound, e.g. likeness=0.6,coverage=0.95.",
             panel=REPORTING,
             metavar="GATES",
         ),

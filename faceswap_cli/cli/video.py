@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from faceswap_cli.cli import dry_run, swap
+from faceswap_cli.cli.gates import for_one_source
 from faceswap_cli.cli.options import (
     AcceptTerms,
     ClipFlags,
@@ -48,8 +49,11 @@ def video(
         raise UsageError("--dry-run and --preview exclude each other")
     with Session(ctx.obj, show, settings, soft_stop=clip.preview is None and not clip.dry_run) as session:
         order = swap.take_order(session, "video", files, out, accept_terms=accept_terms)
-        if order.options.track.cast is not None and any(gate.name == "jitter" for gate in order.gates):
-            raise UsageError("--fail-under jitter is measured for one source; with --cast leave it out")
+        names = for_one_source(order.gates)
+        if order.options.track.cast is not None and names:
+            raise UsageError(
+                f"--fail-under {', '.join(names)} is measured for one source; with --cast leave it out"
+            )
         if clip.dry_run:
             dry_run.tell(session, order, _naming(order, probe_target(order.given.target), None))
         else:

@@ -10,24 +10,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from faceswap_cli.config import DetectOptions, RangeOptions
 from faceswap_cli.errors import InputError, NoFaceFound, UsageError
 from faceswap_cli.events import Listener, ignore, progress
-from faceswap_cli.identity.embed import EMBEDDING, embed
-from faceswap_cli.identity.photos import load_photos
+from faceswap_cli.identity.embed import embed
 from faceswap_cli.metrics.figures import METRICS
 from faceswap_cli.metrics.observations import FrameRow, Observations, collect
 from faceswap_cli.metrics.observe import observe_all
 from faceswap_cli.metrics.pairs import SeenPair, TimeCheck, clip_pairs, open_clips, picture_pair
+from faceswap_cli.metrics.source import Source, load_source, nobody
 from faceswap_cli.records import F32
 from faceswap_cli.video.packets import audio_digests, frame_times
 from faceswap_cli.video.picture import is_picture
 from faceswap_cli.video.ranges import pts_range
-
-_UNKNOWN = np.full(EMBEDDING, np.nan, dtype=np.float32)
-"""Stands for a source that nobody named: every distance to it is NaN."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +34,8 @@ class EvaluateOptions:
     """Threads; 0 takes one per core."""
     range: RangeOptions = field(default_factory=RangeOptions)
     """The part of the target that the result was made from."""
+    gallery: F32 = field(repr=False, compare=False, default_factory=nobody)
+    """(G, 1024) codes of other people (``source.portrait_codes``), among whom the source should be nearest"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +66,9 @@ class Evaluation:
     def table(self) -> list[tuple[str, str, str]]:
         """(name, value with unit, meaning) per line, figures first."""
         lines = [
-            (name, f"{value:.3g} {METRICS[name].unit}".strip(), METRICS[name].meaning)
+            (METRICS[name].title(name), f"{value:.3g} {METRICS[name].unit}".strip(), METRICS[name].meaning)
             for name, value in self.figures.items()
+            if not METRICS[name].detail
         ]
         said = {True: "equal", False: "DIFFERENT"}
         lines += [(name, said[equal], "result against target") for name, equal in self.checks.items()]
@@ -89,14 +87,14 @@ def evaluate(
 ) -> Evaluation:
     """Measure ``result``, the swap of ``sources`` (photos of one person) into ``target``.
 
-    Without ``sources`` (several people were put in, say) distances to the source are left out.
+    Without ``sources`` (several people were put in, say) figures that need a source are left out.
     Two clips or two pictures of the same size.  ``stride`` looks at every n-th frame only (the
-    figures over time then compare frames that far apart), ``max_frames`` stops after so many.
+    figures over time then compare frames that far apart), ``max_frames`` stops after that many.
     """
     options = options or EvaluateOptions()
     if stride < 1 or (max_frames is not None and max_frames < 1):
         raise UsageError(f"stride and the number of frames must be 1 or more, not {stride} and {max_frames}")
-    source = load_photos(sources, options.detect).embedding if sources else _UNKNOWN
+    source = load_source(sources, options.detect, options.gallery)
     if is_picture(result) and is_picture(target):
         stills = [picture_pair(result, target, options.detect)]
         pairs: Generator[SeenPair, None, None] = (still for still in stills)
@@ -104,11 +102,11 @@ def evaluate(
     else:
         every = slice(0, max_frames, stride)
         rows, checks = _read_clips(result, target, options, every, source, listen)
-    return _evaluation(result, target, rows, checks)
+    return _evaluation(result, target, rows, checks, source)
 
 
 def _read_clips(
-    result: Path, target: Path, options: EvaluateOptions, every: slice, source: F32, listen: Listener
+    result: Path, target: Path, options: EvaluateOptions, every: slice, source: Source, listen: Listener
 ) -> tuple[list[FrameRow], dict[str, bool]]:
     """Rows of the joined frames, and whether frames, times and sound are equal."""
     ours, theirs = open_clips(result, target)
@@ -144,10 +142,12 @@ def _packet_checks(result: Path, target: Path, tick: Fraction) -> dict[str, bool
     return {"frames": same, "timestamps": same and close}
 
 
-def _evaluation(result: Path, target: Path, rows: Sequence[FrameRow], checks: dict[str, bool]) -> Evaluation:
+def _evaluation(
+    result: Path, target: Path, rows: Sequence[FrameRow], checks: dict[str, bool], source: Source
+) -> Evaluation:
     if not any(row.faces for row in rows):
         raise NoFaceFound(f"no face in {target.name}, so there is nothing to evaluate; try --min-face 12")
-    seen = collect(rows)
+    seen = collect(rows, source)
     figures = {name: metric.compute(seen) for name, metric in METRICS.items()}
     return Evaluation(
         result=result,

@@ -1,8 +1,8 @@
-"""The table of figures: each a small function of the observations, NaN where it cannot be told.
+"""The table of figures: each a small function of the observations, NaN where it cannot be computed.
 
-Not comparable with published tables: the identity network, the pose and the expression are
-our own (see method, section 11).  Compare methods of this program, or two versions of it, on
-the same clips.
+What each one means, and what it does not see, is in ``docs/metrics.md``.  Not comparable with published
+tables: networks and definitions are our own.  Compare methods of this program, or two versions of it,
+on the same clips.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceswap_cli.identity.pose import pose as angles
-from faceswap_cli.metrics import meshes, temporal
+from faceswap_cli.metrics import meshes, movement, proportions, seam, temporal, texture
 from faceswap_cli.metrics.observations import Observations
 from faceswap_cli.metrics.preservation import psnr
 from faceswap_cli.records import F64
 
 SAME_PERSON = 0.6
 """Identity distances below this are the same person (operating point of the dlib network)."""
+TRAINING_NETWORK = "training network"
+"""Named with every figure of the network that swaps are trained with: it flatters them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,32 @@ class Metric:
     good: str
     """lower, higher, or one (a ratio that should be near 1)"""
     meaning: str
+    note: str = ""
+    """Shown with the name wherever a person reads it"""
+    detail: bool = False
+    """In JSON only"""
+
+    def title(self, name: str) -> str:
+        return f"{name} ({self.note})" if self.note else name
 
 
 def mean(values: F64) -> float:
     """Mean of what is not NaN; NaN when nothing is left."""
     kept = values[~np.isnan(values)]
     return float(kept.mean()) if len(kept) else float("nan")
+
+
+def likeness(seen: Observations) -> float:
+    return mean(seen.looks.likeness[:, 0])
+
+
+def likeness_gain(seen: Observations) -> float:
+    return mean(seen.looks.likeness[:, 0] - seen.looks.likeness[:, 1])
+
+
+def nearest(seen: Observations) -> float:
+    to_source, _, to_nearest = seen.looks.likeness[~np.isnan(seen.looks.likeness[:, 0])].T
+    return float((to_source > to_nearest).mean()) if len(to_source) else float("nan")
 
 
 def identity(seen: Observations) -> float:
@@ -54,22 +75,20 @@ def swap_ratio(seen: Observations) -> float:
     return mean(theirs / np.maximum(ours + theirs, 1e-9))
 
 
-def pose_errors(seen: Observations) -> F64:
-    """(found rows,) degrees"""
-    ours, theirs = (
-        np.stack(angles(points[seen.found]), axis=-1) for points in (seen.result_points, seen.target_points)
-    )
-    return meshes.pose_error(ours, theirs)
+def gaze(seen: Observations) -> float:
+    return mean(meshes.gaze_error(seen.result_points[seen.found], seen.target_points[seen.found]))
 
 
-def expression_errors(seen: Observations) -> F64:
-    """(found rows,) % of the outer eye distance"""
-    return meshes.expression_error(seen.result_points[seen.found], seen.target_points[seen.found])
+def invented(seen: Observations) -> float:
+    return mean(seen.looks.invented)
 
 
-def gaze_errors(seen: Observations) -> F64:
-    """(found rows,) % of the eye's width, NaN while the target's eyes are shut"""
-    return meshes.gaze_error(seen.result_points[seen.found], seen.target_points[seen.found])
+def seam_all(seen: Observations) -> float:
+    return seam.seam_ratio(seen.looks.seam, np.ones(seam.ARCS, bool))
+
+
+def seam_forehead(seen: Observations) -> float:
+    return seam.seam_ratio(seen.looks.seam, seam.forehead_arcs())
 
 
 def outside_psnr(seen: Observations) -> float:
@@ -77,9 +96,21 @@ def outside_psnr(seen: Observations) -> float:
 
 
 def sharpness(seen: Observations) -> float:
-    ours, theirs = seen.sharpness[seen.measured].T
-    both = (ours > 0) & (theirs > 0)
-    return float(np.exp(np.log(ours[both] / theirs[both]).mean())) if both.any() else float("nan")
+    ratios = texture.sharpness_ratios(seen.looks.bands)
+    ratios = ratios[~np.isnan(ratios)]
+    return float(np.exp(np.log(ratios).mean())) if len(ratios) else float("nan")
+
+
+def sharpness_band(number: int) -> Callable[[Observations], float]:
+    """One octave, 0 the finest."""
+    return lambda seen: float(texture.sharpness_ratios(seen.looks.bands)[number])
+
+
+def skin_flicker(seen: Observations) -> float:
+    return temporal.rms_ratio(
+        (temporal.skin_flicker(seen.skin[rows, 0]), temporal.skin_flicker(seen.skin[rows, 1]))
+        for rows in seen.runs()
+    )
 
 
 def jitter(seen: Observations) -> float:
@@ -111,23 +142,43 @@ def lost(seen: Observations) -> float:
 
 
 METRICS: dict[str, Metric] = {
-    "identity": Metric(identity, "", "lower", "distance to the source, below 0.6 the same person"),
-    "verified": Metric(verified, "share", "higher", "frames that verify as the source"),
-    "swap_ratio": Metric(swap_ratio, "", "higher", "0.5: as near to the target as to the source"),
-    "pose": Metric(
-        lambda seen: mean(pose_errors(seen)), "deg", "lower", "yaw, pitch and roll against the target"
+    "likeness": Metric(likeness, "", "higher", "cosine to the source; two photographs of a person: 0.9"),
+    "likeness_gain": Metric(
+        likeness_gain, "", "higher", "likeness to the source minus that to the target; below 0: the target"
     ),
+    "nearest": Metric(nearest, "share", "higher", "frames in which the source is the nearest person"),
+    "identity": Metric(
+        identity, "", "lower", "distance to the source, below 0.6 the same person", TRAINING_NETWORK
+    ),
+    "verified": Metric(verified, "share", "higher", "frames that verify as the source", TRAINING_NETWORK),
+    "swap_ratio": Metric(
+        swap_ratio, "", "higher", "0.5: as near to the target as to the source", TRAINING_NETWORK
+    ),
+    "shape": Metric(proportions.shape, "", "higher", "proportions: 0 is the target's face, 1 the source's"),
+    "outline": Metric(proportions.outline, "", "higher", "the same over cheeks and jaw"),
     "expression": Metric(
-        lambda seen: mean(expression_errors(seen)), "%", "lower", "lips, lids and brows, of the eye distance"
+        movement.expression, "%", "lower", "movement of lips, lids and brows, of the eye distance"
     ),
-    "gaze": Metric(
-        lambda seen: mean(gaze_errors(seen)), "%", "lower", "iris between its corners, of the eye's width"
+    "expression_gain": Metric(
+        movement.expression_gain, "x", "one", "size of that movement, below 1 it is damped"
     ),
-    "outside_psnr": Metric(outside_psnr, "dB", "higher", "outside the swapped faces; 100 is equal"),
-    "sharpness": Metric(sharpness, "x", "one", "inner face, result over target"),
+    "expression_correlation": Metric(
+        movement.expression_correlation, "", "higher", "does it move as the target does?"
+    ),
+    "pose": Metric(movement.pose, "deg", "lower", "turns of the head, each about its mean"),
+    "gaze": Metric(gaze, "%", "lower", "iris between its corners, of the eye's width"),
+    "invented": Metric(invented, "x", "lower", "edges that neither source nor target has; up to 1 is none"),
+    "seam": Metric(seam_all, "x", "lower", "steps across the edge of the face; 1 is as in the target"),
+    "seam_forehead": Metric(seam_forehead, "x", "lower", "the same on the forehead"),
+    "sharpness": Metric(sharpness, "x", "one", "detail of the skin, result over target"),
+    "sharpness_fine": Metric(sharpness_band(0), "x", "one", "its finest octave", detail=True),
+    "sharpness_medium": Metric(sharpness_band(1), "x", "one", "the next", detail=True),
+    "sharpness_coarse": Metric(sharpness_band(2), "x", "one", "the coarsest", detail=True),
     "jitter": Metric(jitter, "x", "lower", "restless landmarks, result over target"),
     "flow_warp": Metric(flow_warp, "x", "lower", "error after motion compensation, result over target"),
     "flicker": Metric(flicker, "x", "lower", "fast brightness swings, result over target"),
+    "skin_flicker": Metric(skin_flicker, "x", "one", "unsteady light on the skin, result over target"),
+    "outside_psnr": Metric(outside_psnr, "dB", "higher", "outside the swapped faces; 100 is equal"),
     "coverage": Metric(coverage, "share", "higher", "frames with a face in which one was changed"),
     "lost": Metric(lost, "share", "lower", "swapped faces that the result no longer shows as a face"),
 }

@@ -12,18 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from faceswap_cli.metrics.heads import Heads, heads
+from faceswap_cli.metrics.looks import Look, Looks, collect_looks
+from faceswap_cli.metrics.source import Source
 from faceswap_cli.records import F32, F64, I64, MESH_POINTS
 
 Flags = NDArray[np.bool_]
 
-CHANGED_LEVELS = 4.0
-"""A face counts as changed from this mean difference on (8 bit levels, averaged to 32 x 32).
-
-On twelve clips: coding at crf 28 alone at most 3.0, swapped faces at least 10."""
-CHANGED_DARK = 40.0
-"""Faces below this mean level count from less, half at the least: in the dark two people differ by 2.7."""
-CHANGED_OVER_REST = 3.0
-"""... and only when it differs this many times more than the picture around it (encoder, label, grading)."""
 CHANGED_SHARE = 0.25
 """A track counts as swapped when at least this share of its rows changed."""
 
@@ -44,14 +39,18 @@ class FaceRow:
     """Identity distance result - source; NaN where not found"""
     to_target: float
     """Identity distance result - target"""
-    sharpness: tuple[float, float]
-    """Variance of the Laplacian inside the inner face: result, target"""
+    detail: float
+    """Variance of the Laplacian inside the inner face of the target: low where the footage is blurred"""
     luma: tuple[float, float]
     """Mean luma inside the face, 0 to 255: result, target"""
     warp: tuple[float, float] = (0.0, 0.0)
     """Sum of squared errors after the warp from the frame before: result, target"""
     warp_weight: float = 0.0
     """Pixels in those sums; 0 at the start of a track"""
+    skin: F32 = field(repr=False, default_factory=lambda: np.zeros((2, 0), np.float32))
+    """(2, K) low-passed L* at the skin points: result, target; NaN where not found"""
+    look: Look | None = field(repr=False, default=None)
+    """The close look, in the frames in which one was taken"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,14 +89,24 @@ class Observations:
     """(R,)"""
     to_target: F64 = field(repr=False)
     """(R,)"""
-    sharpness: F64 = field(repr=False)
-    """(R, 2) result, target"""
+    detail: F64 = field(repr=False)
+    """(R,)"""
     luma: F64 = field(repr=False)
     """(R, 2) result, target"""
     warp: F64 = field(repr=False)
     """(R, 2) result, target: sums of squared errors"""
     warp_weight: F64 = field(repr=False)
     """(R,)"""
+    skin: F64 = field(repr=False)
+    """(R, 2, K) result, target"""
+    target_heads: Heads = field(repr=False)
+    """R"""
+    result_heads: Heads = field(repr=False)
+    """R, NaN where not found"""
+    looks: Looks = field(repr=False)
+    """Close looks at measured, found faces"""
+    source_shape: F32 = field(repr=False)
+    """(478, 3) canonical mesh of the source; NaN without one"""
 
     @property
     def found(self) -> Flags:
@@ -113,13 +122,16 @@ class Observations:
         return out
 
 
-def collect(frames: Sequence[FrameRow]) -> Observations:
+def collect(frames: Sequence[FrameRow], source: Source | None = None) -> Observations:
     """Rows of a clip in one piece of arrays."""
+    source = source or Source()
     rows = [(number, face) for number, frame in enumerate(frames) for face in frame.faces]
     faces = [face for _, face in rows]
     track = np.array([face.track for face in faces], dtype=np.int64)
     changed = np.array([face.changed for face in faces], dtype=bool)
     target = _points([face.target_points for face in faces])
+    result = _points([face.result_points for face in faces])
+    measured = swapped_rows(track, changed, np.ptp(target[:, :, 0], axis=1))
     return Observations(
         seconds=np.array([frame.seconds for frame in frames], dtype=np.float64),
         outside_mse=np.array([frame.outside_mse for frame in frames], dtype=np.float64),
@@ -127,20 +139,31 @@ def collect(frames: Sequence[FrameRow]) -> Observations:
         track=track,
         change=np.array([face.change for face in faces], dtype=np.float64),
         changed=changed,
-        measured=swapped_rows(track, changed, np.ptp(target[:, :, 0], axis=1)),
+        measured=measured,
         target_points=target,
-        result_points=_points([face.result_points for face in faces]),
+        result_points=result,
         to_source=np.array([face.to_source for face in faces], dtype=np.float64),
         to_target=np.array([face.to_target for face in faces], dtype=np.float64),
-        sharpness=np.array([face.sharpness for face in faces], dtype=np.float64).reshape(-1, 2),
+        detail=np.array([face.detail for face in faces], dtype=np.float64),
         luma=np.array([face.luma for face in faces], dtype=np.float64).reshape(-1, 2),
         warp=np.array([face.warp for face in faces], dtype=np.float64).reshape(-1, 2),
         warp_weight=np.array([face.warp_weight for face in faces], dtype=np.float64),
+        skin=_skin([face.skin for face in faces]),
+        target_heads=heads(target),
+        result_heads=heads(result),
+        looks=collect_looks(
+            [face.look if kept else None for face, kept in zip(faces, measured, strict=True)]
+        ),
+        source_shape=source.shape,
     )
 
 
 def _points(each: Sequence[F32]) -> F32:
     return np.array(each, dtype=np.float32).reshape(-1, MESH_POINTS, 3)
+
+
+def _skin(each: Sequence[F32]) -> F64:
+    return np.array(each, dtype=np.float64) if each else np.zeros((0, 2, 0))
 
 
 def swapped_rows(track: I64, changed: Flags, width: F32) -> Flags:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from faceswap_cli.metrics.looks import LOOK_EVERY, look
 from faceswap_cli.metrics.observations import FaceRow, FrameRow
 from faceswap_cli.metrics.pairs import SeenPair
-from faceswap_cli.metrics.preservation import change, outside_mse, sharpness_and_luma
-from faceswap_cli.metrics.temporal import warp_errors
+from faceswap_cli.metrics.preservation import change, detail_and_luma, outside_mse
+from faceswap_cli.metrics.source import Source
+from faceswap_cli.metrics.temporal import skin_levels, skin_points, warp_errors
 from faceswap_cli.records import F32, F64, U8, Face
 from faceswap_cli.stream import ordered_map
 
@@ -31,6 +33,8 @@ SAME_FACE = 0.4
 class LinkedPair:
     """A pair of frames, the one before it, and the track of every target face."""
 
+    number: int
+    """Of the pair, from 0"""
     pair: SeenPair
     before: SeenPair | None
     tracks: tuple[int, ...]
@@ -64,7 +68,7 @@ def link(pairs: Iterable[SeenPair]) -> Iterator[LinkedPair]:
     before: SeenPair | None = None
     past: tuple[int, ...] = ()
     unused = 0
-    for pair in pairs:
+    for number, pair in enumerate(pairs):
         known = matches(pair.target_faces, before.target_faces) if before else {}
         tracks = []
         for position in range(len(pair.target_faces)):
@@ -75,18 +79,22 @@ def link(pairs: Iterable[SeenPair]) -> Iterator[LinkedPair]:
                 unused += 1
         past = tuple(tracks)
         continued = tuple(position in known for position in range(len(tracks)))
-        yield LinkedPair(pair, before, past, continued)
+        yield LinkedPair(number, pair, before, past, continued)
         before = pair
 
 
-def observe(linked: LinkedPair, embed: Embedder, source: F32) -> FrameRow:
+def observe(linked: LinkedPair, embed: Embedder, source: Source) -> FrameRow:
     """Look at every target face of one frame.  A pure function: frames run in parallel."""
     pair = linked.pair
     place = matches(pair.target_faces, pair.result_faces)
     rows = []
     for position, face in enumerate(pair.target_faces):
         shown = pair.result_faces[place[position]] if position in place else None
-        rows.append(_face_row(linked, position, face, shown, _distances(pair, face, shown, embed, source)))
+        distances = _distances(pair, face, shown, embed, source.embedding)
+        row = _face_row(linked, position, face, shown, distances)
+        if shown is not None:
+            row = _with_surface(row, linked, source)
+        rows.append(row)
     hulls = [row.target_points for row in rows if row.changed]
     hulls += [row.result_points for row in rows if row.changed and not np.isnan(row.result_points[0, 0])]
     return FrameRow(pair.seconds, outside_mse(pair.result, pair.target, hulls), tuple(rows))
@@ -99,7 +107,7 @@ def _face_row(
     amount, changed = change(pair.result, pair.target, points)
     # Under the same light a small face differs by little: who it looks like tells as well.
     changed = changed or distances[0] < distances[1]
-    ours, theirs = sharpness_and_luma(pair.result, points), sharpness_and_luma(pair.target, points)
+    ours, theirs = detail_and_luma(pair.result, points), detail_and_luma(pair.target, points)
     warp, weight = (0.0, 0.0), 0.0
     if before is not None and linked.continued[position]:
         warp, weight = warp_errors((before.result, pair.result), (before.target, pair.target), points)
@@ -111,10 +119,21 @@ def _face_row(
         result_points=shown.landmarks if shown is not None else np.full_like(points, np.nan),
         to_source=distances[0],
         to_target=distances[1],
-        sharpness=(ours[0], theirs[0]),
+        detail=theirs[0],
         luma=(ours[1], theirs[1]),
         warp=warp,
         warp_weight=weight,
+        skin=np.full((2, len(skin_points())), np.nan, np.float32),
+    )
+
+
+def _with_surface(row: FaceRow, linked: LinkedPair, source: Source) -> FaceRow:
+    """``row``, whose face the result shows, with what its skin looks like."""
+    pair, own, target = linked.pair, row.result_points, row.target_points
+    skin = np.stack([skin_levels(pair.result, own), skin_levels(pair.target, target)])
+    close = linked.number % LOOK_EVERY == 0
+    return replace(
+        row, skin=skin, look=look(pair.result, own, pair.target, target, source) if close else None
     )
 
 
@@ -130,7 +149,7 @@ def _distances(
 
 
 def observe_all(
-    pairs: Generator[SeenPair, None, None], embed: Embedder, source: F32, workers: int
+    pairs: Generator[SeenPair, None, None], embed: Embedder, source: Source, workers: int
 ) -> Generator[FrameRow, None, None]:
     """Stage: pairs of frames -> rows, in order."""
 

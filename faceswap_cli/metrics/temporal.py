@@ -1,4 +1,4 @@
-"""What moves that should not: jitter of landmarks, warping error, flicker.
+"""What moves that should not: jitter of landmarks, warping error, flicker of the face and of its skin.
 
 Each figure is the result's own value over the target's, so a shaking hand or a noisy camera
 counts for both sides and 1.0 means "as steady as the footage".
@@ -13,16 +13,24 @@ from typing import Any
 import cv2
 import numpy as np
 
-from faceswap_cli.geometry.align import FFHQ_SCALE, scaled, unit_from_points
+from faceswap_cli.faces import landmarks as index
+from faceswap_cli.faces.crops import cut
+from faceswap_cli.geometry.align import FFHQ_SCALE, apply, scaled, unit_from_points
+from faceswap_cli.geometry.masks import sample
 from faceswap_cli.metrics.meshes import SURFACE, eye_distance
 from faceswap_cli.metrics.preservation import cv2_matrix, hull, luma
 from faceswap_cli.records import F32, F64, U8
+from faceswap_cli.swap.appearance import lightness
 
 WARP_SIDE = 256
 """Largest side of the square in which the warping error is measured; smaller faces keep their size."""
 FLICKER_PERIOD = 6
 """Frames: brightness that swings faster than this counts as flicker."""
 FLICKER_MIN_RUN = 2 * FLICKER_PERIOD
+SKIN_SIDE, SKIN_BLUR = 64, 0.04
+"""Skin flicker is measured on crops of this side, after a blur of this share of it."""
+_CLEAR_OF = 0.1
+"""Skin points keep this distance from features and outline, in eye distances of the mean face."""
 
 
 def jitter(points: F32) -> tuple[float, int]:
@@ -59,6 +67,30 @@ def flicker(series: F64) -> tuple[float, int]:
     rest = series - np.polyval(np.polyfit(times, series, 1), times)
     spectrum = np.abs(np.fft.rfft(rest * np.hanning(length))) ** 2
     return float(spectrum[np.fft.rfftfreq(length) > 1 / FLICKER_PERIOD].sum()), length
+
+
+@lru_cache(maxsize=1)
+def skin_points() -> tuple[int, ...]:
+    """Points of the mesh that lie on skin: clear of brows, eyes, nostrils, lips and the outline."""
+    mean = index.topology().mean_shape[:, :2]
+    edges = mean[[*index.OVAL, *(point for ring in index.FEATURE_RINGS for point in ring), *index.LIPS_INNER]]
+    away = np.linalg.norm(mean[:, None] - edges[None], axis=-1).min(axis=1)
+    inner_mouth = np.linalg.norm(mean - mean[list(index.LIPS_INNER)].mean(axis=0), axis=1) < 2 * _CLEAR_OF
+    return tuple(np.flatnonzero((away > _CLEAR_OF) & ~inner_mouth).tolist())
+
+
+def skin_levels(rgb: U8, points: F32) -> F32:
+    """Picture (H, W, 3) and mesh (478, 3) in its pixels -> (K,) low-passed L* at the skin points."""
+    unit = unit_from_points(points, FFHQ_SCALE)
+    luma = lightness(cut(rgb, scaled(unit, SKIN_SIDE), SKIN_SIDE))
+    smooth = cv2.GaussianBlur(luma, (0, 0), SKIN_BLUR * SKIN_SIDE, borderType=cv2.BORDER_REPLICATE)
+    return sample(np.asarray(smooth, np.float32), apply(unit, points[list(skin_points())]))
+
+
+def skin_flicker(levels: F64) -> tuple[float, int]:
+    """(T, K) of one unbroken run -> (sum of squares, count) of second differences over time."""
+    second = np.diff(levels, n=2, axis=0)
+    return float((second**2).sum()), int(second.size)
 
 
 @lru_cache(maxsize=8)

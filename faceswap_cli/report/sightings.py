@@ -71,7 +71,7 @@ def sightings(seen: Observations, ledger: Sequence[LedgerRow]) -> list[Sighting]
             seconds = float(seen.seconds[seen.frame[number]])
             own = places.nearest(seconds, seen.target_points[number])
             if own is not None:
-                sharp = float(seen.sharpness[number, 1])
+                sharp = float(seen.detail[number])
                 found.append(Sighting(own.pts, own.time_s, own.person, float(ratio), sharp))
     return found
 

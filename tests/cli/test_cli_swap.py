@@ -233,7 +233,7 @@ def test_bad_input_before_any_work(run: Run, pipeline: FakePipeline, photo: Path
         (["--smooth", "2"], "smooth"),
         (["--crf", "x"], "--crf"),
         (["--device", "tpu"], "auto, cpu"),
-        (["--fail-under", "beauty=1"], "identity, coverage, jitter"),
+        (["--fail-under", "beauty=1"], "likeness, likeness_gain, nearest"),
         (["--fail-under", "identity"], "identity=0.6"),
         (["--preview", "0"], "--preview"),
         (["--compare", "up"], "side or wipe"),

@@ -52,7 +52,7 @@ def row(track: int = 0, changed: bool = True, **values: object) -> FaceRow:
         "result_points": face(),
         "to_source": 0.4,
         "to_target": 0.8,
-        "sharpness": (2.0, 2.0),
+        "detail": 2.0,
         "luma": (120.0, 120.0),
         "warp": (50.0, 50.0),
         "warp_weight": 10.0,

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 
 from faceswap_cli.metrics import figures
+from faceswap_cli.metrics.looks import Look
 from faceswap_cli.metrics.observations import FaceRow, FrameRow, collect
 from faceswap_cli.metrics.observe import link, matches, observe, observe_all
 from faceswap_cli.metrics.pairs import SeenPair, TimeCheck, joined
 from faceswap_cli.metrics.preservation import hull
+from faceswap_cli.metrics.seam import ARCS, RINGS
+from faceswap_cli.metrics.source import Source
 from faceswap_cli.records import F32, U8, Frame, Planes
-from tests.metrics.synthetic import face, found, row, texture
+from tests.metrics.synthetic import face, found, row, texture, turned
 
 LEFT, RIGHT = face(40, (50, 100)), face(40, (150, 100))
-EMBEDDING = np.zeros(128, np.float32)
+SOURCE = Source(embedding=np.zeros(128, np.float32))
 
 
 def by_brightness(rgb: U8, points: F32) -> F32:
@@ -58,7 +61,7 @@ def test_only_the_swapped_person_is_measured() -> None:
     target = painted(painted(texture(seed=1), LEFT, 100), RIGHT, 200)
     result = painted(target, RIGHT, 40)
     pairs = (pair(result, target, LEFT, RIGHT, at=k / 25) for k in range(3))
-    seen = collect(list(observe_all(pairs, by_brightness, EMBEDDING, workers=2)))
+    seen = collect(list(observe_all(pairs, by_brightness, SOURCE, workers=2)))
     assert seen.measured.tolist() == [False, True] * 3
     assert figures.METRICS["outside_psnr"].compute(seen) == 100
     # The source is dark (0), the result 40 / 255 in each of 128 entries.
@@ -72,9 +75,10 @@ def test_a_face_that_looks_like_the_source_was_changed_however_little() -> None:
     target = painted(texture(), RIGHT, 200)
     result = painted(target, RIGHT, 198)
 
-    def row_for(source: float) -> FaceRow:
+    def row_for(level: float) -> FaceRow:
         (linked,) = link([pair(result, target, RIGHT)])
-        return observe(linked, by_brightness, np.full_like(EMBEDDING, source)).faces[0]
+        source = Source(embedding=np.full(128, level, np.float32))
+        return observe(linked, by_brightness, source).faces[0]
 
     assert row_for(198 / 255).changed
     assert not row_for(200.5 / 255).changed
@@ -83,7 +87,7 @@ def test_a_face_that_looks_like_the_source_was_changed_however_little() -> None:
 def test_a_result_without_a_face_is_lost_not_skipped() -> None:
     target = painted(texture(), RIGHT, 200)
     hidden = replace(pair(painted(target, RIGHT, 10), target, RIGHT), result_faces=())
-    seen = collect([observe(one, by_brightness, EMBEDDING) for one in link([hidden])])
+    seen = collect([observe(one, by_brightness, SOURCE) for one in link([hidden])])
     assert figures.METRICS["lost"].compute(seen) == 1
     assert np.isnan(figures.METRICS["identity"].compute(seen))
 
@@ -96,16 +100,34 @@ def test_identical_clips_have_no_errors_and_ratios_of_one() -> None:
     rng = np.random.default_rng(0)
     each = [(face() + rng.normal(0, 0.3, (478, 3))).astype(np.float32) for _ in range(20)]
     lights = 120 + rng.normal(0, 1, 20)
+    skin = np.repeat(rng.normal(60, 1, (20, 1, 5)), 2, axis=1).astype(np.float32)
+    look = Look((0.4, 1.0, 1.0), np.ones((2, 3), np.float32), np.ones((2, RINGS, ARCS), np.float32), 1.0)
     rows = [
-        (row(changed=False, target_points=p, result_points=p, to_target=0.0, luma=(light, light)),)
-        for p, light in zip(each, lights, strict=True)
+        (
+            row(
+                changed=False,
+                target_points=points,
+                result_points=points,
+                to_target=0.0,
+                luma=(light, light),
+                skin=levels,
+                look=look,
+            ),
+        )
+        for points, light, levels in zip(each, lights, skin, strict=True)
     ]
-    seen = collect(frames(*rows))
+    seen = collect(frames(*rows), Source(shape=turned(face(1.0, (0, 0)), yaw=5)))
     values = {name: metric.compute(seen) for name, metric in figures.METRICS.items()}
-    for name in ("pose", "expression", "gaze", "coverage", "swap_ratio", "lost"):
+    assert not [name for name, value in values.items() if np.isnan(value)]
+    zero = ("pose", "expression", "gaze", "coverage", "swap_ratio", "lost", "shape", "outline", "nearest")
+    for name in zero:
         assert values[name] == pytest.approx(0, abs=1e-3), name
-    for name in ("sharpness", "jitter", "flow_warp", "flicker"):
+    ratios = [name for name, metric in figures.METRICS.items() if metric.unit == "x"]
+    assert len(ratios) > 10
+    for name in (*ratios, "expression_correlation"):
         assert values[name] == pytest.approx(1), name
+    assert values["likeness"] == pytest.approx(0.4)
+    assert values["likeness_gain"] == pytest.approx(-0.6)
 
 
 def test_verified_and_coverage_count_frames() -> None:
@@ -126,11 +148,6 @@ def test_runs_end_where_a_face_is_lost() -> None:
     gone = row(result_points=np.full((478, 3), np.nan, np.float32))
     seen = collect(frames((row(),), (row(),), (gone,), (row(),)))
     assert [run.tolist() for run in seen.runs()] == [[0, 1], [3]]
-
-
-def test_sharpness_is_a_geometric_mean() -> None:
-    seen = collect(frames((row(sharpness=(8.0, 2.0)),), (row(sharpness=(1.0, 4.0)),)))
-    assert figures.METRICS["sharpness"].compute(seen) == pytest.approx(1)
 
 
 def test_no_rows_give_no_figures() -> None:

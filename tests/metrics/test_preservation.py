@@ -81,19 +81,19 @@ def test_grading_the_whole_picture_is_no_change() -> None:
     assert not preservation.change((target + 8).astype(np.uint8), target, POINTS)[1]
 
 
-def test_sharpness_falls_with_blur_and_grows_with_contrast() -> None:
+def test_detail_falls_with_blur_and_grows_with_contrast() -> None:
     target = texture() // 2 + 60
-    plain, brightness = preservation.sharpness_and_luma(target, POINTS)
-    soft, _ = preservation.sharpness_and_luma(cv2.GaussianBlur(target, (0, 0), 2), POINTS)
+    plain, brightness = preservation.detail_and_luma(target, POINTS)
+    soft, _ = preservation.detail_and_luma(cv2.GaussianBlur(target, (0, 0), 2), POINTS)
     doubled = (2.0 * (target.astype(np.float32) - 124) + 124).clip(0, 255).astype(np.uint8)
-    strong, _ = preservation.sharpness_and_luma(doubled, POINTS)
+    strong, _ = preservation.detail_and_luma(doubled, POINTS)
     assert soft < 0.3 * plain
     assert strong == pytest.approx(4 * plain, rel=0.05)
     assert brightness == pytest.approx(124, abs=8)
 
 
-def test_a_face_outside_the_picture_has_no_sharpness() -> None:
-    assert np.isnan(preservation.sharpness_and_luma(texture(), face(60, (-400, -400)))[0])
+def test_a_face_outside_the_picture_has_no_detail() -> None:
+    assert np.isnan(preservation.detail_and_luma(texture(), face(60, (-400, -400)))[0])
 
 
 def test_matrices_for_opencv_keep_pixel_centres() -> None:
