@@ -34,7 +34,7 @@ GRID = 192
 """Side of the pattern, and of the crops that are searched for it."""
 BAND = (20.0, 46.0)
 """Cycles per side of the aligned square: fine enough to stand out from a face, coarse enough for a codec."""
-STRENGTH = (0.85, 1.9)
+STRENGTH = (0.6, 1.5)
 """Root mean square of the pattern in levels of 255: on flat skin, and where there is texture to hide it."""
 FALSE_ALARM = 1e-7
 """A mark counts as found when chance would have given its score less often than this."""

@@ -8,69 +8,132 @@ exactly, and moves with the target.  Strengths are medians, so that folds, hairs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from faceswap_cli.records import F32
-from faceswap_cli.swap.appearance import DEVIATION, FEW_PIXELS, split_bands
+from faceswap_cli.swap.appearance import DEVIATION, FEW_PIXELS
 
-BANDS = 3
-GAIN_LOW = np.array([0.1, 0.35, 0.8], np.float32)
-GAIN_HIGH = np.array([1.25, 1.15, 1.05], np.float32)
-"""Limits of the gains, fine to coarse.  The coarse band holds features, which are the source's."""
-CODED = np.float32(1.1)
+BANDS = 4
+"""Octaves, of 1 to 8 px; the coarser two are split at half the size."""
+SKIN_LOW = np.array([0.1, 0.3, 0.5, 0.6], np.float32)
+FEATURE_LOW = np.array([0.1, 0.35, 0.85, 1.0], np.float32)
+GAIN_HIGH = np.array([1.25, 1.15, 1.05, 1.0], np.float32)
+"""Limits of the gains, fine to coarse, on skin and on eyes, brows and lips, which are the source's."""
+_SIGMAS = (1.0, 2.0, 4.0, 8.0)
+_FORM = 0.02
+"""Bands of a larger sigma than this share of the crop are the form of the face: they stay."""
+_SOFT = 7
+"""Blur between skin and features, px."""
+CODED = np.array([1.1, 1.0, 1.0, 1.0], np.float32)
 """The finest band is made this much stronger: pasting and coding take of it."""
 _BORROWED = 2
 """Bands that may be taken from the target's skin."""
 _CLIP = 2.5
 """Deviations at which borrowed detail is cut: what is stronger is a fold, a hair or an edge."""
 _COLOR_SIGMA = 2.0
-_LEAST = np.float32(1e-3)
+_LEAST = 1e-3
+_LITTLE = 0.05
+"""Share of a band that is not worth borrowing."""
 _NOISELESS = 0.15
 """Deviation of a* and b* below which there is no color noise worth adding."""
 
 
-def measure(layers: Sequence[F32], skin: NDArray[np.bool_]) -> F32:
-    """(K,) robust deviations of detail layers (h, w) on ``skin`` (h, w); ones where there is too little."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Bands:
+    """L* of a window (h, w) split into octaves: ``base`` and the two fine layers sum to it."""
+
+    fine: tuple[F32, F32] = field(repr=False)
+    coarse: tuple[F32, F32] = field(repr=False)
+    """At half the size; parts of ``base``"""
+    base: F32 = field(repr=False)
+
+    @property
+    def layers(self) -> tuple[F32, ...]:
+        return (*self.fine, *self.coarse)
+
+
+def split(luma: F32) -> Bands:
+    """(h, w) L* -> its octaves."""
+    fine, current = [], luma
+    for sigma in _SIGMAS[:2]:
+        smooth = _gaussian(current, sigma)
+        fine.append(current - smooth)
+        current = smooth
+    small = cv2.resize(current, _half(luma.shape), interpolation=cv2.INTER_AREA)
+    coarse = []
+    for sigma in _SIGMAS[2:]:
+        smooth = _gaussian(small, sigma / 2)
+        coarse.append(small - smooth)
+        small = smooth
+    return Bands((fine[0], fine[1]), (coarse[0], coarse[1]), current)
+
+
+def _half(shape: tuple[int, ...]) -> tuple[int, int]:
+    return max(shape[1] // 2, 1), max(shape[0] // 2, 1)
+
+
+def _gaussian(plane: F32, sigma: float) -> F32:
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def measure(bands: Bands, skin: NDArray[np.bool_]) -> F32:
+    """(BANDS,) robust deviations on ``skin`` (h, w); ones where there is too little of it."""
     if np.count_nonzero(skin) < FEW_PIXELS:
-        return np.ones(len(layers), np.float32)
-    return np.array([DEVIATION * np.median(np.abs(layer[skin])) for layer in layers], np.float32) + _LEAST
+        return np.ones(BANDS, np.float32)
+    small = cv2.resize(skin.view(np.uint8), _half(skin.shape), interpolation=cv2.INTER_NEAREST) > 0
+    found = [_deviation(layer, skin) for layer in bands.fine]
+    found += [_deviation(layer, small) for layer in bands.coarse]
+    return np.array(found, np.float32)
 
 
-def match_detail(lab: F32, target: F32, wanted: F32, skin: NDArray[np.bool_]) -> None:
+def _deviation(layer: F32, where: NDArray[np.bool_]) -> float:
+    chosen = np.abs(layer[where])
+    return DEVIATION * float(np.median(chosen)) + _LEAST if len(chosen) else 1.0
+
+
+def match_detail(lab: F32, target: F32, wanted: F32, skin: NDArray[np.bool_], side: int) -> None:
     """Bring the detail of a drawn face to the target's, in place.
 
-    ``lab``, ``target`` (h, w, 3) L*a*b* of the same window; ``wanted`` (BANDS,) deviations of the target's
-    skin, smoothed over time; ``skin`` (h, w) where the drawn face shows skin.
+    ``lab``, ``target`` (h, w, 3) L*a*b* of the same window of a crop of ``side`` px; ``wanted`` (BANDS,)
+    deviations of the target's skin, smoothed over time; ``skin`` (h, w) where the drawn face shows skin.
     """
-    *layers, base = split_bands(np.ascontiguousarray(lab[..., 0]))
-    have = measure(layers, skin)
-    wanted = wanted * np.array([CODED, 1.0, 1.0], np.float32)
-    gains = np.clip(wanted / have, GAIN_LOW, GAIN_HIGH)
-    for layer, gain in zip(layers, gains, strict=True):
-        base += layer * gain
+    drawn = split(np.ascontiguousarray(lab[..., 0]))
+    have, wanted = measure(drawn, skin), wanted * CODED
+    form = np.array(_SIGMAS) > _FORM * side
+    gains, feature_gains = (
+        np.where(form, 1.0, np.clip(wanted / have, low, GAIN_HIGH)).astype(np.float32)
+        for low in (SKIN_LOW, FEATURE_LOW)
+    )
+    on_skin = cv2.blur(skin.astype(np.float32), (_SOFT, _SOFT))
+    gain_maps = on_skin[..., None] * (gains - feature_gains) + feature_gains
+    luma = drawn.base + sum(layer * gain_maps[..., k] for k, layer in enumerate(drawn.fine))
+    small = cv2.resize(gain_maps[..., 2:], _half(luma.shape), interpolation=cv2.INTER_AREA) - 1.0
+    change = sum(layer * small[..., k] for k, layer in enumerate(drawn.coarse))
+    luma += cv2.resize(change, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
     missing = np.sqrt(np.maximum(wanted**2 - (have * gains) ** 2, 0.0)) / wanted
-    own = split_bands(np.ascontiguousarray(target[..., 0]), _BORROWED)
-    for layer, share, strength in zip(own[:_BORROWED], missing, wanted, strict=False):
-        if share > 0.05:
+    if float(missing[:_BORROWED].max()) > _LITTLE:
+        own = split(np.ascontiguousarray(target[..., 0])).fine
+        for layer, share, strength in zip(own, missing, wanted, strict=False):
             limit = float(_CLIP * strength)
-            base += np.clip(layer, -limit, limit) * share
-    lab[..., 0] = base
+            luma += np.clip(layer, -limit, limit) * share
+    lab[..., 0] = luma
     _add_color_noise(lab, target, skin)
 
 
 def _add_color_noise(lab: F32, target: F32, skin: NDArray[np.bool_]) -> None:
+    if np.count_nonzero(skin) < FEW_PIXELS:
+        return
     for k in (1, 2):
         fine = [_fine(np.ascontiguousarray(x[..., k])) for x in (target, lab)]
-        there, have = measure(fine, skin)
+        there, have = (_deviation(plane, skin) for plane in fine)
         if there > max(have, _NOISELESS):
             share = np.sqrt(1.0 - (have / there) ** 2)
             lab[..., k] += np.clip(fine[0], -_CLIP * there, _CLIP * there) * share
 
 
 def _fine(plane: F32) -> F32:
-    smooth = cv2.GaussianBlur(plane, (0, 0), _COLOR_SIGMA, borderType=cv2.BORDER_REFLECT)
-    return np.asarray(plane - smooth, np.float32)
+    return np.asarray(plane - _gaussian(plane, _COLOR_SIGMA), np.float32)

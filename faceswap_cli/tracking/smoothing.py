@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceswap_cli.config import SmoothOptions
-from faceswap_cli.faces.landmarks import EYES, IRISES, LIPS
+from faceswap_cli.faces.landmarks import BROWS, EYES, IRISES, LIPS
 from faceswap_cli.geometry.align import (
     SWAP_SCALE,
     square_from_unit,
@@ -39,9 +39,10 @@ BETA_CENTRE = 2.0
 BETA_SIZE = 10.0
 """Of the logarithm of the crop's size, and of its angle."""
 BETA_LANDMARKS = 0.5
-BETA_MOBILE = 0.15
+BETA_MOBILE = 0.06
 """Of lips and eyelids: what they do is signal, not noise."""
-BETA_IRIS = 0.1
+BETA_BROWS = 0.2
+BETA_IRIS = 0.05
 
 _LEAST_WEIGHT = 1e-6
 _POINTS_AT_ONCE = 48
@@ -154,6 +155,6 @@ def smooth_crop(unit_from_image: F64, weights: F32, links: F64, factor: float) -
 
 def _groups() -> list[tuple[float, list[int]]]:
     """Mesh points by how much they are smoothed."""
-    mobile, irises = set(LIPS) | set(EYES), set(IRISES)
-    rest = [k for k in range(MESH_POINTS) if k not in mobile and k not in irises]
-    return [(BETA_LANDMARKS, rest), (BETA_MOBILE, sorted(mobile)), (BETA_IRIS, sorted(irises))]
+    groups = [(BETA_MOBILE, {*LIPS, *EYES}), (BETA_BROWS, {*BROWS}), (BETA_IRIS, {*IRISES})]
+    rest = set(range(MESH_POINTS)).difference(*(points for _, points in groups))
+    return [(beta, sorted(points)) for beta, points in [*groups, (BETA_LANDMARKS, rest)]]

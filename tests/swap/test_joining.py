@@ -14,7 +14,7 @@ from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.geometry.paste import paste_into_planes
 from faceswap_cli.records import F32, Bend, ColourTags, RenderedFace
-from faceswap_cli.swap import appearance, detail
+from faceswap_cli.swap import detail
 from faceswap_cli.swap.edge import face_mask, signed_distance
 from faceswap_cli.swap.joining import MOST, join
 from faceswap_cli.swap.outline import FIXED, bend_field
@@ -58,9 +58,9 @@ def test_what_no_photograph_showed_is_the_networks_without_a_seam() -> None:
 def test_detail_is_never_harsher_than_the_footage_allows() -> None:
     everywhere = np.ones((N, N), bool)
     soft, sharp = lab(50 + 4 * noise(2, 1.0)), lab(50 + 8 * noise(3, 0.5))
-    wanted = detail.measure(appearance.split_bands(soft[..., 0])[:3], everywhere)
-    detail.match_detail(sharp, soft, wanted, everywhere)
-    have = detail.measure(appearance.split_bands(sharp[..., 0])[:3], everywhere)
+    wanted = detail.measure(detail.split(soft[..., 0]), everywhere)
+    detail.match_detail(sharp, soft, wanted, everywhere, N)
+    have = detail.measure(detail.split(sharp[..., 0]), everywhere)
     assert have[0] < 3 * wanted[0]
 
 
@@ -68,15 +68,15 @@ def test_a_plain_face_takes_the_grain_of_the_targets_own_skin() -> None:
     everywhere = np.ones((N, N), bool)
     grain = 6 * noise(4, 0.5)
     target, flat = lab(50 + grain), lab(50.0)
-    wanted = detail.measure(appearance.split_bands(target[..., 0])[:3], everywhere)
-    detail.match_detail(flat, target, wanted, everywhere)
+    wanted = detail.measure(detail.split(target[..., 0]), everywhere)
+    detail.match_detail(flat, target, wanted, everywhere, N)
     assert np.corrcoef(flat[..., 0].ravel(), grain.ravel())[0, 1] > 0.8
     assert 0.6 < flat[..., 0].std() / target[..., 0].std() < 1.2
 
 
 def test_too_little_skin_tells_nothing() -> None:
     nowhere = np.zeros((N, N), bool)
-    np.testing.assert_array_equal(detail.measure([lab(1.0)[..., 0]] * 3, nowhere), 1.0)
+    np.testing.assert_array_equal(detail.measure(detail.split(lab(1.0)[..., 0]), nowhere), 1.0)
 
 
 def test_distance_from_a_polygon_is_signed() -> None:
