@@ -27,7 +27,17 @@ from faceswap_cli.metrics.evaluate import evaluate
 from faceswap_cli.pipeline import swap_video
 from faceswap_cli.records import F32
 
-FIGURES = ("likeness", "identity", "pose", "expression", "gaze", "sharpness", "jitter", "flow_warp", "flicker")
+FIGURES = (
+    "likeness",
+    "identity",
+    "pose",
+    "expression",
+    "gaze",
+    "sharpness",
+    "jitter",
+    "flow_warp",
+    "flicker",
+)
 
 
 def person_of(files: list[Path], clip: Path | None, path: Path) -> Path:
