@@ -1,4 +1,4 @@
-"""Is the edge of the swap to be seen?  Steps of L* across the places where it can lie.
+"""Is the edge of the swap visible?  Steps of L* across the places where it can lie.
 
 A metric does not know the mask, but masks follow the face.  Rings around the middle of the face's
 outline are laid from ``FIRST`` of the way to the outline itself; on each, the step of L* across the ring
@@ -82,8 +82,8 @@ def off_shading(steps: F64, known: NDArray[np.bool_]) -> F32:
 def points_on_outline(points: F32) -> F64:
     """(ARCS * SAMPLES, 2) evenly along the outline."""
     ring = points[[*index.OVAL, index.OVAL[0]], :2]
-    along, wanted = _along(points), (np.arange(ARCS * SAMPLES) + 0.5) / (ARCS * SAMPLES)
-    return np.stack([np.interp(wanted, along, ring[:, k]) for k in (0, 1)], axis=1)
+    along, positions = _along(points), (np.arange(ARCS * SAMPLES) + 0.5) / (ARCS * SAMPLES)
+    return np.stack([np.interp(positions, along, ring[:, k]) for k in (0, 1)], axis=1)
 
 
 def _read(picture: F32, at: F64) -> F32:

@@ -13,7 +13,7 @@ from faceswap_cli.faces import landmarks as index
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.geometry import masks
 from faceswap_cli.metrics import seam, temporal, texture
-from faceswap_cli.metrics.views import FaceView, face_view, plain_skin, seen_skin, unit_square
+from faceswap_cli.metrics.views import FaceView, bare_skin, face_view, plain_skin, unit_square
 from faceswap_cli.records import F32, F64, SourcePhoto
 from faceswap_cli.video.picture import read_picture
 from tests.metrics.synthetic import face
@@ -46,7 +46,7 @@ def smooth() -> FaceView:
     shading = 68 - 60 * ((x - 0.5) ** 2 + (y - 0.48) ** 2)
     pores = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 4, (side, side)), (0, 0), 1.5)
     lab = np.stack([shading + pores, np.full_like(x, 12), np.full_like(x, 16)], axis=-1).astype(np.float32)
-    return FaceView(lab, points, seen_skin(lab, points))
+    return FaceView(lab, points, bare_skin(lab, points))
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +56,19 @@ def photo() -> SourcePhoto:
     return SourcePhoto(path, rgb, find_faces(rgb)[0].landmarks, np.zeros(128, np.float32))
 
 
-def brightened(view: FaceView, by: F32) -> FaceView:
+def brighten(view: FaceView, by: F32) -> FaceView:
     """``view`` with ``by`` (S, S) added to L*."""
     lab = view.lab.copy()
     lab[..., 0] += by
     return FaceView(lab, view.points, view.skin)
 
 
-def pasted(view: FaceView, share: float, step: float, feather_px: float = 0.0) -> FaceView:
+def paste(view: FaceView, share: float, step: float, feather_px: float = 0.0) -> FaceView:
     """A face laid over itself, ``step`` L* brighter, up to ``share`` of the outline."""
     ring = view.points[list(index.OVAL), :2]
     middle = ring.mean(axis=0)
     mask = masks.fill_polygon(middle + share * (ring - middle), view.side).astype(np.float32) / 255
-    return brightened(view, step * masks.blur(mask, feather_px))
+    return brighten(view, step * masks.blur(mask, feather_px))
 
 
 def seam_of(view: FaceView, target: FaceView, arcs: np.ndarray = ALL) -> float:
@@ -79,16 +79,16 @@ def test_an_untouched_face_has_no_seam(frame: FaceView, smooth: FaceView) -> Non
     for view in (frame, smooth):
         assert seam_of(view, view) == pytest.approx(1)
     noise = np.random.default_rng(0).normal(0, 0.1, smooth.skin.shape).astype(np.float32)
-    assert seam_of(brightened(smooth, noise), smooth) == pytest.approx(1, abs=0.1)
+    assert seam_of(brighten(smooth, noise), smooth) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("step", [6, -6])
 @pytest.mark.parametrize("share", [0.75, 0.85, 0.95])
 def test_a_step_along_the_edge_is_a_seam(smooth: FaceView, share: float, step: float) -> None:
-    hard, soft = (seam_of(pasted(smooth, share, step, feather), smooth) for feather in (0.0, 1.5))
+    hard, soft = (seam_of(paste(smooth, share, step, feather), smooth) for feather in (0.0, 1.5))
     assert hard > 3
     assert hard > soft > 1.5
-    assert hard > seam_of(pasted(smooth, share, step / 2), smooth) > 1.5
+    assert hard > seam_of(paste(smooth, share, step / 2), smooth) > 1.5
 
 
 @pytest.mark.parametrize(("name", "least"), [("source.jpg", 1.3), ("target.mp4", 1.05)])
@@ -96,24 +96,24 @@ def test_in_a_photograph_a_step_is_a_seam_too(name: str, least: float) -> None:
     """Less of one where wrinkles and rims of glasses make steps of their own."""
     view = view_of(name)
     for step in (6, -6):
-        assert seam_of(pasted(view, 0.85, step), view) > least
+        assert seam_of(paste(view, 0.85, step), view) > least
 
 
-def test_a_seam_on_the_forehead_is_told_from_one_on_the_jaw(smooth: FaceView) -> None:
+def test_a_seam_on_the_forehead_differs_from_one_on_the_jaw(smooth: FaceView) -> None:
     forehead, elsewhere = seam.forehead_arcs(), ~seam.forehead_arcs()
     assert 3 <= forehead.sum() <= 8
     rows = (np.arange(smooth.side) + 0.5) / smooth.side
     above = (rows < smooth.points[list(index.BROWS), 1].min())[:, None]
-    step = pasted(smooth, 0.85, 6).lab[..., 0] - smooth.lab[..., 0]
-    marked = brightened(smooth, (step * above).astype(np.float32))
+    step = paste(smooth, 0.85, 6).lab[..., 0] - smooth.lab[..., 0]
+    marked = brighten(smooth, (step * above).astype(np.float32))
     assert seam_of(marked, smooth, forehead) > 1.3
     assert seam_of(marked, smooth, forehead) > seam_of(marked, smooth, elsewhere) + 0.2
 
 
 def test_a_change_of_light_without_an_edge_is_no_seam(smooth: FaceView) -> None:
     across = np.linspace(-4, 4, smooth.side, dtype=np.float32)[None] * np.ones((smooth.side, 1), np.float32)
-    assert seam_of(brightened(smooth, across), smooth) == pytest.approx(1, abs=0.05)
-    wide = pasted(smooth, 0.85, 6, 12.0)
+    assert seam_of(brighten(smooth, across), smooth) == pytest.approx(1, abs=0.05)
+    wide = paste(smooth, 0.85, 6, 12.0)
     assert seam_of(wide, smooth) == pytest.approx(1, abs=0.15)
 
 
@@ -124,10 +124,10 @@ def sharpness_of(view: FaceView, target: FaceView) -> F64:
 def test_sharpness_follows_blur_and_contrast_band_by_band(frame: FaceView) -> None:
     luma = np.ascontiguousarray(frame.lab[..., 0])
     soft = cv2.GaussianBlur(luma, (0, 0), 1.5)
-    blurred = sharpness_of(brightened(frame, soft - luma), frame)
+    blurred = sharpness_of(brighten(frame, soft - luma), frame)
     assert blurred[0] < 0.6
     assert blurred[0] < blurred[2] < 1.05
-    doubled = sharpness_of(brightened(frame, luma - cv2.GaussianBlur(luma, (0, 0), 6)), frame)
+    doubled = sharpness_of(brighten(frame, luma - cv2.GaussianBlur(luma, (0, 0), 6)), frame)
     assert doubled[0] == pytest.approx(2, rel=0.15)
     np.testing.assert_allclose(sharpness_of(frame, frame), 1)
 
@@ -140,7 +140,7 @@ def test_features_and_rims_do_not_count_as_sharp_skin(frame: FaceView) -> None:
     ]
     for x, y in at:
         cv2.circle(change, (x, y), 2, -30.0, -1)
-    np.testing.assert_allclose(sharpness_of(brightened(frame, change), frame), 1, atol=0.1)
+    np.testing.assert_allclose(sharpness_of(brighten(frame, change), frame), 1, atol=0.1)
     skin = plain_skin(frame)
     eyes = masks.union(frame.points, (index.LEFT_EYE, index.RIGHT_EYE, index.LIPS_OUTER), frame.side)
     assert skin[eyes > 0.5].max() == 0
@@ -172,14 +172,14 @@ def test_invented_edges_are_those_that_neither_picture_has(frame: FaceView, phot
     plain = texture.invented(photo, swap, frame)
     assert plain <= 1.05
     assert texture.invented(photo, frame, frame) <= 1.05
-    few, many = (texture.invented(photo, brightened(swap, folds(swap, depth)), frame) for depth in (8, 20))
+    few, many = (texture.invented(photo, brighten(swap, folds(swap, depth)), frame) for depth in (8, 20))
     assert plain < few < many
 
 
 def test_the_relit_warp_has_the_light_of_the_target(frame: FaceView, photo: SourcePhoto) -> None:
     skin = plain_skin(frame) > 0.5
     for by in (0.0, -20.0):
-        darker = brightened(frame, np.full_like(frame.skin, by))
+        darker = brighten(frame, np.full_like(frame.skin, by))
         warp = texture.relit_warp(photo, frame, darker)
         assert np.median(warp[skin]) == pytest.approx(np.median(darker.lab[..., 0][skin]), abs=4)
 
