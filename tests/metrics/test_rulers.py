@@ -27,7 +27,7 @@ from tests.clips import make_clip
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SOURCE, TARGET = EXAMPLES / "source.jpg", EXAMPLES / "target.mp4"
-POOL = Path(os.environ.get("FACESWAP_TEST_FACES", "/nowhere"))
+POOL = Path(os.environ.get("POOL_OF_FACES", "/nowhere"))
 """A folder with ``train.csv`` and its shards: photographs of which some show one person twice."""
 FRAMES = 9
 
@@ -150,7 +150,7 @@ def one_person_twice() -> list[tuple[U8, U8]]:
     return [(read(*found["n"]), read(*found["s"])) for found in chosen]
 
 
-@pytest.mark.skipif(not (POOL / "train.csv").is_file(), reason="FACESWAP_TEST_FACES names no pool of faces")
+@pytest.mark.skipif(not (POOL / "train.csv").is_file(), reason="POOL_OF_FACES names no pool of faces")
 def test_another_photograph_of_a_person_is_above_every_swap() -> None:
     people = one_person_twice()
     meshes = [[find_faces(rgb)[0].landmarks for rgb in pair] for pair in people]
