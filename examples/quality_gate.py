@@ -13,8 +13,9 @@ from pathlib import Path
 from faceswap_cli.errors import FaceswapError
 from faceswap_cli.metrics.evaluate import evaluate
 
-MOST = {"identity": 0.60, "pose": 5.0}
-"""Distance to the source (0.6 is the network's limit for one person), degrees against the target."""
+LEAST = {"likeness": 0.5, "likeness_gain": 0.0}
+MOST = {"gaze": 8.0}
+"""Cosine to the source and how far it is above the cosine to the target; gaze in % of the eye's width."""
 
 
 def main() -> int:
@@ -23,13 +24,14 @@ def main() -> int:
         return 2
     photo, clip, result = map(Path, sys.argv[1:])
     try:
-        found = evaluate(result, [photo], clip, stride=5)
+        found = evaluate(result, [photo], clip, stride=5).figures
     except FaceswapError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return error.exit_code
-    missed = {name: most for name, most in MOST.items() if not found.figures[name] <= most}
-    for name, most in MOST.items():
-        print(f"{name}: {found.figures[name]:.3f}, at most {most:g}: {'no' if name in missed else 'yes'}")
+    missed = [name for name, least in LEAST.items() if not found.get(name, float("nan")) >= least]
+    missed += [name for name, most in MOST.items() if not found.get(name, float("nan")) <= most]
+    for name in (*LEAST, *MOST):
+        print(f"{name}: {found.get(name, float('nan')):.3f}, {'missed' if name in missed else 'reached'}")
     return 10 if missed else 0
 
 

@@ -90,7 +90,7 @@ def parse_gates(text: str | None) -> tuple[Gate, ...]:
     return tuple(gates)
 
 
-def for_one_source(gates: tuple[Gate, ...]) -> list[str]:
+def single_source_gates(gates: tuple[Gate, ...]) -> list[str]:
     """Names of the gates whose figure compares the result with one source."""
     return [gate.name for gate in gates if gate.name not in IN_LEDGER]
 

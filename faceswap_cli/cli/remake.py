@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from faceswap_cli.cli import inputs as arguments
 from faceswap_cli.cli import swap
-from faceswap_cli.cli.gates import for_one_source, parse_gates
+from faceswap_cli.cli.gates import parse_gates, single_source_gates
 from faceswap_cli.cli.options import OutputFlags
 from faceswap_cli.cli.session import Session
 from faceswap_cli.config import SwapOptions
@@ -87,8 +87,8 @@ def _order(session: Session, asked: Remake, options: SwapOptions) -> swap.Order:
     flags, gates = asked.flags, parse_gates(asked.flags.fail_under)
     check_device_name(options.job.device)
     swap.check_consent(options)
-    if len(asked.inputs.people) > 1 and (flags.report or for_one_source(gates)):
-        names = ", ".join(["--report", *(f"--fail-under {name}" for name in for_one_source(gates))])
+    if len(asked.inputs.people) > 1 and (flags.report or single_source_gates(gates)):
+        names = ", ".join(["--report", *(f"--fail-under {name}" for name in single_source_gates(gates))])
         raise UsageError(f"for one source only: {names}; this result has several")
     if flags.report is not None and options.mark.compare:
         raise UsageError("--report shows before and after by itself; this result shows them, too")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from faceswap_cli.cli import dry_run, swap
-from faceswap_cli.cli.gates import for_one_source
+from faceswap_cli.cli.gates import single_source_gates
 from faceswap_cli.cli.options import (
     AcceptTerms,
     ClipFlags,
@@ -49,7 +49,7 @@ def video(
         raise UsageError("--dry-run and --preview exclude each other")
     with Session(ctx.obj, show, settings, soft_stop=clip.preview is None and not clip.dry_run) as session:
         order = swap.take_order(session, "video", files, out, accept_terms=accept_terms)
-        names = for_one_source(order.gates)
+        names = single_source_gates(order.gates)
         if order.options.track.cast is not None and names:
             raise UsageError(
                 f"--fail-under {', '.join(names)} is measured for one source; with --cast leave it out"

@@ -68,11 +68,11 @@ def likeness_code(rgb: U8, landmarks: F32) -> F32:
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            found: Any = _network()(x.contiguous(memory_format=torch.channels_last))[0]
+            features: Any = _network()(x.contiguous(memory_format=torch.channels_last))[0]
     finally:
         torch.set_num_threads(threads)
     with told("(recognition network)"):
-        code = finite(np.asarray(found.numpy(), np.float32), "the features of a face")
+        code = finite(np.asarray(features.numpy(), np.float32), "the features of a face")
     return unit(code)
 
 

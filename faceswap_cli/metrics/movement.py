@@ -1,6 +1,6 @@
 """Does the result move as the target does?  Expression and pose, as movement about their own means.
 
-Taking each clip's own mean away leaves out what tells two people apart: a swap that takes on the
+Subtracting each clip's own mean leaves out what distinguishes two people: a swap that takes on the
 source's lips or brow is not charged for it.  Every figure pools the unbroken runs of a face.
 """
 
@@ -62,14 +62,14 @@ def expression_correlation(seen: Observations) -> float:
 
 def pose(seen: Observations) -> float:
     """Mean angle between the turns of the two heads, each relative to its own mean rotation, degrees."""
-    found = []
+    angles = []
     for rows in seen.runs():
         if len(rows) >= LEAST_RUN:
             ours, theirs = (_turns(heads.rotation[rows]) for heads in (seen.result_heads, seen.target_heads))
             # |A - B| = 2 sqrt(2) sin(angle / 2) for rotations (Frobenius norm).
             sine = np.linalg.norm(ours - theirs, axis=(1, 2)) / np.sqrt(8)
-            found.append(2 * np.degrees(np.arcsin(np.clip(sine, 0, 1))))
-    return float(np.concatenate(found).mean()) if found else float("nan")
+            angles.append(2 * np.degrees(np.arcsin(np.clip(sine, 0, 1))))
+    return float(np.concatenate(angles).mean()) if angles else float("nan")
 
 
 def _turns(rotation: F64) -> F64:

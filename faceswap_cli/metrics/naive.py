@@ -90,11 +90,11 @@ def swap_clip(source: Path, target: Path, output: Path, max_frames: int | None =
         if not faces:
             raise NoFaceFound(f"no face in {source.name}; use a photo that shows the face from the front")
         points = faces[0].landmarks[:, :2]
-        swapped = _swapped(islice(frames, max_frames), clip, photo, points, finder)
+        swapped = _swap_frames(islice(frames, max_frames), clip, photo, points, finder)
         return write_segment(output, upright, swapped, EncodeOptions())
 
 
-def _swapped(
+def _swap_frames(
     frames: Iterator[Frame], clip: Clip, photo: U8, points: F32, finder: FaceFinder
 ) -> Iterator[Frame]:
     for frame in frames:

@@ -1,4 +1,4 @@
-"""Whose face shape does the result have?  The share of the way from the target's to the source's."""
+"""Whose face shape does the result have?  The distance moved from the target's to the source's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INSIDE = tuple(sorted(set(range(MESH_POINTS)) - set(index.OVAL) - set(index.IRIS
 OUTLINE = index.OVAL[index.OVAL.index(454) : index.OVAL.index(234) + 1]
 """From ear to ear along cheeks and jaw; the hairline is not the mesh's to know."""
 LEAST_APART = 0.005
-"""In eye distances (rms): shapes that are nearer than this have no way between them."""
+"""In eye distances (rms): closer shapes have no direction between them."""
 
 
 def shape(seen: Observations) -> float:
@@ -34,10 +34,10 @@ def _share(seen: Observations, points: tuple[int, ...]) -> float:
         result, target = (
             _mean(heads.canonical[own], points) for heads in (seen.result_heads, seen.target_heads)
         )
-        way = seen.source_shape[list(points)] - target
-        length = float((way**2).sum())
+        to_source = seen.source_shape[list(points)] - target
+        length = float((to_source**2).sum())
         if length > len(points) * LEAST_APART**2:  # False for NaN: no source
-            shares.append(float(((result - target) * way).sum()) / length)
+            shares.append(float(((result - target) * to_source).sum()) / length)
             weights.append(len(own))
     return float(np.average(shares, weights=weights)) if shares else float("nan")
 

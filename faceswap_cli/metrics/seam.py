@@ -1,8 +1,10 @@
-"""Is the edge of the swap to be seen?  Steps of L* across the places where it can lie.
+"""Is the edge of the swap visible?  Steps of L* across the places where it can lie.
 
 A metric does not know the mask, but masks follow the face.  Rings around the middle of the face's
 outline are laid from ``FIRST`` of the way to the outline itself; on each, the step of L* across the ring
 is averaged along short arcs, so that texture cancels out and a line that runs along the ring does not.
+Cheeks are round: their shading makes steps too, which change slowly from ring to ring.  A parabola over
+the rings is taken off in each arc, else a dark swap would hide its edge in the light that falls off there.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ ARCS, SAMPLES = 18, 8
 """Arcs around the face, and samples along each."""
 STEP_PX = 3
 """Length over which a step is measured, in pixels of a face crop of 256."""
-FULL_ARC = 0.6
-"""Share of skin from which on an arc counts."""
-POWER = 4
-"""Of the mean over rings: strong rings count most, and no single one alone."""
+FULL_ARC, LEAST_RINGS = 0.6, 8
+"""Share of skin from which an arc of a ring counts, and rings from which those of a direction do."""
+FAINT = 0.1
+"""L*; added to every step, so that one of 0 does not rule the geometric mean."""
 _CHROMA_REACH, _CHROMA_FLOOR, _LIGHT_REACH = 4.0, 0.01, 0.35
 """Skin by color: within 4 robust deviations in (a, b) / (L + 16), and L + 16 within a factor of 1.4."""
 
@@ -51,7 +53,7 @@ def _along(points: F32) -> F64:
 
 
 def arc_steps(view: FaceView) -> F32:
-    """(RINGS, ARCS) |mean step of L* along each arc|; NaN where too little skin is seen."""
+    """(RINGS, ARCS) distance of the mean step of L* along each arc from shading; NaN where skin is hidden."""
     rim = points_on_outline(view.points)
     middle = view.points[list(index.OVAL), :2].mean(axis=0)
     shares = np.linspace(FIRST, 1.0, RINGS)[:, None, None]
@@ -63,15 +65,25 @@ def arc_steps(view: FaceView) -> F32:
     on_skin = np.minimum(_read(skin, at + step), _read(skin, at - step)) > 0.9
     count = on_skin.reshape(RINGS, ARCS, SAMPLES).sum(axis=2)
     total = (steps * on_skin).reshape(RINGS, ARCS, SAMPLES).sum(axis=2)
-    mean = np.abs(total / np.maximum(count, 1))
-    return np.where(count >= FULL_ARC * SAMPLES, mean, np.nan).astype(np.float32)
+    return off_shading(total / np.maximum(count, 1), count >= FULL_ARC * SAMPLES)
+
+
+def off_shading(steps: F64, known: NDArray[np.bool_]) -> F32:
+    """(RINGS, ARCS) steps, and where they are known -> their distance from a parabola over the rings."""
+    at = np.linspace(-1.0, 1.0, RINGS)
+    basis = np.stack([np.ones_like(at), at, at * at], axis=1)
+    square = np.einsum("rk,ra,rl->akl", basis, known, basis) + 1e-9 * np.eye(3)
+    right = np.einsum("rk,ra->ak", basis, steps * known)
+    shading = basis @ np.linalg.solve(square, right[..., None])[..., 0].T
+    kept = known & (known.sum(axis=0) >= LEAST_RINGS)
+    return np.where(kept, np.abs(steps - shading), np.nan).astype(np.float32)
 
 
 def points_on_outline(points: F32) -> F64:
     """(ARCS * SAMPLES, 2) evenly along the outline."""
     ring = points[[*index.OVAL, index.OVAL[0]], :2]
-    along, wanted = _along(points), (np.arange(ARCS * SAMPLES) + 0.5) / (ARCS * SAMPLES)
-    return np.stack([np.interp(wanted, along, ring[:, k]) for k in (0, 1)], axis=1)
+    along, positions = _along(points), (np.arange(ARCS * SAMPLES) + 0.5) / (ARCS * SAMPLES)
+    return np.stack([np.interp(positions, along, ring[:, k]) for k in (0, 1)], axis=1)
 
 
 def _read(picture: F32, at: F64) -> F32:
@@ -94,11 +106,15 @@ def skin_by_color(view: FaceView) -> F32:
 
 
 def strength(steps: F32) -> float:
-    """(Q, RINGS, ARCS) of many frames -> power mean over rings of the mean over frames and arcs."""
+    """(Q, RINGS, ARCS) of many frames -> over the rings, the RMS of the mean over frames and arcs.
+
+    That mean is geometric: a few strong arcs (a rim of glasses, a wrinkle) must not hide all others.
+    """
     known = ~np.isnan(steps)
     count = known.sum(axis=(0, 2))
-    rings = np.where(known, steps, 0.0).sum(axis=(0, 2))[count > 0] / count[count > 0]
-    return float((rings**POWER).mean() ** (1 / POWER)) if len(rings) else float("nan")
+    logs = np.log(np.where(known, steps, 1.0) + FAINT)
+    rings = np.exp(np.where(known, logs, 0.0).sum(axis=(0, 2))[count > 0] / count[count > 0])
+    return float(np.sqrt((rings**2).mean())) if len(rings) else float("nan")
 
 
 def seam_ratio(steps: F32, arcs: NDArray[np.bool_]) -> float:

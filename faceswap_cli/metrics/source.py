@@ -66,11 +66,11 @@ def source_from(person: SourceIdentity) -> Source:
 
 def portrait_codes(portraits: Iterable[Path], detect: DetectOptions) -> dict[Path, F32]:
     """The code of every portrait that shows a face."""
-    found = {}
+    codes = {}
     for path in portraits:
         try:
             (photo, *_) = load_photos([path], detect).photos
         except FaceswapError:
             continue
-        found[path] = likeness_code(photo.rgb, photo.landmarks)
-    return found
+        codes[path] = likeness_code(photo.rgb, photo.landmarks)
+    return codes

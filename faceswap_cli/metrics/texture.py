@@ -16,9 +16,9 @@ from faceswap_cli.metrics.views import (
     MOST_SIDE,
     SKIN_SIDE,
     FaceView,
+    bare_skin,
     face_view,
     plain_skin,
-    seen_skin,
     unit_square,
 )
 from faceswap_cli.records import F32, F64, SourcePhoto
@@ -30,7 +30,7 @@ STEEP_PERCENTILE = 95
 _GRAIN = 1.5
 """Blur before steps are measured: what is finer depends on the footage's resolution."""
 _NEAR, _LEAST_STEP = 2, 1.0
-"""Pixels by which an edge may lie elsewhere, and the L* below which a step is no edge."""
+"""Pixels by which an edge may lie elsewhere, and the L* below which a step is not an edge."""
 _FEATURES = (
     *(index.LEFT_EYE, index.RIGHT_EYE, index.LEFT_BROW_RING, index.RIGHT_BROW_RING),
     index.LIPS_OUTER,
@@ -95,7 +95,7 @@ def relit_warp(photo: SourcePhoto, result: FaceView, target: FaceView) -> F32:
         own.lab, sample_map(field, side, side), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     lab = np.asarray(lab, np.float32)
-    light = (_light(lab, seen_skin(lab, result.points), here), _light(target.lab, target.skin, target.points))
+    light = (_light(lab, bare_skin(lab, result.points), here), _light(target.lab, target.skin, target.points))
     both = np.stack(light, axis=1)
     fields = enlarge(scatter(here, both, levels=_LIGHT_LEVELS, side=_LIGHT_SIDE), side)
     return relit(lab[..., 0], fields[..., 0], fields[..., 1])[0]

@@ -17,7 +17,7 @@ from faceswap_cli.swap.appearance import lab_from_rgb, skin_weight
 MOST_SIDE, LEAST_SIDE = 256, 32
 """Sides of the crops: as large as the face is in the picture, within these."""
 SKIN_SIDE = 96
-"""Skin is told from what covers it on crops reduced to this side."""
+"""Skin is separated from what covers it on crops reduced to this side."""
 _FOLDS = ((129, 203, 206, 216, 212), (358, 423, 426, 436, 432))
 """From the wings of the nose down past the corners of the mouth."""
 _FOLD_WIDTH, _FEATURE_MARGIN, _RIM_MARGIN = 0.03, 0.02, 0.03
@@ -51,10 +51,10 @@ def face_view(rgb: U8, points: F32, unit: F64, side: int) -> FaceView:
     """Picture (H, W, 3) and mesh (478, 3) in its pixels, seen through the square ``unit``."""
     lab = lab_from_rgb(cut(rgb, scaled(unit, side), side))
     at = apply(unit, points)
-    return FaceView(lab, at, seen_skin(lab, at))
+    return FaceView(lab, at, bare_skin(lab, at))
 
 
-def seen_skin(lab: F32, points: F32) -> F32:
+def bare_skin(lab: F32, points: F32) -> F32:
     """(S, S, 3) and (478, 3) unit points -> (S, S) weight of bare skin."""
     side = lab.shape[0]
     size = min(side, SKIN_SIDE)

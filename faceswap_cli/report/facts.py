@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from faceswap_cli.weights.store import file_sha256, installed
 
 _BUNDLED = {
     "face_landmarker.task": "finds faces and their 478 points",
-    "identity.safetensors": "measures identity distances",
+    "identity.safetensors": "measures identity distances; swaps are trained with it",
+    "recognition.safetensors": "measures likeness; nothing is trained with it",
 }
 
 
@@ -77,17 +78,13 @@ def _identity(rows: Sequence[LedgerRow]) -> list[tuple[float, LedgerRow]]:
 
 def headlines(job: Job) -> list[Headline]:
     """The figures that people look for first."""
-    report, found = job.report, []
-    distances = _identity(report.ledger)
-    if distances:
-        mean = sum(value for value, _ in distances) / len(distances)
-        found.append(Headline("Identity distance", f"{mean:.2f}", "below 0.6 counts as the same person"))
+    report, figures = job.report, job.evaluation.figures if job.evaluation else {}
+    found = _likeness(figures)
     wanted = {row.pts for row in report.ledger if row.person in job.chosen}
     if job.command == "video":
         share = report.frames_with_swap / len(wanted) if wanted else 0.0
         note = f"{report.frames_with_swap} of {len(wanted)} frames with a chosen person"
         found.append(Headline("Coverage", _percent(share), note))
-        figures = job.evaluation.figures if job.evaluation else {}
         if "jitter" in figures:
             found.append(
                 Headline("Jitter", f"{figures['jitter']:.2f}x", "of the footage's own; lower is steadier")
@@ -100,6 +97,21 @@ def headlines(job: Job) -> list[Headline]:
         found.append(Headline("Faces swapped", str(report.faces_swapped), note))
     spent = sum(seconds for stage, seconds in report.seconds.items() if ":" not in stage)
     found.append(Headline("Time taken", f"{spent:.1f} s", f"method {job.method} on {job.device}"))
+    return found
+
+
+def _likeness(figures: Mapping[str, float]) -> list[Headline]:
+    """How much the result looks like the source, where it was measured."""
+    found = []
+    if "likeness" in figures:
+        note = "cosine to the source; two photographs of one person reach about 0.9"
+        found.append(Headline("Likeness", f"{figures['likeness']:.2f}", note))
+    if "likeness_gain" in figures:
+        gain = figures["likeness_gain"]
+        who = "the source" if gain > 0 else "the target"
+        found.append(
+            Headline("Likeness gain", f"{gain:+.2f}", f"over the likeness to the target: nearer to {who}")
+        )
     return found
 
 

@@ -86,9 +86,9 @@ def thinned(person: int, samples: Iterable[tuple[float, float]], length_s: float
 
 _CHARTS: dict[str, tuple[str, str, float | None, float | None, bool]] = {
     "identity": (
-        "Identity distance",
-        "How far the face is from the source person. Below 0.6, the dashed line, two photographs count "
-        "as the same person; lower is nearer.",
+        "Identity distance (training network)",
+        "How far the face is from the source person for the network that swaps are trained with. Below "
+        "0.6, the dashed line, two photographs count as the same person; lower is nearer.",
         0.8,
         SAME_PERSON,
         False,

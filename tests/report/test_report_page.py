@@ -73,8 +73,11 @@ def test_everything_is_there(page: Parsed) -> None:
     for words in (
         "clip.mp4",
         "me.jpg",
-        "0.42",  # mean identity distance of both people
-        "Identity distance",
+        "0.64",  # likeness
+        "+0.06",
+        "nearer to the source",
+        "Identity distance (training network)",
+        "identity (training network)",
         "Jitter",
         "Coverage",
         "Occlusion",

@@ -48,7 +48,7 @@ def read_graph(path: Path) -> tuple[list[Node], dict[str, Tensor]]:
     return model["modelTopology"]["node"], constants
 
 
-def same_padded(x: Tensor, kernel: int, stride: int) -> Tensor:
+def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
     """TensorFlow's SAME padding of (N, C, H, W)."""
     pads: list[int] = []
     for side in (x.shape[3], x.shape[2]):
@@ -57,17 +57,17 @@ def same_padded(x: Tensor, kernel: int, stride: int) -> Tensor:
     return F.pad(x, pads)
 
 
-def convolved(node: Node, x: Tensor, kernel: Tensor, groups: int) -> Tensor:
+def convolve(node: Node, x: Tensor, kernel: Tensor, groups: int) -> Tensor:
     """``kernel`` is (out, in / groups, k, k)."""
     stride = int(node["attr"]["strides"]["list"]["i"][1])
-    return F.conv2d(same_padded(x, kernel.shape[2], stride), kernel, stride=stride, groups=groups)
+    return F.conv2d(pad_same(x, kernel.shape[2], stride), kernel, stride=stride, groups=groups)
 
 
 def depthwise(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
     channels, each = kernel.shape[2:]
     if each != 1:
         raise SystemExit("a depthwise convolution with several outputs per channel is not handled")
-    return convolved(node, x, kernel.permute(2, 3, 0, 1), channels)
+    return convolve(node, x, kernel.permute(2, 3, 0, 1), channels)
 
 
 def by_channel(values: Tensor) -> Tensor:
@@ -75,13 +75,13 @@ def by_channel(values: Tensor) -> Tensor:
     return values.view(-1, 1, 1) if values.ndim == 1 else values
 
 
-def fused(node: Node, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def fused_matmul(node: Node, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     y = x @ weight + bias
     return F.relu(y) if "UmVsdQ==" in node["attr"]["fused_ops"]["list"]["s"] else y  # base64 of "Relu"
 
 
 OPERATIONS: dict[str, Callable[..., Tensor]] = {
-    "Conv2D": lambda node, x, kernel: convolved(node, x, kernel.permute(3, 2, 0, 1), 1),
+    "Conv2D": lambda node, x, kernel: convolve(node, x, kernel.permute(3, 2, 0, 1), 1),
     "DepthwiseConv2dNative": depthwise,
     "Add": lambda node, x, y: x + by_channel(y),
     "Mul": lambda node, x, y: x * by_channel(y),
@@ -89,7 +89,7 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "Minimum": lambda node, x, y: torch.minimum(x, y),
     "Maximum": lambda node, x, y: torch.maximum(x, y),
     "Mean": lambda node, x, axes: x.mean(dim=(2, 3)),
-    "_FusedMatMul": fused,
+    "_FusedMatMul": fused_matmul,
     "Sigmoid": lambda node, x: torch.sigmoid(x),
     "Softmax": lambda node, x: torch.softmax(x, dim=-1),
 }
@@ -112,8 +112,8 @@ def fill(net: FaceRes, nodes: list[Node], constants: dict[str, Tensor]) -> None:
     """The convolutions of the graph, in order, with what follows each of them folded in."""
     following = {node["input"][0]: node for node in nodes if node.get("input")}
     convs = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
-    found = [node for node in nodes if node["op"] in ("Conv2D", "DepthwiseConv2dNative")]
-    for conv, node in zip(convs, found, strict=True):
+    convolutions = [node for node in nodes if node["op"] in ("Conv2D", "DepthwiseConv2dNative")]
+    for conv, node in zip(convs, convolutions, strict=True):
         kernel = constants[node["input"][1]]
         weight = kernel.permute((3, 2, 0, 1) if node["op"] == "Conv2D" else (2, 3, 0, 1)).clone()
         after = following[node["name"]]
@@ -132,12 +132,12 @@ def pictures(count: int) -> Tensor:
     return F.interpolate(coarse, size=SIDE, mode="bicubic").clamp(0, 255)
 
 
-def apart(one: Tensor, other: Tensor) -> float:
+def largest_difference(one: Tensor, other: Tensor) -> float:
     """Largest difference of unit-length rows."""
     return float((F.normalize(one) - F.normalize(other)).abs().max())
 
 
-def narrowed(name: str, value: Tensor) -> Tensor:
+def narrow(name: str, value: Tensor) -> Tensor:
     """16 bits unless the value was computed here."""
     return value if name.endswith("depthwise.weight") else value.half()
 
@@ -152,11 +152,11 @@ def main() -> None:
     nodes, constants = read_graph(options.graph)
     net = FaceRes().eval().requires_grad_(False)
     fill(net, nodes, constants)
-    stored = {name: narrowed(name, value) for name, value in net.state_dict().items()}
+    stored = {name: narrow(name, value) for name, value in net.state_dict().items()}
     net.load_state_dict({name: value.float() for name, value in stored.items()})
     x = pictures(8)
     with torch.inference_mode():
-        difference = apart(net(x), run_graph(nodes, constants, x)[OUTPUT])
+        difference = largest_difference(net(x), run_graph(nodes, constants, x)[OUTPUT])
     if difference > AGREED:
         raise SystemExit(f"the module differs from the graph by {difference:.2g}")
     notes = {"origin": "HSE_FaceRec_tf, A. Savchenko; TensorFlow.js graph of @vladmandic/human 3.3.6"}

@@ -1,0 +1,75 @@
+"""``--fail-under``: every figure is known, with its direction, and bounds mean what they say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from faceswap_cli.cli.gates import (
+    DIRECTIONS,
+    HIGHER,
+    IN_LEDGER,
+    LOWER,
+    ONE,
+    check_gates,
+    figures_for,
+    parse_gates,
+    single_source_gates,
+)
+from faceswap_cli.errors import QualityGateError, UsageError
+from faceswap_cli.metrics.figures import METRICS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+
+
+def test_gates_are_the_figures_with_their_directions() -> None:
+    assert {name: metric.good for name, metric in METRICS.items()} == DIRECTIONS
+    assert set(DIRECTIONS.values()) == {LOWER, HIGHER, ONE}
+
+
+def test_every_figure_is_explained() -> None:
+    if not PAGE.is_file():
+        pytest.skip("the documentation is not in this installation")
+    named = set(re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8")))
+    assert set(METRICS) <= named
+
+
+@pytest.mark.parametrize(
+    ("gate", "met", "missed"),
+    [
+        ("likeness=0.6", (0.6, 0.9), (0.59, -0.1)),
+        ("identity=0.6", (0.6, 0.2), (0.61,)),
+        ("seam=1.15", (1.0, 0.8), (1.2,)),
+        ("sharpness=1.25", (0.8, 1.0, 1.25), (0.79, 1.26)),
+        ("sharpness=0.8", (0.8, 1.0, 1.25), (0.79, 1.26)),
+        ("expression_gain=1", (1.0,), (0.99, 1.01)),
+    ],
+)
+def test_bounds(gate: str, met: tuple[float, ...], missed: tuple[float, ...]) -> None:
+    (parsed,) = parse_gates(gate)
+    assert all(parsed.met(value) for value in met)
+    assert not any(parsed.met(value) for value in missed)
+
+
+def test_a_missed_gate_says_what_was_wanted() -> None:
+    gates = parse_gates("sharpness=1.25, likeness=0.7")
+    with pytest.raises(QualityGateError, match=r"0\.8 <= sharpness <= 1\.25 \(is 2\.000\); likeness >= 0\.7"):
+        check_gates(gates, {"sharpness": 2.0, "likeness": 0.5})
+
+
+@pytest.mark.parametrize("text", ["beauty=1", "likeness", "likeness=x", "likeness=-1", "sharpness=0"])
+def test_nonsense_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--fail-under"):
+        parse_gates(text)
+
+
+def test_only_missing_figures_are_measured() -> None:
+    gates = parse_gates("identity=0.6,likeness=0.6")
+    assert single_source_gates(gates) == ["likeness"]
+    assert single_source_gates(parse_gates(",".join(f"{name}=1" for name in IN_LEDGER))) == []
+    values = figures_for(gates, {"identity": 0.3}, lambda: {"identity": 9.0, "likeness": 0.7})
+    assert values == {"identity": 0.3, "likeness": 0.7}
+    with pytest.raises(QualityGateError, match="likeness could not be measured"):
+        figures_for(gates, {"identity": 0.3}, dict)
