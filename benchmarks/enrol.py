@@ -25,9 +25,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from faceswap_cli.calibrating import with_crops
 from PIL import Image
 
-from faceswap_cli.calibrating import with_crops
 from faceswap_cli.config import DetectOptions, JobOptions, PasteOptions
 from faceswap_cli.enrol.make import EnrolOptions, enrol
 from faceswap_cli.enrol.tune import TuneOptions

@@ -32,8 +32,11 @@ CODED = np.array([1.1, 1.0, 1.0, 1.0], np.float32)
 """The finest band is made this much stronger: pasting and coding take of it."""
 _BORROWED = 2
 """Bands that may be taken from the target's skin."""
-_CLIP = 2.5
-"""Deviations at which borrowed detail is cut: what is stronger is a fold, a hair or an edge."""
+_CLIP = 2.0
+"""Deviations at which borrowed detail is cut."""
+_AROUND, _STRUCTURE = 5, (1.1, 1.6)
+"""Window, px, and mean size of a layer in it, in deviations, from which it is structure, a little and wholly;
+0.8 is noise."""
 _COLOR_SIGMA = 2.0
 _LEAST = 1e-3
 _LITTLE = 0.05
@@ -95,11 +98,14 @@ def _deviation(layer: F32, where: NDArray[np.bool_]) -> float:
     return DEVIATION * float(np.median(chosen)) + _LEAST if len(chosen) else 1.0
 
 
-def match_detail(lab: F32, target: F32, wanted: F32, skin: NDArray[np.bool_], side: int) -> None:
+def match_detail(
+    lab: F32, target: F32, wanted: F32, skin: NDArray[np.bool_], side: int, seed: int = 0
+) -> None:
     """Bring the detail of a drawn face to the target's, in place.
 
     ``lab``, ``target`` (h, w, 3) L*a*b* of the same window of a crop of ``side`` px; ``wanted`` (BANDS,)
-    deviations of the target's skin, smoothed over time; ``skin`` (h, w) where the drawn face shows skin.
+    deviations of the target's skin, smoothed over time; ``skin`` (h, w) where the drawn face shows skin;
+    ``seed`` of the noise where the target shows no skin to borrow from.
     """
     drawn = split(np.ascontiguousarray(lab[..., 0]))
     have, wanted = measure(drawn, skin), wanted * CODED
@@ -116,23 +122,39 @@ def match_detail(lab: F32, target: F32, wanted: F32, skin: NDArray[np.bool_], si
     luma += cv2.resize(change, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
     missing = np.sqrt(np.maximum(wanted**2 - (have * gains) ** 2, 0.0)) / wanted
     if float(missing[:_BORROWED].max()) > _LITTLE:
-        own = split(np.ascontiguousarray(target[..., 0])).fine
-        for layer, share, strength in zip(own, missing, wanted, strict=False):
-            limit = float(_CLIP * strength)
-            luma += np.clip(layer, -limit, limit) * share
+        own, noise = (split(x).fine for x in (np.ascontiguousarray(target[..., 0]), _noise(luma.shape, seed)))
+        for k in range(_BORROWED):
+            luma += _plain(own[k], noise[k], float(wanted[k])) * missing[k]
     lab[..., 0] = luma
-    _add_color_noise(lab, target, skin)
+    _add_color_noise(lab, target, skin, seed)
 
 
-def _add_color_noise(lab: F32, target: F32, skin: NDArray[np.bool_]) -> None:
+def _plain(layer: F32, noise: F32, strength: float) -> F32:
+    """A detail layer of the target without its structure: folds, hairs and rims are no skin to borrow.
+
+    Where its energy is well above ``strength`` squared, ``noise`` stands in.
+    """
+    energy = cv2.blur(np.minimum(np.abs(layer), 4 * strength), (_AROUND, _AROUND))
+    energy = cv2.dilate(energy, np.ones((_AROUND, _AROUND), np.uint8))
+    plain = np.clip((_STRUCTURE[1] - energy / strength) / (_STRUCTURE[1] - _STRUCTURE[0]), 0.0, 1.0)
+    limit = _CLIP * strength
+    own = np.clip(layer, -limit, limit) * plain
+    return np.asarray(own + noise * (strength / float(noise.std())) * np.sqrt(1.0 - plain**2), np.float32)
+
+
+def _noise(shape: tuple[int, ...], seed: int) -> F32:
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def _add_color_noise(lab: F32, target: F32, skin: NDArray[np.bool_], seed: int) -> None:
     if np.count_nonzero(skin) < FEW_PIXELS:
         return
     for k in (1, 2):
         fine = [_fine(np.ascontiguousarray(x[..., k])) for x in (target, lab)]
         there, have = (_deviation(plane, skin) for plane in fine)
         if there > max(have, _NOISELESS):
-            share = np.sqrt(1.0 - (have / there) ** 2)
-            lab[..., k] += np.clip(fine[0], -_CLIP * there, _CLIP * there) * share
+            noise = _fine(_noise(fine[0].shape, seed + k))
+            lab[..., k] += _plain(fine[0], noise, there) * np.sqrt(1.0 - (have / there) ** 2)
 
 
 def _fine(plane: F32) -> F32:

@@ -99,11 +99,13 @@ def render(
     look_of: Look,
     drawn: F32,
     paste: PasteOptions,
+    seed: int,
     network: F32 | None = None,
 ) -> RenderedFace:
     """Draw ``face`` into ``crop``; only the bounds of the face come back, as a smaller crop.
 
-    ``drawn`` (478, 3): :func:`mesh_for`; ``network`` (256, 256, 3) R'G'B' in [0, 1] of the whole crop.
+    ``drawn`` (478, 3): :func:`mesh_for`; ``seed``: of noise; ``network`` (256, 256, 3): R'G'B' in [0, 1] of
+    the whole crop.
     """
     side = crop.rgb.shape[0]
     # With an edit both outlines are covered, the one that was there and the new one.
@@ -114,7 +116,7 @@ def render(
     lab = _draw(carried, network, window)
     target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
     features.limit_lips(lab, target, points, drawn, window)
-    detail.match_detail(lab, target, look_of.bands, inner_skin(drawn, window), side)
+    detail.match_detail(lab, target, look_of.bands, inner_skin(drawn, window), side, seed)
     features.keep_mouth(lab, target, points, drawn, window)
     keep_eyes(lab, target, crop, drawn, window, face.tones)
     features.keep_shut_eyes(lab, target, crop, drawn, window)

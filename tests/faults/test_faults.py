@@ -23,7 +23,7 @@ import pytest
 from faceswap_cli.cli import as_known
 from faceswap_cli.errors import DeviceError, FaceswapError, InputError, OutputError, UsageError
 from faceswap_cli.jobs.seal import folder_of
-from faceswap_cli.swap.methods import mesh
+from faceswap_cli.swap import renderer
 from faceswap_cli.video import reader, writer
 from tests.faults.small_job import FRAMES, OPTIONS, SmallJob, at_segment, copy_of
 from tests.jobs.example import EXAMPLES, ROOT, frames_digest, small_example
@@ -129,8 +129,8 @@ class OutOfMemoryError(RuntimeError):
 
 
 MEMORY: dict[str, tuple[Any, str, type[Exception], int]] = {
-    "drawing": (mesh, "draw", MemoryError, 8),
-    "a GPU": (mesh, "draw", OutOfMemoryError, 8),
+    "drawing": (renderer, "_draw", MemoryError, 8),
+    "a GPU": (renderer, "_draw", OutOfMemoryError, 8),
     "decoding": (reader, "planes_from_picture", MemoryError, 16),
     "encoding": (writer, "picture_from_planes", MemoryError, 6),
 }

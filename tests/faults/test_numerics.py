@@ -17,9 +17,8 @@ from faceswap_cli.numerics import NotFinite, finite, told
 from faceswap_cli.pictures import swap_image
 from faceswap_cli.pipeline import swap_video
 from faceswap_cli.records import RenderedFace
-from faceswap_cli.swap import appearance, official
+from faceswap_cli.swap import appearance, official, renderer
 from faceswap_cli.swap.engine import StageClock, build_scene, render_frames
-from faceswap_cli.swap.methods import mesh
 from tests.jobs.example import EXAMPLES, small_example
 from tests.swap.test_engine import Probe, frames, make_analysis, make_clip
 
@@ -91,11 +90,11 @@ def poisoned(original: Callable[..., Any], since: int) -> Callable[..., Any]:
     calls = SimpleNamespace(count=0)
 
     def draw(*given: Any) -> Any:
-        drawn, light = original(*given)
+        drawn = original(*given)
         calls.count += 1
         if calls.count >= since:
             drawn[0, 0, 0] = np.nan
-        return drawn, light
+        return drawn
 
     return draw
 
@@ -106,7 +105,7 @@ def test_a_job_stops_before_it_encodes_and_keeps_what_was_sound(
     clip, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     small_example(clip, 12)
     options = SwapOptions(method="mesh", job=JobOptions(segment_s=0.16, workers=1))
-    monkeypatch.setattr(mesh, "draw", poisoned(mesh.draw, 6))
+    monkeypatch.setattr(renderer, "_draw", poisoned(renderer._draw, 6))
     with pytest.raises(WeightsError, match=r"method mesh, frame at 0\.200 s") as caught:
         swap_video([EXAMPLES / "source.jpg"], clip, output, options)
     assert "\n" not in str(caught.value)
@@ -120,7 +119,7 @@ def test_a_job_stops_before_it_encodes_and_keeps_what_was_sound(
 
 
 def test_a_picture_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mesh, "draw", poisoned(mesh.draw, 1))
+    monkeypatch.setattr(renderer, "_draw", poisoned(renderer._draw, 1))
     with pytest.raises(WeightsError, match="in the picture"):
         swap_image(
             [EXAMPLES / "source.jpg"],

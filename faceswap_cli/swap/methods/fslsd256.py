@@ -175,7 +175,9 @@ class Fslsd256Method:
             codes = [self.unpacked(task.code) for task in some]
             for k, code, (picture, drawn) in zip(chosen, codes, self._drawn(some, codes), strict=True):
                 look, task = renderer.Look.unpacked(code.look), tasks[k]
-                faces[k] = renderer.render(task.prepared.face, task.crop, look, drawn, self.paste, picture)
+                faces[k] = renderer.render(
+                    task.prepared.face, task.crop, look, drawn, self.paste, task.seed, picture
+                )
         return [faces[k] for k in range(len(tasks))]
 
     @torch.inference_mode()

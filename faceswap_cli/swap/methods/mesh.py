@@ -41,10 +41,10 @@ class MeshMethod:
         return renderer.measure(crop).packed()
 
     def render(self, prepared: SourceFace, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
-        """Draw the source into the target; nothing in it is random, so ``seed`` changes nothing."""
+        """Draw the source into the target."""
         look = renderer.Look.unpacked(code)
         drawn = renderer.mesh_for(prepared, crop, self._shares)
-        return renderer.render(prepared, crop, look, drawn, self._paste)
+        return renderer.render(prepared, crop, look, drawn, self._paste, seed)
 
 
 def crop_side(face_px: float) -> int:
