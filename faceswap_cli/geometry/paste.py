@@ -22,7 +22,7 @@ Box = tuple[int, int, int, int]
 VISIBLE = 1.0 / 512.0
 """Below this share of the result a pixel counts as untouched."""
 STILL_PX = 0.02
-"""Samples that a bend moves by less than this stay as they are."""
+"""A bend by less is none."""
 
 
 def paste_into_planes(planes: Planes, tags: ColourTags, faces: Sequence[RenderedFace]) -> Planes:
@@ -175,26 +175,21 @@ def _bent(plane: NDArray[Any], bend: Bend, box: Box, step: tuple[int, int]) -> N
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
     field_from_sample = np.diag([n / bend.side, n / bend.side, 1.0]) @ bend.crop_from_frame @ luma_from_sample
     matrix = (np.linalg.inv(half) @ field_from_sample @ half)[:2]
-    move = cv2.warpAffine(bend.move, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     # Moves are in crop sides: turn them into samples of the plane.
     linear = np.linalg.inv(bend.crop_from_frame)[:2, :2] * bend.side / np.array([[across], [down]])
-    move = (move @ linear.T.astype(np.float32)).astype(np.float32)
-    y, x = np.mgrid[y0 : y0 + height, x0 : x0 + width].astype(np.float32)
-    places = move + np.stack([x, y], axis=-1)
-    # Only what the moved samples are taken from is looked at: remap needs signed 16 bit sizes.
-    margin = int(np.ceil(np.abs(move).max())) + 3
+    field = np.asarray(bend.move @ linear.T, np.float32)
+    places = cv2.warpAffine(field, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    # Only what moved samples are taken from: remap needs sizes of 15 bits.
+    margin = int(np.ceil(np.abs(field).max())) + 3
     top, left = max(y0 - margin, 0), max(x0 - margin, 0)
+    places[..., 0] += np.arange(x0 - left, x0 - left + width, dtype=np.float32)
+    places[..., 1] += np.arange(y0 - top, y0 - top + height, dtype=np.float32)[:, None]
     around = plane[top : y0 + height + margin, left : x0 + width + margin]
-    places -= np.array([left, top], np.float32)
-    bent = cv2.remap(around, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    moved = (
-        (np.abs(move).max(axis=-1) > STILL_PX)
-        if plane.ndim == 2
-        else np.abs(move).max(axis=-1, keepdims=True) > STILL_PX
-    )
+    # At whole positions the cubic gives the samples themselves: what does not move stays.
     out = plane.copy()
-    part = out[y0 : y0 + height, x0 : x0 + width]
-    np.copyto(part, bent, where=moved)
+    out[y0 : y0 + height, x0 : x0 + width] = cv2.remap(
+        around, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
     return out
 
 

@@ -94,7 +94,7 @@ def measure(bands: Bands, skin: NDArray[np.bool_]) -> F32:
 
 
 def _deviation(layer: F32, where: NDArray[np.bool_]) -> float:
-    chosen = np.abs(layer[where])
+    chosen = np.abs(layer[::2, ::2][where[::2, ::2]])
     return DEVIATION * float(np.median(chosen)) + _LEAST if len(chosen) else 1.0
 
 
@@ -147,15 +147,17 @@ def _noise(shape: tuple[int, ...], seed: int) -> F32:
 
 
 def _add_color_noise(lab: F32, target: F32, skin: NDArray[np.bool_], seed: int) -> None:
-    if np.count_nonzero(skin) < FEW_PIXELS:
+    """Noise of a* and b*, at half the size: footage holds no finer color."""
+    size, (height, width) = _half(skin.shape), skin.shape
+    small = cv2.resize(skin.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    if np.count_nonzero(small) < FEW_PIXELS:
         return
-    for k in (1, 2):
-        fine = [_fine(np.ascontiguousarray(x[..., k])) for x in (target, lab)]
-        there, have = (_deviation(plane, skin) for plane in fine)
+    halves = [cv2.resize(x[..., 1:], size, interpolation=cv2.INTER_AREA) for x in (target, lab)]
+    fine = [half - _gaussian(half, _COLOR_SIGMA / 2) for half in halves]
+    for k in range(2):
+        own, drawn = (np.ascontiguousarray(x[..., k]) for x in fine)
+        there, have = _deviation(own, small), _deviation(drawn, small)
         if there > max(have, _NOISELESS):
-            noise = _fine(_noise(fine[0].shape, seed + k))
-            lab[..., k] += _plain(fine[0], noise, there) * np.sqrt(1.0 - (have / there) ** 2)
-
-
-def _fine(plane: F32) -> F32:
-    return np.asarray(plane - _gaussian(plane, _COLOR_SIGMA), np.float32)
+            noise = _noise(own.shape, seed + k)
+            more = _plain(own, noise, there) * np.float32(np.sqrt(1.0 - (have / there) ** 2))
+            lab[..., k + 1] += cv2.resize(more, (width, height), interpolation=cv2.INTER_LINEAR)

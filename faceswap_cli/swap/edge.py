@@ -2,7 +2,7 @@
 
 The mask follows the mesh's oval with the forehead lowered: hair begins there, and a tone arc across the
 forehead is what gives a swap away most often.  It fades widely at the top and less along the cheeks.
-Distances are exact, so the mask moves as smoothly as the mesh does.
+It moves as smoothly as the mesh does.
 """
 
 from __future__ import annotations
@@ -45,19 +45,23 @@ def face_mask(points: F32, target: F32, window: Window, feather: float) -> F32:
     across = feather * float(np.ptp(ring[:, 0]))
     top = min(TOP * across, 0.75 * FOREHEAD * tall)
     width = across + (top - across) * masks.smoothstep(rise)
-    return warp.enlarge(masks.smoothstep(signed_distance(ring, grid) / width), window)
+    return warp.enlarge(masks.smoothstep(depth_inside(ring, grid) / width), window)
 
 
-def signed_distance(ring: F32, grid: F32) -> F32:
-    """Distance of ``grid`` (n, n, 2) from the closed polygon ``ring`` (P, 2): positive inside."""
-    start, step = ring, np.roll(ring, -1, axis=0) - ring
-    away = grid[:, :, None] - start
-    length = np.maximum((step**2).sum(axis=1), 1e-12)
-    along = np.clip((away * step).sum(axis=-1) / length, 0.0, 1.0)
-    nearest = np.sqrt(np.square(away - along[..., None] * step).sum(axis=-1).min(axis=-1))
-    # Even-odd rule: edges crossed by the ray to the right.
-    y, end = grid[:, :, None, 1], ring[:, 1] + step[:, 1]
-    crossed = (ring[:, 1] > y) != (end > y)
-    at = ring[:, 0] + (y - ring[:, 1]) * step[:, 0] / np.where(step[:, 1] == 0, 1e-12, step[:, 1])
-    inside = (crossed & (grid[:, :, None, 0] < at)).sum(axis=-1) % 2 == 1
-    return np.asarray(np.where(inside, nearest, -nearest), np.float32)
+def depth_inside(ring: F32, grid: F32) -> F32:
+    """How far ``grid`` (n, n, 2) lies inside the closed outline ``ring`` (P, 2), along rays from its middle.
+
+    Negative outside.  For an oval this is the distance from the edge within a tenth, and as smooth as the
+    outline.
+    """
+    center = ring.mean(axis=0)
+    away, spokes = grid - center, ring - center
+    angle = np.arctan2(spokes[:, 1], spokes[:, 0])
+    order = np.argsort(angle)
+    radius = np.interp(
+        np.arctan2(away[..., 1], away[..., 0]),
+        angle[order],
+        np.hypot(spokes[:, 0], spokes[:, 1])[order],
+        period=2 * np.pi,
+    )
+    return np.asarray(radius - np.hypot(away[..., 0], away[..., 1]), np.float32)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from faceswap_cli.geometry import masks
+from faceswap_cli.geometry import masks, warp
 from faceswap_cli.records import F32
 
 LOW_BAND = 0.035
@@ -18,6 +18,8 @@ LOW_BAND = 0.035
 MOST = np.array([8.0, 6.0, 6.0], np.float32)
 """The network's low band may differ by this much (L*, a*, b*) from the relit photograph."""
 _LEVELS = 5
+_REDUCED = 4
+"""Factor by which pictures are reduced before their low band is taken."""
 _ALL_SEEN = 0.995
 
 
@@ -26,8 +28,9 @@ def join(photo: F32, network: F32, seen: F32) -> F32:
 
     ``photo`` and ``network`` (n, n, 3) L*a*b* of the whole crop; ``seen`` (n, n) in [0, 1].
     """
-    sigma = LOW_BAND * photo.shape[0]
-    difference = masks.blur(network - photo, sigma)
+    size = (photo.shape[0] // _REDUCED,) * 2
+    small = cv2.resize(network - photo, size, interpolation=cv2.INTER_AREA)
+    difference = warp.enlarge(masks.blur(small, LOW_BAND * size[0]), photo.shape[0])
     shown = photo + MOST * np.tanh(difference / MOST)
     if float(seen.min()) >= _ALL_SEEN:
         return np.asarray(shown, np.float32)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from faceswap_cli.faces import landmarks as parts
-from faceswap_cli.geometry import warp
+from faceswap_cli.geometry import masks, warp
 from faceswap_cli.records import F32
+from faceswap_cli.swap.edge import depth_inside
 
 FIXED = 1.45
 """Times the oval from which on nothing moves."""
@@ -48,11 +49,8 @@ def bend_field(points: F32, drawn: F32) -> F32 | None:
 
 def _inside(center: F32, oval: F32) -> F32:
     """(n, n) 1 within 1.25 times the oval, 0 beyond ``FIXED``: a spline overshoots a little everywhere."""
-    from faceswap_cli.geometry.masks import smoothstep
-    from faceswap_cli.swap.edge import signed_distance
-
     axis = (np.arange(_SIDE, dtype=np.float32) + 0.5) / _SIDE
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).astype(np.float32)
     outer = (center + (oval - center) * FIXED).astype(np.float32)
     soft = 0.2 * float(np.ptp(oval[:, 0])) / 2
-    return smoothstep(signed_distance(outer, grid) / soft)
+    return masks.smoothstep(depth_inside(outer, grid) / soft)

@@ -15,7 +15,7 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.geometry.paste import paste_into_planes
 from faceswap_cli.records import F32, Bend, ColourTags, RenderedFace
 from faceswap_cli.swap import detail
-from faceswap_cli.swap.edge import face_mask, signed_distance
+from faceswap_cli.swap.edge import depth_inside, face_mask
 from faceswap_cli.swap.joining import MOST, join
 from faceswap_cli.swap.outline import FIXED, bend_field
 
@@ -79,11 +79,11 @@ def test_too_little_skin_tells_nothing() -> None:
     np.testing.assert_array_equal(detail.measure(detail.split(lab(1.0)[..., 0]), nowhere), 1.0)
 
 
-def test_distance_from_a_polygon_is_signed() -> None:
-    square = np.array([[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]], np.float32)
-    at = np.array([[[0.5, 0.5], [0.3, 0.5], [0.1, 0.5], [0.9, 0.9]]], np.float32)
-    wanted = [0.3, 0.1, -0.1, -np.hypot(0.1, 0.1)]
-    np.testing.assert_allclose(signed_distance(square, at)[0], wanted, atol=1e-5)
+def test_depth_inside_an_oval_is_signed() -> None:
+    turns = np.linspace(0, 2 * np.pi, 36, endpoint=False)
+    oval = np.stack([0.5 + 0.3 * np.cos(turns), 0.5 + 0.4 * np.sin(turns)], axis=1).astype(np.float32)
+    at = np.array([[[0.7, 0.5], [0.5, 0.2], [0.1, 0.5]]], np.float32)
+    np.testing.assert_allclose(depth_inside(oval, at)[0], [0.1, 0.1, -0.1], atol=2e-3)
 
 
 def test_the_mask_covers_the_targets_brows_and_fades_at_the_hairline() -> None:
