@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.records import Analysis, Report, SegmentResult
-from faceswap_cli.swap.ledger import COVERED, NOT_AT_ALL
+from faceswap_cli.swap.ledger import COVERED, NOT_AT_ALL, TURNED
 
 NOTHING_ASKED = "strength is 0 wherever a face is shown: the result is the target"
 
@@ -36,6 +36,10 @@ def check_swapped(results: Sequence[SegmentResult], target: Path) -> list[str]:
     why = {row.reason for done in results for row in done.ledger}
     if any(row.swapped for done in results for row in done.ledger):
         return []
+    if TURNED in why and COVERED not in why:
+        raise NoFaceFound(
+            f"nothing was swapped in {target.name}: the chosen face is turned away throughout; try --face all"
+        )
     if NOT_AT_ALL not in why or COVERED in why:
         raise NoFaceFound(
             f"nothing was swapped in {target.name}: the chosen face stayed covered throughout; "

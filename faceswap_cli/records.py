@@ -205,6 +205,8 @@ class FaceCrop:
     """Share of the source's proportions inside the face; None leaves it to the job's options"""
     outline: float | None = None
     """The same of jaw and cheeks"""
+    room: float = 1.0
+    """Share of ``outline`` for which the frame has room"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ import numpy as np
 from faceswap_cli import colour
 from faceswap_cli.config import EditOptions, SmoothOptions
 from faceswap_cli.errors import InputError
-from faceswap_cli.faces.landmarks import eye_apertures
+from faceswap_cli.faces.landmarks import OVAL, eye_apertures
 from faceswap_cli.geometry import align
 from faceswap_cli.geometry.paste import paste_into_planes
 from faceswap_cli.numerics import NotFinite, finite, told
@@ -39,9 +39,11 @@ from faceswap_cli.stream import centred, flattened, grouped, ordered_map
 from faceswap_cli.swap.kernel import smoothing_kernel
 from faceswap_cli.swap.ledger import drawn_of, ledger_rows
 from faceswap_cli.swap.method import SwapMethod, Task, batches_of, encode_all, render_all
-from faceswap_cli.swap.proportions import neutral_shape
+from faceswap_cli.swap.proportions import facing, neutral_shape
 from faceswap_cli.swap.selective import Amounts, Selection, selected
 
+BEND_ROOM = 0.45
+"""What the frame must show around jaw and cheeks for the outline to be bent, as a share of the oval."""
 A = TypeVar("A")
 R = TypeVar("R")
 
@@ -233,11 +235,26 @@ def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop
         rgb=colour.warp_rgb(frame.planes, scene.clip.colour, crop_from_frame, side),
         crop_from_frame=crop_from_frame,
         landmarks=align.apply(crop_from_display, track.landmarks[row]),
-        opacity=float(track.opacity[row]),
+        opacity=float(track.opacity[row]) * facing(track.landmarks[row]),
         open_eyes=scene.open_eyes[track.track_id],
         neutral=scene.neutrals.get(track.track_id),
+        room=_room(track.landmarks[row], scene.clip),
     )
     return made_ready(crop, scene.amounts(int(track.pts[row])))
+
+
+def _room(points: F32, clip: Clip) -> float:
+    """Share of the outline that may be bent, 0 to 1: near the frame's border there is nothing to bend.
+
+    ``points`` (478, 3) in display pixels.
+    """
+    oval = points[list(OVAL), :2]
+    center, width = oval.mean(axis=0), float(np.ptp(oval[:, 0]))
+    jaw = oval[oval[:, 1] > center[1]]
+    beside = jaw + (jaw - center) * np.float32(BEND_ROOM)
+    across, down = clip.display_size
+    inside = np.minimum(beside, np.array([across, down], np.float32) - beside).min()
+    return float(np.clip(inside / max(0.15 * width, 1.0) + 1.0, 0.0, 1.0))
 
 
 def made_ready(crop: FaceCrop, amounts: Amounts) -> FaceCrop:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from faceswap_cli.geometry.paste import pasted_area
-from faceswap_cli.records import LedgerRow, RenderedFace
+from faceswap_cli.records import F32, LedgerRow, RenderedFace
+from faceswap_cli.swap.proportions import facing
 
 if TYPE_CHECKING:
     from faceswap_cli.swap.engine import Scene
 
-COVERED, NOT_AT_ALL = "covered", "strength 0"
+COVERED, TURNED, NOT_AT_ALL = "covered", "turned away", "strength 0"
 """Why the ledger calls a chosen face not swapped."""
 
 
@@ -70,7 +71,7 @@ def ledger_rows(pts: int, faces: Sequence[Drawn], scene: Scene) -> tuple[LedgerR
                 track=track.track_id,
                 person=track.person,
                 swapped=swapped,
-                reason="" if swapped else _why_not(face, track.person in scene.prepared, strength),
+                reason="" if swapped else _why_not(face, points, track.person in scene.prepared, strength),
                 box=tuple(round(v, 1) for v in box),
                 yaw=round(float(angles.yaw), 2),
                 pitch=round(float(angles.pitch), 2),
@@ -85,9 +86,9 @@ def ledger_rows(pts: int, faces: Sequence[Drawn], scene: Scene) -> tuple[LedgerR
     return tuple(rows)
 
 
-def _why_not(face: Drawn | None, chosen: bool, strength: float) -> str:
+def _why_not(face: Drawn | None, points: F32, chosen: bool, strength: float) -> str:
     if face is not None:
-        return COVERED
+        return COVERED if facing(points) > 0 else TURNED
     return NOT_AT_ALL if chosen and strength <= 0 else "not chosen"
 
 

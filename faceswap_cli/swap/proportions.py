@@ -31,6 +31,8 @@ _OPENING_EYES, _OPENING_MOUTH = (0.87, 1.15), (0.8, 1.25)
 """Limits of the factor between the openings of the result and of the target."""
 _NEAR, _REACH = 0.05, 0.07
 """How far around a moved lid or lip the skin follows."""
+TURNED_DEG = (52.0, 66.0)
+"""Angle between the head's axis and the viewer from which a swap fades, and at which it is gone."""
 _ROWS = 240
 """Frames of a track that its neutral shape is taken from; most frontal half of them."""
 
@@ -69,6 +71,15 @@ def _split() -> _Split:
 
     stored = load_file(bundled(FILE))
     return _Split(stored["components"].astype(np.float32), stored["gain"].astype(np.float32))
+
+
+def facing(points: F32) -> float:
+    """How far a head with mesh ``points`` (478, 3) is turned to the viewer: 1, or less beyond ``TURNED_DEG``.
+
+    What lies beyond was in no photograph, and a drawn nose would cross the cheek: the swap fades.
+    """
+    away = float(np.degrees(np.arccos(np.clip(remove_pose(points)[1].rotation[2, 2], -1.0, 1.0))))
+    return float(np.clip((TURNED_DEG[1] - away) / (TURNED_DEG[1] - TURNED_DEG[0]), 0.0, 1.0))
 
 
 def neutral_shape(landmarks: F32, trusted: F32 | None = None) -> F32:

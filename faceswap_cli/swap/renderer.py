@@ -90,7 +90,7 @@ def mesh_for(face: SourceFace, crop: FaceCrop, shares: Shares) -> F32:
     neutral = remove_pose(in_frame(crop).landmarks)[0] if crop.neutral is None else crop.neutral
     inner = shares.inner if crop.shape_mix is None else crop.shape_mix
     outline = shares.outline if crop.outline is None else crop.outline
-    return result_mesh(points, face.neutral, neutral, Shares(inner, outline))
+    return result_mesh(points, face.neutral, neutral, Shares(inner, outline * crop.room))
 
 
 def render(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from faceswap_cli.config import JobOptions, SmoothOptions, SwapOptions
+from faceswap_cli.faces.landmarks import topology
 from faceswap_cli.jobs.plan import plan, with_halo
 from faceswap_cli.records import (
     Analysis,
@@ -75,8 +76,7 @@ def make_analysis() -> Analysis:
     tracks = []
     for number, shot in enumerate(shots):
         own = pts[(pts >= shot.first_pts) & (pts < shot.end_pts)][2:]
-        points = np.tile(np.array([32, 24, 0], np.float32), (len(own), 478, 1))
-        points[:, ::2, 0] += 8
+        points = np.tile(topology().mean_shape * 8 + np.array([36, 24, 0], np.float32), (len(own), 1, 1))
         matrix = np.tile(np.array([[0.04, 0, -0.6], [0, 0.04, -0.4], [0, 0, 1.0]]), (len(own), 1, 1))
         ones = np.ones(len(own), np.float32)
         tracks.append(FaceTrack(number, 0, own, points, matrix, ones, ones, np.zeros(128, np.float32)))

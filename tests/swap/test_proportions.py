@@ -9,7 +9,7 @@ from drawn import mesh_points
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry.canonical import remove_pose
 from faceswap_cli.records import F32
-from faceswap_cli.swap.proportions import Shares, identity_offset, neutral_shape, result_mesh
+from faceswap_cli.swap.proportions import Shares, facing, identity_offset, neutral_shape, result_mesh
 
 MEAN = parts.topology().mean_shape
 NOSE = list(parts.NOSE)
@@ -82,6 +82,11 @@ def test_neutral_shape_is_the_median_of_frontal_frames() -> None:
     only = np.zeros(13)
     only[:2] = 1
     np.testing.assert_allclose(neutral_shape(frames, only), MEAN, atol=1e-3)
+
+
+@pytest.mark.parametrize(("degrees", "share"), [(0, 1.0), (45, 1.0), (59, 0.5), (75, 0.0)])
+def test_a_head_that_turns_away_fades(degrees: float, share: float) -> None:
+    assert facing(rotated(mesh_points(), degrees)) == pytest.approx(share, abs=0.02)
 
 
 def test_the_forehead_outline_stays_and_the_jaw_moves() -> None:
