@@ -32,6 +32,8 @@ FEW = 8
 """Pixels of lips that tell nothing"""
 LIT_SKIN = 10.0
 """L* over which what is darker than its surroundings counts less and less as skin."""
+TINTED = np.float32(4.0)
+"""a* and b* by which a shut lid may differ from the skin around it."""
 GLINT = 4.0
 """Most of L* by which anything on a shut lid is lighter than the skin around it."""
 _LINE = 0.06
@@ -129,14 +131,15 @@ def keep_shut_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: W
             continue
         area, own, share = found
         width = float(np.ptp(wanted[list(ring), 0])) * window.side
-        own = _lid(own[..., 0], lab[area], share[..., 0], width)
+        own = _lid(own, lab[area], share[..., 0], width)
         lab[area] += (own - lab[area]) * (share * np.float32(amount))
 
 
-def _lid(luma: F32, drawn: F32, share: F32, width: float) -> F32:
-    """A shut lid (h, w, 3): lashes, folds and shading of ``luma``, in the colour of the drawn skin around it.
+def _lid(own: F32, drawn: F32, share: F32, width: float) -> F32:
+    """A shut lid (h, w, 3) of the target, fitted to the drawn skin around it.
 
-    What is much lighter than that skin, or of another colour, may be a reflection on glasses.
+    Lashes, folds and shading stay, and the color within ``TINTED`` of the skin's: what is much lighter, or of
+    another color, may be a reflection on glasses.
     """
     around = 1.0 - share + np.float32(1e-4)
     middle, _ = masks.masked_blur(drawn[..., :1], around, LID_BLUR * width)
@@ -144,10 +147,12 @@ def _lid(luma: F32, drawn: F32, share: F32, width: float) -> F32:
     lit = np.clip((drawn[..., 0] - middle[..., 0]) / np.float32(LIT_SKIN) + np.float32(0.5), 0.0, 1.0)
     skin, _ = masks.masked_blur(drawn, around * lit, LID_BLUR * width)
     rim = share * (1.0 - share)
-    shift = ((drawn[..., 0] - luma) * rim).sum() / max(float(rim.sum()), 1e-3)
-    lid = np.minimum(luma + shift, skin[..., 0] + np.float32(GLINT))
+    fitted = own + ((drawn - own) * rim[..., None]).sum((0, 1)) / max(float(rim.sum()), 1e-3)
+    lid = np.minimum(fitted[..., 0], skin[..., 0] + np.float32(GLINT))
     level = np.maximum(lid + np.float32(LAB_OFFSET), 0) / (skin[..., 0] + np.float32(LAB_OFFSET))
-    return np.asarray(cv2.merge([lid, skin[..., 1] * level, skin[..., 2] * level]), np.float32)
+    color = skin[..., 1:] * level[..., None]
+    color += np.clip(fitted[..., 1:] - color, -TINTED, TINTED)
+    return np.asarray(np.dstack([lid, color]), np.float32)
 
 
 def own_part(

@@ -90,7 +90,9 @@ def mesh_for(face: SourceFace, crop: FaceCrop, shares: Shares) -> F32:
     neutral = remove_pose(in_frame(crop).landmarks)[0] if crop.neutral is None else crop.neutral
     inner = shares.inner if crop.shape_mix is None else crop.shape_mix
     outline = shares.outline if crop.outline is None else crop.outline
-    return result_mesh(points, face.neutral, neutral, Shares(inner, outline * crop.room))
+    # A face that fades becomes the target's in shape as well, or two mouths would show.
+    shares = Shares(inner * crop.opacity, outline * crop.opacity * crop.room)
+    return result_mesh(points, face.neutral, neutral, shares)
 
 
 def render(
@@ -129,7 +131,7 @@ def render(
         mask = mask * (1.0 - front)
     mask = mask * np.float32(crop.opacity)
     moved = np.asarray(drawn * side - np.array([window.x, window.y, 0]), np.float32)
-    bent = None if bend is None else Bend(bend * np.float32(crop.opacity), crop.crop_from_frame, side)
+    bent = None if bend is None else Bend(bend, crop.crop_from_frame, side)
     return RenderedFace(part, appearance.rgb_from_lab(lab), mask, occluded, moved, bent)
 
 
