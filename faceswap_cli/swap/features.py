@@ -151,7 +151,9 @@ def _lid(own: F32, drawn: F32, share: F32, width: float) -> F32:
     lid = np.minimum(fitted[..., 0], skin[..., 0] + np.float32(GLINT))
     level = np.maximum(lid + np.float32(LAB_OFFSET), 0) / (skin[..., 0] + np.float32(LAB_OFFSET))
     color = skin[..., 1:] * level[..., None]
-    color += np.clip(fitted[..., 1:] - color, -TINTED, TINTED)
+    inside = share > 0.5
+    if inside.any():
+        color += np.clip(np.median((fitted[..., 1:] - color)[inside], axis=0), -TINTED, TINTED)
     return np.asarray(np.dstack([lid, color]), np.float32)
 
 
