@@ -37,7 +37,9 @@ APART = (4.0, 10.0)
 """L* between white and iris, likewise: less is a blur, or dark glasses."""
 TINTED = 0.5
 """How far the colour of an iris follows that of the whites: skin shines into those too."""
-MOST = 30.0
+SHARE = 0.7
+"""Of the difference that is made up for: a whole one looks painted."""
+MOST = 18.0
 """An iris changes by no more (L*, a*, b*)."""
 ALIKE = 20.0
 """L* from the mean of an iris at which a pixel of it changes by e^-1 as much: reflections stay."""
@@ -126,7 +128,7 @@ def iris_change(own: EyeTones, source: EyeTones) -> F32:
     tint = [x[1:] / (x[0] + offset) for x in (own.white, source.iris, source.white)]
     colour = (tint[1] + np.float32(TINTED) * (tint[0] - tint[2])) * level
     change = np.array([level - offset, *colour], np.float32) - own.iris
-    return np.asarray(np.clip(change, -MOST, MOST) * np.float32(own.known * source.known), np.float32)
+    return np.asarray(np.clip(SHARE * change, -MOST, MOST) * np.float32(own.known * source.known), np.float32)
 
 
 def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window, source: EyeTones) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 from faceswap_cli.geometry import masks, warp
 from faceswap_cli.records import F32
 
-LOW_BAND = 0.035
+LOW_BAND = 0.08
 """Gaussian that separates the low band, as a share of the crop's side."""
-MOST = np.array([8.0, 6.0, 6.0], np.float32)
+MOST = np.array([6.0, 4.0, 4.0], np.float32)
 """The network's low band may differ by this much (L*, a*, b*) from the relit photograph."""
 _LEVELS = 5
 _REDUCED = 4

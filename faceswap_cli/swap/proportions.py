@@ -27,7 +27,7 @@ _OUTLINE_REACH = 0.35
 """Distance from the outline at which the inner share is reached."""
 _MOST_OUTLINE = 0.10
 """The outline moves by no more than this."""
-_OPENING_EYES, _OPENING_MOUTH = (0.87, 1.15), (0.8, 1.25)
+_OPENING_EYES, _OPENING_MOUTH = (0.87, 1.15), (0.85, 1.12)
 """Limits of the factor between the openings of the result and of the target."""
 _NEAR, _REACH = 0.05, 0.07
 """How far around a moved lid or lip the skin follows."""
