@@ -3,7 +3,7 @@
     python benchmarks/gpu.py [PHOTO CLIP] [--device cuda:0] [--height 1080] [--minutes 0.5]
                              [--parts network,render,clip,1024] [--batches 1,8,32] [--jobs 0,8]
 
-Four tables in markdown, ready for benchmarks/README.md, with the goals beside what was reached:
+Four tables in markdown, with the goals beside what was reached:
 
 - ``network``: the network of profile 256 by batch, kernel by kernel and recorded (CUDA graphs), against a
   product of matrices in bfloat16 on the same device.
