@@ -2,8 +2,8 @@
 
     python benchmarks/results.py SUITE [--pairs 14] [--max-frames 60] [--jobs 2] [--out benchmarks/RESULTS.md]
 
-SUITE is a folder with ``portraits/`` and ``clips/`` (``faceswap evaluate --suite``).  The page says which weights, which
-machine and which day the figures are of.
+SUITE is a folder with ``portraits/`` and ``clips/`` (``faceswap evaluate --suite``).  The page names the
+weights, the machine and the day.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def page(found: Suite, command: str, frames: int) -> str:
         "",
         f"- date: {date.today().isoformat()}, commit {commit or 'unknown'}",
         f"- weights: {digests}",
-        f"- machine: {platform.machine()}, {os.cpu_count()} cores, no GPU, Python {platform.python_version()}",
+        f"- machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         f"- command: `{command}`",
         f"- {len(found.compared())} clips with one portrait each, the first {frames} frames; mean (median)",
         "",

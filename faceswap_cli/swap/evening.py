@@ -32,7 +32,7 @@ _BASE, _GLOSS = 0.06, 0.008
 """Blurs of the skin around a highlight and of the highlight, as shares of the side."""
 _SPOT = 0.85
 _GRAY = 0.6
-"""Of the color that skin lacks beside the skin around it, put back."""
+"""Of the color that skin lacks beside the face's median, put back."""
 _LEVELS = (2, 4, 8, 16)
 
 
@@ -81,8 +81,11 @@ def _without_highlights(lab: F32, points: F32) -> F32:
     out[..., 0] -= SHARE * _SPOT * gloss
     toward = SHARE * np.clip(gloss / _PALE, 0.0, _SPOT)
     out[..., 1:] += (base[..., 1:] - lab[..., 1:]) * toward[..., None]
-    # Gray that is not brighter is no highlight: on other skin and in other light it would be a stain.
-    level = (np.maximum(out[..., :1], 0.0) + LAB_OFFSET) / (base[..., :1] + LAB_OFFSET)
-    gray = masks.blur(np.maximum(base[..., 1:] * level - out[..., 1:], 0.0), _GLOSS * side)
-    out[..., 1:] += _GRAY * gray * skin[..., None]
+    # Gray of stubble and of shadows in blue light would be a stain on other skin and in other light.
+    level = np.maximum(out[..., :1], 0.0) + LAB_OFFSET
+    inside = weight > 0.5
+    if inside.any():
+        usual = np.median(small[inside][:, 1:] / (small[inside][:, :1] + LAB_OFFSET), axis=0)
+        gray = masks.blur(np.maximum(usual * level - out[..., 1:], 0.0), _GLOSS * side)
+        out[..., 1:] += _GRAY * gray * skin[..., None]
     return np.asarray(out, np.float32)

@@ -13,9 +13,10 @@ import numpy as np
 from faceswap_cli.geometry import masks, warp
 from faceswap_cli.records import F32
 
-LOW_BAND = 0.08
-"""Gaussian that separates the low band, as a share of the crop's side."""
-MOST = np.array([6.0, 4.0, 4.0], np.float32)
+LOW_LIGHT, LOW_COLOR = 0.05, 0.03
+"""Gaussians that separate the low bands of L* and of a*, b*, as shares of the crop's side.  A finer band of L*
+would draw the network's own brows and nose beside the photograph's."""
+MOST = np.array([8.0, 9.0, 9.0], np.float32)
 """The network's low band may differ by this much (L*, a*, b*) from the relit photograph."""
 _LEVELS = 5
 _REDUCED = 4
@@ -30,7 +31,10 @@ def join(photo: F32, network: F32, seen: F32) -> F32:
     """
     size = (photo.shape[0] // _REDUCED,) * 2
     small = cv2.resize(network - photo, size, interpolation=cv2.INTER_AREA)
-    difference = warp.enlarge(masks.blur(small, LOW_BAND * size[0]), photo.shape[0])
+    low = np.dstack(
+        [masks.blur(small[..., 0], LOW_LIGHT * size[0]), masks.blur(small[..., 1:], LOW_COLOR * size[0])]
+    )
+    difference = warp.enlarge(low, photo.shape[0])
     shown = photo + MOST * np.tanh(difference / MOST)
     if float(seen.min()) >= _ALL_SEEN:
         return np.asarray(shown, np.float32)

@@ -34,9 +34,6 @@ _ORDERS = np.array([0, 1, 1, 1, 4, 4, 4, 4, 4], np.float32)
 _OUTLIER = 2.6
 """Deviations beyond which a point is not lit skin: a cast shadow, a highlight, hair."""
 _LEAST_SPREAD = 0.004
-_RIM, _FOREHEAD = 0.12, 0.7
-"""How far inside the outline the target's light is met, in eye distances, and up to which share of the
-forehead it is approached."""
 _FACING = (0.15, 0.35)
 """Depth of the normals from which a point is seen, a little and well."""
 
@@ -75,8 +72,7 @@ def lit_as(source: SourceLight, light: F32, points: F32) -> F32:
     out[:, 0] = have * np.exp(rest[:, 0])
     out[:, 1:] = (lit[:, 1:] / have[:, None] + rest[:, 1:]) * out[:, :1]
     out[:, 0] -= offset
-    # Along the edge of the mask the target's own light is met, or a step would show where the face ends.
-    return np.asarray(out + (light - out) * _rim()[:, None], np.float32)
+    return np.asarray(out, np.float32)
 
 
 def _seen(points: F32) -> F32:
@@ -116,16 +112,6 @@ def _smooth(values: F32, weight: F32) -> F32:
     weighted = (basis * weight[:, None]).T
     penalty = 1e-3 * float(weight.sum()) * np.diag([0.0] + [1.0] * 9)
     return np.asarray(basis @ np.linalg.solve(weighted @ basis + penalty, weighted @ values), np.float32)
-
-
-@lru_cache(maxsize=1)
-def _rim() -> F32:
-    """(478,) 1 on the outline and across the upper forehead, where the mask ends, 0 well inside."""
-    mean = parts.topology().mean_shape[:, :2]
-    apart = np.linalg.norm(mean[:, None] - mean[None, list(parts.OVAL)], axis=-1).min(axis=1)
-    brows = float(mean[list(parts.BROWS), 1].mean())
-    up = np.clip((brows - mean[:, 1]) / (brows - mean[10, 1]) / _FOREHEAD, 0.0, 1.0)
-    return np.asarray(np.maximum(np.exp(-np.square(apart / _RIM)), masks.smoothstep(up)), np.float32)
 
 
 @lru_cache(maxsize=1)
