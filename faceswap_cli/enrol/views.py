@@ -14,10 +14,10 @@ from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.faces.crops import cut, upright_crop, width_px
 from faceswap_cli.geometry import align
 from faceswap_cli.identity import quality
+from faceswap_cli.identity.advice import advice
 from faceswap_cli.identity.agreement import agreement
 from faceswap_cli.identity.embed import SAME_PERSON
 from faceswap_cli.identity.enrolled import Share
-from faceswap_cli.identity.photos import asleep
 from faceswap_cli.identity.pose import pose
 from faceswap_cli.nets.fslsd256_encoders import SIDE
 from faceswap_cli.records import U8, SourcePhoto
@@ -77,7 +77,7 @@ def weighed(photos: Sequence[SourcePhoto]) -> tuple[tuple[SourcePhoto, ...], tup
         for photo, weight, keep in zip(photos, weights, kept, strict=True)
         if keep
     )
-    notes = [*_strangers(shares, factor), *_weak(photos, shares), *asleep(used), *missing_views(shares)]
+    notes = [*_strangers(shares, factor), *_weak(photos, shares), *advice(used), *missing_views(shares)]
     return used, shares, notes
 
 

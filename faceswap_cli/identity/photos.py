@@ -15,7 +15,7 @@ from faceswap_cli.errors import InputError, NoFaceFound
 from faceswap_cli.faces.crops import width_px
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.faces.finder import FaceFinder
-from faceswap_cli.faces.landmarks import seen_irises
+from faceswap_cli.identity.advice import advice
 from faceswap_cli.identity.agreement import agreement
 from faceswap_cli.identity.embed import SAME_PERSON, embed
 from faceswap_cli.identity.faceid import source_of
@@ -28,8 +28,6 @@ PICTURES = (".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", "
 CLEARLY_LARGER = 1.5
 _LEAST = 1e-3
 """Quality of a photograph that looks like somebody else."""
-_AWAKE = 0.5
-"""Share of an iris from which on a photograph shows it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +58,7 @@ def load_photos(paths: Sequence[Path], detect: DetectOptions) -> SourceIdentity:
         return source_of([Path(path) for path in paths])
     photos, notes = read_photos(paths, detect)
     photos, more = _weighed(photos)
-    more += asleep(photos)
+    more += advice(photos)
     weights = np.array([photo.quality for photo in photos])
     embedding = np.average(np.stack([photo.embedding for photo in photos]), axis=0, weights=weights)
     return SourceIdentity(
@@ -177,14 +175,6 @@ def _weighed(photos: tuple[SourcePhoto, ...]) -> tuple[tuple[SourcePhoto, ...], 
         for photo, trust in zip(photos, factor, strict=True)
     )
     return tuple(kept), notes
-
-
-def asleep(photos: Sequence[SourcePhoto]) -> list[str]:
-    """A line where no photograph shows the irises."""
-    if any(float(seen_irises(photo.landmarks).max()) > _AWAKE for photo in photos):
-        return []
-    which = photos[0].path.name if len(photos) == 1 else "every photo"
-    return [f"the eyes are shut in {which}: the target's own are kept; add a photo with open eyes"]
 
 
 def _strangers(photos: Sequence[SourcePhoto]) -> list[str]:

@@ -14,7 +14,7 @@ from faceswap_cli.geometry import masks, warp
 from faceswap_cli.records import F32
 
 LOW_LIGHT, LOW_COLOR = 0.05, 0.03
-"""Gaussians that separate the low bands of L* and of a*, b*, as shares of the crop's side.  A finer band of L*
+"""Gaussians that separate the low bands of L* and of a*, b*, as shares of the crop. A finer band of L*
 would draw the network's own brows and nose beside the photograph's."""
 MOST = np.array([8.0, 9.0, 9.0], np.float32)
 """The network's low band may differ by this much (L*, a*, b*) from the relit photograph."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,8 +14,7 @@ from faceswap_cli.config import DetectOptions
 from faceswap_cli.errors import InputError, NoFaceFound
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.faces.finder import FaceFinder
-from faceswap_cli.faces.landmarks import LEFT_LIDS, RIGHT_LIDS
-from faceswap_cli.identity.photos import asleep, load_photos, picture_files
+from faceswap_cli.identity.photos import load_photos, picture_files
 from faceswap_cli.identity.quality import quality
 from faceswap_cli.records import F32, U8
 
@@ -162,15 +160,3 @@ def test_quality_falls_with_size_and_cuts(portrait: U8, mesh: F32) -> None:
     assert quality(small, mesh / 4) < 0.75 * best
     middle = int(mesh[1, 0])
     assert quality(np.ascontiguousarray(portrait[:, :middle]), mesh) < 0.6 * best
-
-
-def test_eyes_that_no_photo_shows_are_named(save: Saver, portrait: U8) -> None:
-    photo = load_photos([save("a.png", portrait)], DetectOptions()).photos[0]
-    mesh = photo.landmarks.copy()
-    for upper, lower, *_ in (LEFT_LIDS, RIGHT_LIDS):
-        mesh[upper] = mesh[lower]
-    shut = replace(photo, landmarks=mesh)
-    (note,) = asleep([shut])
-    assert "the eyes are shut in a.png" in note
-    assert "every photo" in asleep([shut, shut])[0]
-    assert asleep([shut, photo]) == []

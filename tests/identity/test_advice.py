@@ -1,0 +1,59 @@
+"""What a better photograph would change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.identity.advice import advice
+from faceswap_cli.records import SourcePhoto
+from tests.swap.drawn import mesh_points, photo, picture
+
+SIDE = 480
+
+
+def plain() -> SourcePhoto:
+    points = mesh_points(SIDE)
+    return photo(picture(points, side=SIDE), points)
+
+
+def spoiled(fault: str) -> SourcePhoto:
+    good = plain()
+    points, rgb = good.landmarks.copy(), good.rgb.copy()
+    if fault == "small":
+        return photo(picture(mesh_points(160), side=160), mesh_points(160))
+    if fault == "turned away":
+        turn = np.radians(50)
+        points = (
+            points
+            @ np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
+            .astype(np.float32)
+            .T
+        )
+        points[:, :2] += SIDE / 2 - points[:, :2].mean(axis=0)
+    if fault == "shut":
+        for upper, lower, *_ in (parts.LEFT_LIDS, parts.RIGHT_LIDS):
+            points[upper, 1] = points[lower, 1]
+    if fault == "one side":
+        rgb[:, : SIDE // 2] = (rgb[:, : SIDE // 2] * 0.5).astype(np.uint8)
+    if fault == "no color":
+        rgb = np.repeat(rgb.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    return replace(good, rgb=rgb, landmarks=points)
+
+
+def test_a_good_photo_needs_no_advice() -> None:
+    assert advice([plain()]) == []
+
+
+@pytest.mark.parametrize("fault", ["small", "turned away", "shut", "one side", "no color"])
+def test_each_fault_is_named_once_and_another_photo_helps(fault: str) -> None:
+    bad = spoiled(fault)
+    (line,) = advice([bad])
+    assert fault in line
+    assert bad.path.name in line
+    assert "\n" not in line
+    assert "every photo" in advice([bad, bad])[0]
+    assert advice([bad, plain()]) == []
