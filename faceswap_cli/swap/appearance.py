@@ -49,7 +49,7 @@ GRAIN_TOP, GRAIN_BINS = 8.0, 4096
 """Of the histogram that the median of the grain is taken from"""
 PALE = 0.02
 """Least (a, b) / (L + 16) of a skin that another's is compared with"""
-GLOSS, RELIEF = -0.7, 0.3
+GLOSS, RELIEF = -0.7, 0.0
 """Powers of the ratio of two lights that contrast of L* follows where the second is brighter: of what is
 lighter than its surroundings, and of what is darker."""
 RATIO, FOLLOW = (0.3, 2.5), (0.7, 1.2)

@@ -23,8 +23,6 @@ _SIDE = 64
 _TOP_FROM = 0.15
 """Share of the forehead's height below the brows from which the edge widens."""
 _BROW_TOP = (105, 334)
-_BROW_REACH = 0.03
-"""How far around the target's brows the mask is whole, in widths of the face."""
 
 
 def face_mask(points: F32, target: F32, window: Window, feather: float) -> F32:
@@ -47,11 +45,7 @@ def face_mask(points: F32, target: F32, window: Window, feather: float) -> F32:
     across = feather * float(np.ptp(ring[:, 0]))
     top = min(TOP * across, 0.75 * FOREHEAD * tall)
     width = across + (top - across) * masks.smoothstep(rise)
-    mask = masks.smoothstep(depth_inside(ring, grid) / width)
-    # A brow that is half covered would show beside the new one.
-    reach = _BROW_REACH * float(np.ptp(ring[:, 0])) * _SIDE
-    brows = masks.union(target, (parts.LEFT_BROW_RING, parts.RIGHT_BROW_RING), _SIDE, reach)
-    return warp.enlarge(np.maximum(mask, masks.blur(brows, reach / 2)), window)
+    return warp.enlarge(masks.smoothstep(depth_inside(ring, grid) / width), window)
 
 
 def depth_inside(ring: F32, grid: F32) -> F32:

@@ -13,27 +13,31 @@ import numpy as np
 from faceswap_cli.geometry import masks, warp
 from faceswap_cli.records import F32
 
-LOW_LIGHT, LOW_COLOR = 0.05, 0.03
-"""Gaussians that separate the low bands of L* and of a*, b*, as shares of the crop. A finer band of L*
-would draw the network's own brows and nose beside the photograph's."""
+LOW = 0.05
+"""Gaussian that separates the low band, as a share of the crop's side; on skin only: brows, lips, nostrils of
+two pictures differ, and a blur of the difference would be a halo around them."""
 MOST = np.array([8.0, 9.0, 9.0], np.float32)
 """The network's low band may differ by this much (L*, a*, b*) from the relit photograph."""
+_TRUST = 0.25
+"""Share of skin around from which on the near neighborhood decides."""
 _LEVELS = 5
 _REDUCED = 4
 """Factor by which pictures are reduced before their low band is taken."""
 _ALL_SEEN = 0.995
 
 
-def join(photo: F32, network: F32, seen: F32) -> F32:
+def join(photo: F32, network: F32, seen: F32, skin: F32) -> F32:
     """(n, n, 3) L*a*b* of both as one picture.
 
-    ``photo`` and ``network`` (n, n, 3) L*a*b* of the whole crop; ``seen`` (n, n) in [0, 1].
+    ``photo`` and ``network`` (n, n, 3) L*a*b* of the whole crop; ``seen`` (n, n) in [0, 1];
+    ``skin`` (n, n) where the face shows skin.
     """
-    size = (photo.shape[0] // _REDUCED,) * 2
-    small = cv2.resize(network - photo, size, interpolation=cv2.INTER_AREA)
-    low = np.dstack(
-        [masks.blur(small[..., 0], LOW_LIGHT * size[0]), masks.blur(small[..., 1:], LOW_COLOR * size[0])]
-    )
+    side = photo.shape[0] // _REDUCED
+    small = cv2.resize(network - photo, (side, side), interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(skin, (side, side), interpolation=cv2.INTER_AREA)
+    near, reach = masks.masked_blur(small, weight, LOW * side)
+    wide, _ = masks.masked_blur(small, weight, 3 * LOW * side)
+    low = wide + (near - wide) * masks.smoothstep(reach / _TRUST)[..., None]
     difference = warp.enlarge(low, photo.shape[0])
     shown = photo + MOST * np.tanh(difference / MOST)
     if float(seen.min()) >= _ALL_SEEN:

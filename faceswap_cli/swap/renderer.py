@@ -141,7 +141,8 @@ def _draw(carried: Carried, network: F32 | None, window: Window) -> F32:
         return carried.lab(window)
     whole = Window.full(SMALL)
     photo, seen = carried.lab(whole), carried.seen(whole)
-    joined = join(photo, appearance.lab_from_float(network), seen)
+    skin = appearance.skin_area(carried.points, SMALL)
+    joined = join(photo, appearance.lab_from_float(network), seen, skin)
     if window.side <= SMALL:
         return np.ascontiguousarray(window.of(_resized(joined, window.side)))
     # Full-resolution detail of the photograph, as far as it is shown, over what was joined.
