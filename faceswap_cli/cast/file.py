@@ -105,7 +105,7 @@ def read_cast(path: Path) -> Cast:
     return cast
 
 
-_AGAIN = "write the file anew with 'faceswap inspect CLIP --cast FILE'"
+_AGAIN = "write the file again with 'faceswap inspect CLIP --cast FILE'"
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -119,7 +119,9 @@ def _parsed(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"cast file {path} cannot be read ({error.strerror}); {_AGAIN}") from error
     if len(data) > LARGEST_BYTES:
-        raise InputError(f"{path} is larger than {LARGEST_BYTES >> 20} MiB: no cast file; {_AGAIN}")
+        raise InputError(
+            f"{path} is larger than {LARGEST_BYTES >> 20} MiB and cannot be a cast file; {_AGAIN}"
+        )
     try:
         return tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # also numbers of too many digits
@@ -240,7 +242,8 @@ def _lines(name: str, clip: str, sheet: str, entries: Sequence[Entry]) -> Iterat
         yield "# keep = true"
     yield ""
     yield f"# {'-' * (_WIDTH - 2)}"
-    yield "# How the people are recognised: leave this part as it is.  Rename a person here and above."
+    yield "# How each person is recognized. Leave this part as it is."
+    yield "# To rename a person, change the name here and above."
     for entry in entries:
         yield ""
         yield f"[recognise.{entry.role.name}]"

@@ -20,7 +20,7 @@ Terms of use
 
 This program puts one person's face on another's in pictures and videos. By using it you agree:
  1. You have the consent of the people whose faces you use and of those who are shown.
- 2. You do not deceive with the result: whoever sees it can tell, or is told, that it is made.
+ 2. You do not deceive with the result: viewers can see, or are informed, that it is synthetic.
  3. No sexual content, no harassment, no fraud, no false news.
  4. The marks that say "made with AI" stay in the result.
 You alone answer for what you make. Nothing leaves this machine.
