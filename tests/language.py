@@ -7,7 +7,7 @@ import re
 HABITS: tuple[tuple[str, str], ...] = (
     # (what is avoided, what to write instead)
     (r"(?<!there )(?<!There )\b(is|are|was|were) no\b(?! longer| more\b| one\b)", "is not a, has no"),
-    (r"\b(told|telling)\b|\btells?\b(?!( \w+){1,3} apart)", "reports, says, shows, decides"),
+    (r"\b(told|telling)\b(?! apart)|\btells?\b(?!( \w+){1,3} apart)", "reports, says, shows, decides"),
     (r"\bof then\b", "original"),
     (r"\bbecomes? of\b", "a noun: outcome, result"),
     (r"\bso many\b|\bso much\b(?! as)", "N, this many"),

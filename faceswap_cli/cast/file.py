@@ -223,15 +223,15 @@ def write_cast(path: Path, clip: str, sheet: str, entries: Sequence[Entry]) -> N
 
 
 def _lines(name: str, clip: str, sheet: str, entries: Sequence[Entry]) -> Iterator[str]:
-    yield f"# Who is seen in {_comment(clip)}. Their faces: {_comment(sheet)}"
+    yield f"# People in {_comment(clip)}. Their faces: {_comment(sheet)}"
     yield "#"
-    yield '# Give everybody who shall get another face a photograph, source = "anna.jpg", or several of'
+    yield '# To give a person another face, name a photograph, source = "anna.jpg", or several of'
     yield '# one person, source = ["anna1.jpg", "anna2.jpg"], or a folder.  Names are relative to this file.'
-    yield "# Everybody else keeps the own face; keep = true says so.  Then:"
+    yield "# All others keep their own face; keep = true states that.  Then:"
     yield "#"
     yield f"#     faceswap video --cast {_comment(shlex.quote(name))} {_comment(shlex.quote(clip))}"
     yield "#"
-    yield "# The file knows the people by their faces, not by their places: it fits other clips of them too."
+    yield "# People are recognized by their faces, so the file also works for other clips of the same people."
     yield ""
     yield f"schema = {SCHEMA}"
     for entry in entries:

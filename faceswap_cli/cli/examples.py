@@ -63,7 +63,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("All metrics", "faceswap evaluate clip_swapped.mp4 -s me.jpg -t clip.mp4"),
         (
             "A test for scripts: exit code 10 if a threshold is missed",
-            "faceswap evaluate clip_swapped.mp4 -s me.jpg -t clip.mp4 --fail-under likeness=0.6",
+            "faceswap evaluate out.mp4 -s me.jpg -t clip.mp4 --fail-under likeness=0.6",
         ),
     ),
     "doctor": (
