@@ -1,6 +1,6 @@
-"""Write what the program itself knows into the documentation: events and the manual page.
+"""Write what the program itself knows into the documentation: events, reference pages, manual page.
 
-python docs/build.py            writes docs/events.md, docs/events.schema.json, docs/man/faceswap.1
+python docs/build.py            writes docs/events.md, docs/events.schema.json, docs/reference/*, docs/man/*
 python docs/build.py --check    exits with 1 when one of them is not up to date
 """
 
@@ -16,6 +16,7 @@ DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
 from manual import manual  # noqa: E402
+from reference import cli_page, configuration_page, exit_codes_page  # noqa: E402
 
 from faceswap_cli.events import EVENTS, HEAD, SCHEMA, Field  # noqa: E402
 
@@ -23,7 +24,7 @@ MARK = "<!-- written by docs/build.py from faceswap_cli/events.py -->"
 
 
 def events_page() -> str:
-    """The hand-written part of ``events.md`` as it is, the tables behind it anew."""
+    """The hand-written part of ``events.md`` as it is, the tables below it written again."""
     written = (DOCS / "events.md").read_text(encoding="utf-8").partition(MARK)[0]
     parts = [f"{written}{MARK}\n", "## Every event\n", _table(HEAD)]
     for kind, (meaning, fields) in EVENTS.items():
@@ -77,6 +78,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "events.md": events_page,
     "events.schema.json": events_schema,
     "man/faceswap.1": manual,
+    "reference/cli.md": cli_page,
+    "reference/configuration.md": configuration_page,
+    "reference/exit-codes.md": exit_codes_page,
 }
 
 

@@ -12,28 +12,15 @@ import typer.main
 
 from faceswap_cli import __version__, errors
 from faceswap_cli.cli import app
+from faceswap_cli.cli.examples import EXAMPLES
 from faceswap_cli.cli.options import ShowFlags
 
 COMMON = tuple(field.name for field in fields(ShowFlags))
 """Options that every command has: described once."""
 
-EXAMPLES = (
-    (
-        "Swap a face in a clip; the result lies beside it as clip_swapped.mp4:",
-        "faceswap video me.jpg clip.mp4",
-    ),
-    (
-        "Look at the eight hardest frames before the long run:",
-        "faceswap video me.jpg clip.mp4 --preview 8",
-    ),
-    (
-        "With a page to look at and a bound that a script can test:",
-        "faceswap video me.jpg clip.mp4 --report report.html --fail-under identity=0.6",
-    ),
-)
 FILES = (
-    ("faceswap.toml", "Settings: the nearest one from the working folder upwards, then the user's own."),
-    (".NAME.faceswap/", "State of an unfinished job, beside its output; gone when it is done."),
+    ("faceswap.toml", "Settings: the nearest file from the working folder upwards, then the user's own."),
+    (".NAME.faceswap/", "State of an unfinished job, beside its output; removed when the job is done."),
 )
 ENVIRONMENT = (
     ("FACESWAP_...", "Any setting; `faceswap config` shows the name of each."),
@@ -57,7 +44,7 @@ def manual() -> str:
         r"\fICOMMAND\fR [\fIOPTION\fR]... \fIARGUMENT\fR...",
         ".SH DESCRIPTION",
         *_paragraphs(
-            "Every command explains itself with `--help`. Results go to stdout, everything else to "
+            "`faceswap COMMAND --help` explains each command. Results go to stdout, everything else to "
             "stderr. A file under its final name is always complete."
         ),
         ".SH COMMANDS",
@@ -67,8 +54,9 @@ def manual() -> str:
     lines += [".SH COMMON OPTIONS", *_options(_common(commands["video"]))]
     lines += [".SH EXIT STATUS", *_exit_status()]
     lines += [".SH FILES", *_items(FILES), ".SH ENVIRONMENT", *_items(ENVIRONMENT), ".SH EXAMPLES"]
-    for what, line in EXAMPLES:
-        lines += [".PP", _plain(what), ".PP", ".RS 4", ".nf", _plain(line), ".fi", ".RE"]
+    for name in ("video", "image", "batch", "enroll", "edit", "evaluate"):
+        for what, line in EXAMPLES[name]:
+            lines += [".PP", _plain(f"{what}:"), ".PP", ".RS 4", ".nf", _plain(line), ".fi", ".RE"]
     return "\n".join(lines) + "\n"
 
 
@@ -121,7 +109,7 @@ def _options(parameters: list[Any]) -> Iterator[str]:
             yield from (".TP", names + value, _plain(parameter.help or ""))
 
 
-def _exit_status() -> Iterator[str]:
+def exit_codes() -> list[tuple[int, str]]:
     """Read off the errors themselves, so that a new one cannot be forgotten."""
     found: dict[int, str] = {0: "Done."}
     for _, kind in inspect.getmembers(errors, inspect.isclass):
@@ -129,7 +117,11 @@ def _exit_status() -> Iterator[str]:
             found[kind.exit_code] = (kind.__doc__ or "").splitlines()[0]
     found[1] = "Unexpected failure (a bug)."
     found[143] = "The same as 130, by SIGTERM."
-    yield from _items([(str(code), found[code]) for code in sorted(found)])
+    return sorted(found.items())
+
+
+def _exit_status() -> Iterator[str]:
+    yield from _items([(str(code), meaning) for code, meaning in exit_codes()])
 
 
 def _items(rows: Any) -> Iterator[str]:

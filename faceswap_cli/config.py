@@ -33,7 +33,7 @@ class DetectOptions:
     min_face_px: int = 24
     """Faces narrower than this (display pixels) are ignored."""
     max_faces: int = 8
-    """At most so many faces in one frame, the largest first."""
+    """At most this many faces in one frame, the largest first."""
     workers: int = 0
     """Detection threads; 0 takes one per core."""
     max_pixels: int = 0
@@ -53,9 +53,9 @@ class TrackOptions:
     face: str = "largest"
     """``largest``, ``left``, ``all`` or a number N: the N-th person from the left, from 1."""
     reference: Path | None = None
-    """A photograph of the person to swap; wins over ``face``."""
+    """A photograph of the person to swap; overrides ``face``."""
     cast: Path | None = None
-    """A file that says who gets whose face (``inspect --cast``); wins over both and names the sources."""
+    """A file that maps each person to a source (``inspect --cast``); overrides ``face`` and ``reference``."""
     bridge_s: float = 0.3
     """Gaps up to this long are bridged; longer ones are faded."""
     fade_frames: int = 3
@@ -74,7 +74,7 @@ class SmoothOptions:
     """Zero-lag smoothing over time (method: closed-form least squares, see ``tracking.smoothing``)."""
 
     strength: float = 0.5
-    """0 turns smoothing off, 0.5 is the measured default, 1 is the strongest."""
+    """0 turns smoothing off, 1 is the strongest."""
     code_radius: int = 8
     """Frames on each side used to smooth appearance codes; it is also the halo of a segment."""
 
@@ -140,7 +140,7 @@ class EditOptions:
     age: float = 0.0
     """1 makes the source's skin and brows some twenty years older, -1 younger."""
     masculine: float = 0.0
-    """2 is the way from the average woman's face to the average man's, -2 the way back."""
+    """2 is the distance from the average woman's face to the average man's; -2 is the same, reversed."""
     lips: float = 0.0
     """Above 0 redder lips, below 0 paler ones; 1 is a deviation over people."""
     own: str = ""
@@ -240,11 +240,11 @@ class EncodeOptions:
     crf: float | None = None
     preset: str | None = None
     lossless: bool = False
-    """Encode without loss (larger files); used by tests and by people who grade afterwards."""
+    """Encode losslessly (larger files), for example before grading."""
     hw: bool = False
-    """Encode on the graphics chip: faster, larger, and not the same bytes on every machine."""
+    """Encode on the GPU: faster, larger files, and not the same bytes on every machine."""
     copy_untouched: bool = True
-    """Take over packets in which nothing is swapped as they are, where the codec allows it."""
+    """Copy packets without a swapped face unchanged, where the codec allows it."""
 
     def __post_init__(self) -> None:
         _check(self.crf is None or 0 <= self.crf <= 63, f"crf must be 0 to 63, not {self.crf}")
@@ -279,7 +279,7 @@ class JobOptions:
     max_vram_mb: int = 0
     """Memory of an accelerator in MB that batches may take; 0: most of what is free there."""
     restart: bool = False
-    """Throw away what an interrupted run of this output has done."""
+    """Discard the work of an interrupted run of this output."""
     keep: bool = False
     """Keep the job folder after success: analysis, segments, ledger, recipe."""
     seed: int = 0
@@ -361,7 +361,7 @@ class PolicyOptions:
     model: Path | None = None
     """ONNX file with its rules (``.toml``) beside it; None takes the imported one, if there is one."""
     every_s: float = 1.0
-    """Of a clip one frame in so many seconds is looked at, and at least one of every shot."""
+    """Seconds between two checked frames of a clip; at least one frame of every shot is checked."""
 
     def __post_init__(self) -> None:
         _check(0.04 <= self.every_s <= 60, f"every_s must be 0.04 to 60 seconds, not {self.every_s}")
@@ -372,9 +372,9 @@ class SwapOptions:
     """All groups of one swap job."""
 
     method: str = "auto"
-    """A name of ``faceswap_cli.swap.METHODS``; ``auto`` takes the best one whose weights are there."""
+    """A name of ``faceswap_cli.swap.METHODS``; ``auto`` takes the best one whose weights are installed."""
     strength: Level = 1.0
-    """How far the swap goes, 0 (the target) to 1; may change over time."""
+    """Strength of the swap, 0 (the target) to 1; may change over time."""
     detect: DetectOptions = field(default_factory=DetectOptions)
     track: TrackOptions = field(default_factory=TrackOptions)
     smooth: SmoothOptions = field(default_factory=SmoothOptions)

@@ -249,7 +249,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(TEXT_BYTES + 1)
         if len(data) > TEXT_BYTES:
-            raise UsageError(f"{path} is larger than {TEXT_BYTES >> 20} MiB: no configuration file")
+            raise UsageError(
+                f"{path} is larger than {TEXT_BYTES >> 20} MiB and cannot be a configuration file"
+            )
         return tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"configuration file {path} cannot be read ({error.strerror})") from error

@@ -120,7 +120,7 @@ def _detection() -> Check:
 
     found = find_faces(np.full((256, 256, 3), 128, np.uint8), DetectOptions())
     if found:
-        return Check("face detection", FAIL, "sees a face in a grey picture", "reinstall mediapipe")
+        return Check("face detection", FAIL, "finds a face in a plain gray picture", "reinstall mediapipe")
     return Check("face detection", OK, "runs")
 
 

@@ -77,9 +77,13 @@ EVENTS: dict[str, tuple[str, tuple[Field, ...]]] = {
     "progress": (
         "how far a stage has come; at most ten a second, the end of a stage always",
         (
-            Field("stage", "string", "analyse, check, render, assemble, evaluate; others for other commands"),
+            Field(
+                "stage",
+                "string",
+                "`analyse`, `check`, `render`, `assemble`, `evaluate`; other commands have others",
+            ),
             Field("done", "integer", "frames (MiB for `weights`, jobs of a batch as a whole)"),
-            Field("total", "integer", "of so many; it may grow where it was an estimate"),
+            Field("total", "integer", "number expected; an estimate may grow"),
         ),
     ),
     "warning": (

@@ -197,7 +197,7 @@ def write_cast_and_sheet(path: Path, clip: Clip, analysis: Analysis) -> CastFile
     from faceswap_cli.video.picture import Picture, write_picture
 
     if not analysis.people:
-        raise NoFaceFound(f"no face was found in {clip.path.name}: there is nobody to cast")
+        raise NoFaceFound(f"no face was found in {clip.path.name}: there are no people to cast")
     entries = cast_entries(analysis, clip.time_base)
     sheet = cast_sheet_path(path)
     write_picture(sheet, Picture(rgb=cast_sheet(people_tiles(clip, analysis), entries)))

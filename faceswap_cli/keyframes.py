@@ -108,7 +108,7 @@ def _pairs(text: str, name: str) -> Iterator[tuple[str, str]]:
     for part in text.split(","):
         time, colon, value = part.rpartition(":")
         if not colon or not time.strip():
-            raise UsageError(f"{name}: {part.strip()!r} is no keyframe; {_HINT}")
+            raise UsageError(f"{name}: {part.strip()!r} is not a keyframe; {_HINT}")
         yield time, value
 
 

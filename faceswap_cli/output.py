@@ -117,7 +117,7 @@ def check_output(path: Path, inputs: Iterable[Path], *, force: bool, skip_existi
     """
     for given in inputs:
         if same_file(path, given):
-            raise OutputError(f"{path} is an input and is never written over; choose another name with -o")
+            raise OutputError(f"{path} is an input and is never overwritten; choose another name with -o")
     if path.exists() or path.is_symlink():
         if path.exists() and not path.is_file():
             raise OutputError(f"{path} is not a regular file; choose another name with -o")

@@ -204,7 +204,9 @@ def begin(journal: Journal, key: Key, listen: Listener) -> None:
     """Go on with what is there if it is of the same job, else say what has changed."""
     changed = journal.begin(key)
     if changed:
-        message = f"the unfinished job found here was another one: begun anew (changed: {', '.join(changed)})"
+        message = (
+            f"found an unfinished job with other settings (changed: {', '.join(changed)}); starting over"
+        )
         listen(Event("warning", {"message": message}))
 
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+import typer.main
+
+from faceswap_cli.cli import app
+from faceswap_cli.cli.examples import EXAMPLES
+from faceswap_cli.cli.suggest import as_command
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -53,3 +61,88 @@ def test_the_manual_is_good_troff(builder: ModuleType, tmp_path: Path) -> None:
     )
     assert ran.stderr == ""
     assert "faceswap video [OPTION]... SRC... TARGET" in " ".join(ran.stdout.split())
+
+
+ROOT = DOCS.parent
+PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md"])
+_FENCE = re.compile(r"^( *)```[a-z]*\n(.*?)^ *```", re.M | re.S)
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def _anchors(path: Path) -> set[str]:
+    """Anchors of the headings, as GitHub makes them."""
+    text = _FENCE.sub("", path.read_text(encoding="utf-8"))
+    titles = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for link in _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8"))):
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        name, _, anchor = link.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        if not path.exists() or (anchor and path.suffix == ".md" and anchor not in _anchors(path)):
+            broken.append(link)
+    assert not broken
+
+
+def test_the_index_names_every_page() -> None:
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    named = {link.partition("#")[0] for link in _LINK.findall(index)}
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} - {"README.md"}
+    assert pages <= named, pages - named
+
+
+def _commands(text: str) -> Iterator[str]:
+    """Every command line of ours: from code blocks, and from code in the text."""
+    for _, block in _FENCE.findall(text):
+        for line in re.sub(r"\\\n", " ", block).splitlines():
+            yield from (part.strip() for part in line.split(" | ") if part.strip().startswith("faceswap "))
+    for code in re.findall(r"`(faceswap [^`]+)`", _FENCE.sub("", text)):
+        if not re.search(r"\bCOMMAND\b|\.\.\.|\[OPTION\]", code):
+            yield code
+
+
+def _parse(line: str) -> None:
+    """Raises unless the command exists and takes these options; nothing is run."""
+    words = shlex.split(line.replace("\\|", "|"), comments=True)
+    words = words[: next((k for k, word in enumerate(words) if word in ("<", ">", "|")), None)]
+    args = as_command(words[1:])
+    command: Any = typer.main.get_command(app)
+    context = command.make_context("faceswap", list(args))
+    while hasattr(command, "commands"):
+        rest = [*context._protected_args, *context.args]
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_parse(page: Path) -> None:
+    for line in _commands(page.read_text(encoding="utf-8")):
+        try:
+            _parse(line)
+        except typer.Exit:  # --help and --version
+            pass
+        except Exception as error:  # noqa: BLE001  whatever it is, the page is wrong
+            if type(error).__name__ not in ("MissingParameter", "BadOptionUsage"):  # named, not called
+                pytest.fail(f"{line}: {getattr(error, 'message', error)}")
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_examples_in_the_help_parse(name: str) -> None:
+    for _, line in EXAMPLES[name]:
+        if line.startswith("faceswap "):
+            _parse(line) if " help " not in line else None
+            assert len(line) <= 76, line
+
+
+def test_every_command_has_examples() -> None:
+    def names(prefix: str, command: Any) -> Iterator[str]:
+        for own, inner in getattr(command, "commands", {}).items():
+            yield f"{prefix}{own}"
+            yield from names(f"{prefix}{own} ", inner)
+
+    assert {"faceswap", *names("", typer.main.get_command(app))} == set(EXAMPLES)

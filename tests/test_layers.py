@@ -26,7 +26,7 @@ LAYERS = (
     {"swap", "provenance", "policy"},
     {"pipeline", "pictures", "preview", "forecast", "recipe", "training", "metrics", "report", "inspection"}
     | {"bench", "batch", "doctor", "enrol", "outcome"},
-    {"cli"},
+    {"cli", "api"},
 )
 """Lowest first; a module imports its own layer and those below."""
 

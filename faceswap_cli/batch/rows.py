@@ -236,7 +236,7 @@ def _settled(row: Row, records: Records, inputs: set[tuple[int, int]], *, skip_e
     if not (path.exists() or path.is_symlink()):
         return row
     if _inode(path) in inputs:
-        raise OutputError(f"{path} is an input and is never written over; choose another -o")
+        raise OutputError(f"{path} is an input and is never overwritten; choose another -o")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path} is not a regular file; choose another -o")
     return replace(row, state="skipped") if skip_existing else row

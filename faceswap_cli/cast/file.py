@@ -105,7 +105,7 @@ def read_cast(path: Path) -> Cast:
     return cast
 
 
-_AGAIN = "write the file anew with 'faceswap inspect CLIP --cast FILE'"
+_AGAIN = "write the file again with 'faceswap inspect CLIP --cast FILE'"
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -119,7 +119,9 @@ def _parsed(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"cast file {path} cannot be read ({error.strerror}); {_AGAIN}") from error
     if len(data) > LARGEST_BYTES:
-        raise InputError(f"{path} is larger than {LARGEST_BYTES >> 20} MiB: no cast file; {_AGAIN}")
+        raise InputError(
+            f"{path} is larger than {LARGEST_BYTES >> 20} MiB and cannot be a cast file; {_AGAIN}"
+        )
     try:
         return tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # also numbers of too many digits
@@ -221,15 +223,15 @@ def write_cast(path: Path, clip: str, sheet: str, entries: Sequence[Entry]) -> N
 
 
 def _lines(name: str, clip: str, sheet: str, entries: Sequence[Entry]) -> Iterator[str]:
-    yield f"# Who is seen in {_comment(clip)}. Their faces: {_comment(sheet)}"
+    yield f"# People in {_comment(clip)}. Their faces: {_comment(sheet)}"
     yield "#"
-    yield '# Give everybody who shall get another face a photograph, source = "anna.jpg", or several of'
+    yield '# To give a person another face, name a photograph, source = "anna.jpg", or several of'
     yield '# one person, source = ["anna1.jpg", "anna2.jpg"], or a folder.  Names are relative to this file.'
-    yield "# Everybody else keeps the own face; keep = true says so.  Then:"
+    yield "# All others keep their own face; keep = true states that.  Then:"
     yield "#"
     yield f"#     faceswap video --cast {_comment(shlex.quote(name))} {_comment(shlex.quote(clip))}"
     yield "#"
-    yield "# The file knows the people by their faces, not by their places: it fits other clips of them too."
+    yield "# People are recognized by their faces, so the file also works for other clips of the same people."
     yield ""
     yield f"schema = {SCHEMA}"
     for entry in entries:
@@ -240,7 +242,8 @@ def _lines(name: str, clip: str, sheet: str, entries: Sequence[Entry]) -> Iterat
         yield "# keep = true"
     yield ""
     yield f"# {'-' * (_WIDTH - 2)}"
-    yield "# How the people are recognised: leave this part as it is.  Rename a person here and above."
+    yield "# How each person is recognized. Leave this part as it is."
+    yield "# To rename a person, change the name here and above."
     for entry in entries:
         yield ""
         yield f"[recognise.{entry.role.name}]"

@@ -110,7 +110,7 @@ def _notes(analysis: Analysis, cast: Cast, distances: F64, given: dict[int, int]
         others = np.delete(distances[k], r)
         if others.size and others.min() < distances[k, r] + MARGIN and cast.roles[r].sources:
             notes.append(
-                f"--face {analysis.people[k].person + 1} of {clip} looks nearly as much like somebody else "
+                f"--face {analysis.people[k].person + 1} of {clip} looks almost as much like another person "
                 f"of {name} as like {cast.roles[r].name}: check the result"
             )
     return notes

@@ -70,7 +70,7 @@ def assign(
 
 def _settled(chosen: Mapping[int, int], analysis: Analysis, clip: str) -> dict[int, int]:
     if not set(chosen) <= {person.person for person in analysis.people}:
-        raise InputError(f"the people found in {clip} are not those of then; swap it anew")
+        raise InputError(f"the people found in {clip} are not those of the original job; swap it again")
     return dict(chosen)
 
 

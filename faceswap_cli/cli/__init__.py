@@ -32,8 +32,10 @@ from faceswap_cli.cli import (
     train,
     video,
 )
+from faceswap_cli.cli.examples import epilog
 from faceswap_cli.cli.printing import event_line, write_json
 from faceswap_cli.cli.session import Invocation
+from faceswap_cli.cli.suggest import as_command, suggestion
 from faceswap_cli.cli.weights import weights_app
 from faceswap_cli.errors import DeviceError, FaceswapError, Interrupted, OutputError, UsageError
 from faceswap_cli.events import SCHEMA
@@ -47,6 +49,7 @@ _ParseError: type[Any] = typer.BadParameter.__mro__[2]
 app = typer.Typer(
     name="faceswap",
     help="Put one person's face on another's in pictures and videos.",
+    epilog=epilog("faceswap"),
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -63,30 +66,27 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", "-V", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass
 
 
-for _command in (
-    image.image,
-    video.video,
-    batch.batch,
-    inspect.inspect,
-    edit.edit,
-    rerun.rerun,
-    evaluate.evaluate,
-    enroll.enroll,
-    train.train,
-    bench.bench,
-    doctor.doctor,
-    settings.config,
-    settings.terms,
-    completion.completion,
-):
-    app.command()(_command)
-app.add_typer(weights_app)
+PANELS: dict[str, tuple[Any, ...]] = {
+    "Swap": (image.image, video.video, batch.batch, edit.edit, rerun.rerun),
+    "People": (enroll.enroll,),
+    "Check": (inspect.inspect, evaluate.evaluate, doctor.doctor, bench.bench),
+    "Set up": (settings.config, settings.terms, completion.completion, train.train),
+}
+"""The commands as ``faceswap --help`` groups them."""
+
+for _panel, _commands in PANELS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel, epilog=epilog(_command.__name__))(_command)
+app.add_typer(weights_app, rich_help_panel="Set up", epilog=epilog("weights"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,7 +117,9 @@ def _run(invocation: Invocation) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     completion.prepare()
     command = typer.main.get_command(app)
-    args = list(invocation.argv) or ["--help"]
+    args = as_command(invocation.argv) or ["--help"]
+    if hint := suggestion(args, tuple(command.commands)):  # type: ignore[attr-defined]
+        raise UsageError(hint)
     result = command.main(args, prog_name="faceswap", standalone_mode=False, obj=invocation)
     return result if isinstance(result, int) else 0
 
@@ -129,7 +131,7 @@ def _report(error: Exception, invocation: Invocation) -> int:
     known = as_known(error)
     message = one_line(str(known))
     if isinstance(known, Interrupted) and invocation.resumable:
-        message += f"; to go on: {shlex.join(['faceswap', *invocation.argv])}"
+        message += f"; to resume: {shlex.join(['faceswap', *invocation.argv])}"
     try:
         _tell_program(known, message, invocation)
         sys.stderr.write(f"faceswap: error: {message}\n")

@@ -44,8 +44,9 @@ Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[SRC] TARGETS...",
-        help="First the source: a picture, or a folder of pictures of one person. All others are targets: "
-        "files, folders, patterns such as 'clips/**/*.mp4'. With --source or --cast all are targets.",
+        help="Source first: a photograph, a folder of photographs of one person, or @NAME. All others are "
+        "targets: files, folders, patterns such as 'clips/**/*.mp4'. "
+        "With --source or --cast all are targets.",
         show_default=False,
     ),
 ]
@@ -61,31 +62,53 @@ class BatchFlags:
 
     output: Annotated[
         str | None,
-        _option("--output", "-o", text="Folder, or template with {stem} {ext} {source} {index}."),
+        _option(
+            "--output",
+            "-o",
+            text="Output folder, or template with {stem} {ext} {source} "
+            "{index}. Required, except with --manifest.",
+        ),
     ] = None
     source: Annotated[
         list[str] | None,
-        _option("--source", "-s", text="A person: picture or folder. Repeat it for more.", metavar="SRC"),
+        _option(
+            "--source",
+            "-s",
+            text="Source of one person: photograph, folder or @NAME. Repeat it for more people.",
+            metavar="SRC",
+        ),
     ] = None
     pairs: Annotated[
         bool,
-        _option("--pairs", text="First source with first target, and so on; else every target with each."),
+        _option(
+            "--pairs",
+            text="Pair the first source with the first target, and so on. "
+            "Default: every source with every target.",
+        ),
     ] = False
     manifest: Annotated[
         Path | None,
-        _option("--manifest", "-m", text="Jobs from a table, CSV or JSON Lines: source, target, output, ..."),
+        _option(
+            "--manifest",
+            "-m",
+            text="Read the jobs from a table (CSV or JSON Lines) with source, target, output, and options.",
+        ),
     ] = None
-    force: Annotated[bool, _option("--force", "-f", text="Replace existing outputs.")] = False
-    skip_existing: Annotated[bool, _option("--skip-existing", text="Leave out what has an output.")] = False
+    force: Annotated[bool, _option("--force", "-f", text="Overwrite existing outputs (never inputs).")] = (
+        False
+    )
+    skip_existing: Annotated[
+        bool, _option("--skip-existing", text="Skip targets that already have an output.")
+    ] = False
     max_failures: Annotated[
-        int, _option("--max-failures", text="Start no more after N failures; 0: go on.", metavar="N")
+        int, _option("--max-failures", text="Stop after N failures; 0 means never. Default: 0.", metavar="N")
     ] = 0
-    dry_run: Annotated[bool, _option("--dry-run", text="Only show what would be done.")] = False
+    dry_run: Annotated[bool, _option("--dry-run", text="Show what would be done; write nothing.")] = False
     ledger: Annotated[
         Path | None,
         _option(
             "--ledger",
-            text="Folder for a line of every face in every frame, one file a result (JSON Lines).",
+            text="Folder for ledgers, one per result: a JSON line per face and frame.",
             panel=REPORTING,
             metavar="FOLDER",
         ),
@@ -94,7 +117,8 @@ class BatchFlags:
         str | None,
         _option(
             "--fail-under",
-            text="Count a result as failed if a metric misses its bound, e.g. likeness=0.6,coverage=0.95.",
+            text="Count a result as failed if a metric misses its threshold, "
+            "e.g. likeness=0.6,coverage=0.95.",
             panel=REPORTING,
             metavar="GATES",
         ),
@@ -111,9 +135,10 @@ def batch(
     files: Arguments = None,
     accept_terms: AcceptTerms = False,
 ) -> None:
-    """Swap faces in many files: faceswap batch SRC TARGETS... -o FOLDER, or --manifest jobs.csv.
+    """Swap a face in many files.
 
-    One failure does not touch the others (exit 8). The same command again does only what is missing.
+    One failure does not stop the others; the exit code is then 8. Run the same command again to do only
+    what is missing.
     """
     settings = read_settings(show, look, clip)
     with Session(ctx.obj, show, settings, soft_stop=not batch.dry_run) as session:
@@ -170,12 +195,12 @@ def _of_cast(files: Sequence[str], flags: BatchFlags, options: SwapOptions) -> l
         raise UsageError("--cast names the sources; leave out --source and --pairs")
     found = dict.fromkeys(targets.expand_targets(files))
     if not found:
-        raise UsageError("targets are needed: faceswap batch --cast cast.toml TARGETS... -o FOLDER")
+        raise UsageError("give targets: faceswap batch --cast cast.toml TARGETS... -o FOLDER")
     return [Request((), target, options) for target in found]
 
 
 def _split(files: Sequence[str], flags: BatchFlags) -> tuple[list[str], list[str]]:
-    """Names of sources and of targets: the rule that the help tells."""
+    """Names of sources and of targets, by the rule in the help."""
     if flags.source:
         people, others = list(flags.source), list(files)
     elif flags.pairs:
@@ -186,7 +211,7 @@ def _split(files: Sequence[str], flags: BatchFlags) -> tuple[list[str], list[str
     else:
         people, others = list(files[:1]), list(files[1:])
     if not people or not others:
-        raise UsageError("a source and targets are needed: faceswap batch SRC TARGETS... -o FOLDER")
+        raise UsageError("give a source and targets: faceswap batch SRC TARGETS... -o FOLDER")
     return people, others
 
 
@@ -223,7 +248,7 @@ def _plan(
     own = jobs.own_results(requests, rows) if flags.manifest is None else set()
     if own:
         names = ", ".join(sorted(path.name for path in own)[:3]) + (" ..." if len(own) > 3 else "")
-        session.warn(f"left out, being results of this batch: {names}")
+        session.warn(f"skipped, because they are results of this batch: {names}")
         rows = jobs.plan_rows([r for r in requests if r.target not in own], looks, place)
     records = Records(place.base)
     protected += jobs.files_read(rows, [])

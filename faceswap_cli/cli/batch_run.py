@@ -56,7 +56,7 @@ def run(
             invocation.partial = _result(outcomes)
     if records.trouble:
         session.warn(
-            f"no record could be kept in {records.folder} ({records.trouble}); to go on with this batch "
+            f"no record could be kept in {records.folder} ({records.trouble}); to resume this batch "
             "use --skip-existing"
         )
     _conclude(session, outcomes, records)

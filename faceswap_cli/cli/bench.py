@@ -19,32 +19,41 @@ def bench(
     ctx: typer.Context,
     show: ShowFlags,
     file: Annotated[
-        Path | None, typer.Argument(help="A clip; without one the example is used.", show_default=False)
+        Path | None, typer.Argument(help="Video. Default: the example clip.", show_default=False)
     ] = None,
     source: Annotated[
         list[Path] | None,
-        typer.Option("--source", "-s", help="Photo of the source person.", show_default=False),
+        typer.Option(
+            "--source",
+            "-s",
+            help="Photograph of the source person. Default: the example photograph.",
+            show_default=False,
+        ),
     ] = None,
     method: Annotated[
-        str | None, typer.Option("--method", help="Method to time.", show_default=False)
+        str | None, typer.Option("--method", help="Method to measure. Default: auto.", show_default=False)
     ] = None,
     device: Annotated[
-        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", show_default=False)
+        str | None,
+        typer.Option(
+            "--device", help="Device: auto, cpu, cuda, cuda:N, or mps. Default: auto.", show_default=False
+        ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", help="Threads; 0 takes one per core.", show_default=False)
+        int | None,
+        typer.Option("--threads", help="Threads; 0 means one per core. Default: 0.", show_default=False),
     ] = None,
     compare: Annotated[
         Path | None,
         typer.Option(
             "--compare",
-            help="A run stored with --json, to compare with.",
+            help="Compare with an earlier run, stored with --json.",
             metavar="RUN.json",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Time a swap by stage, against decoding and encoding the same clip."""
+    """Measure the speed of a swap by stage, and compare it with decoding and encoding alone."""
     settings = read_settings(show, LookFlags(method=method, device=device, threads=threads), ClipFlags())
     with Session(ctx.obj, show, settings) as session:
         check_inputs([*([file] if file else []), *(source or [])])

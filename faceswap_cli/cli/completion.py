@@ -44,9 +44,11 @@ def _shells(incomplete: str) -> list[str]:
 def completion(
     ctx: typer.Context,
     show: ShowFlags,
-    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.", autocompletion=_shells)],
+    shell: Annotated[
+        str, typer.Argument(metavar="SHELL", help="Shell: bash, zsh or fish.", autocompletion=_shells)
+    ],
 ) -> None:
-    """Print the script that makes the TAB key complete commands, flags and values.
+    """Print a shell script that completes commands, options and values with the TAB key.
 
     bash: faceswap completion bash > ~/.local/share/bash-completion/completions/faceswap
 
@@ -56,7 +58,7 @@ def completion(
     """
     with Session(ctx.obj, show, read_settings(show)) as session:
         if shell not in SHELLS:
-            raise UsageError(f"there is no completion for {shell!r}; known: {', '.join(SHELLS)}")
+            raise UsageError(f"no completion for {shell!r}; choose one of {', '.join(SHELLS)}")
         text = script(shell)
         session.result({"command": "completion", "exit": 0, "shell": shell, "script": text})
         if session.for_people:

@@ -16,7 +16,10 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 @expanded
 def doctor(ctx: typer.Context, show: ShowFlags) -> None:
-    """Try every part this program needs: devices, encoders, weights, disk."""
+    """Check this machine: devices, encoders, weights, disk space.
+
+    Every line is ok, warn or fail; the last two say how to fix it.
+    """
     settings = read_settings(show)
     with Session(ctx.obj, show, settings) as session:
         from rich.text import Text

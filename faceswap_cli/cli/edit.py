@@ -37,7 +37,7 @@ SETTLED = {"face", "ref", "cast", "parsing", "min_face", "max_faces", "start", "
 """Flags that ``edit`` does not have: who is there and who is swapped is kept."""
 
 
-@partial(expanded, leave_out=SETTLED, instead=AS_FILE)
+@partial(expanded, leave_out=SETTLED, instead=AS_FILE, kept_defaults=True)
 def edit(
     ctx: typer.Context,
     result: Result,
@@ -49,7 +49,10 @@ def edit(
     target: Target = None,
     accept_terms: AcceptTerms = False,
 ) -> None:
-    """Render a clip that was made with --keep again, with other smoothing, mask, marks or encoding."""
+    """Render a finished video again with other settings, without detecting faces again.
+
+    Needs a result made with --keep. Options that are not given keep the values of that result.
+    """
     settings = read_settings(show, look, clip)
     with Session(ctx.obj, show, settings, soft_stop=True) as session:
         check_flags(out)
@@ -78,13 +81,15 @@ def _kept(result: Path) -> Kept:
     from faceswap_cli.video.probe import probe
 
     if is_picture(result):
-        raise InputError(f"{result} is a picture; for another one run 'faceswap image' with other flags")
+        raise InputError(f"{result} is a picture; run 'faceswap image' with other options instead")
     kept = kept_job(result)
     if kept is None:
         raise InputError(
-            f"{result} has no kept job ({folder_of(result).name}); make it with --keep once, then edit it"
+            f"{result} has no kept job ({folder_of(result).name}); make it with --keep, then edit it"
         )
     carried = find_recipe(result, probe(result).metadata)
     if carried is not None and carried.text() != kept.recipe.text():
-        raise InputError(f"{kept.folder} was kept for another {result.name}; make this one again with --keep")
+        raise InputError(
+            f"{kept.folder} belongs to an earlier {result.name}; make this one again with --keep"
+        )
     return kept

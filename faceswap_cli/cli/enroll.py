@@ -29,7 +29,7 @@ Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME PHOTO...",
-        help="A name of your choice, then pictures of that person, or a folder of them.",
+        help="A name of your choice, then photographs of that person, or a folder of them.",
         show_default=False,
     ),
 ]
@@ -38,41 +38,55 @@ Level = Annotated[
     typer.Option(
         "--tune",
         metavar="0|1|2|3",
-        help="0 encodes the photos; 1 also refines the codes, 2 tunes the network, minutes on the CPU; 3 "
-        "goes on with that on the faces of --clip.",
+        help="Fitting: 0 encodes the photographs; 1 refines the codes; "
+        "2 fine-tunes the network (minutes on a "
+        "CPU); 3 fine-tunes it on the faces of --clip.",
     ),
 ]
 TunedOn = Annotated[
     Path | None,
     typer.Option(
-        "--clip", metavar="VIDEO", help="Of --tune 3: the clip that the person is for.", show_default=False
+        "--clip",
+        metavar="VIDEO",
+        help="For --tune 3: the video in which this person will be used.",
+        show_default=False,
     ),
 ]
 MaxTime = Annotated[
     str | None,
-    typer.Option("--max-time", help="End tuning in time with the best so far, e.g. 90s.", show_default=False),
+    typer.Option(
+        "--max-time",
+        help="Time limit of the fitting, e.g. 90s; the best result so far is kept. Default: none.",
+        show_default=False,
+    ),
 ]
 KeepPhotos = Annotated[
-    bool, typer.Option("--keep-photos", help="Keep the faces of the photos in the file, for profile 1024.")
+    bool,
+    typer.Option(
+        "--keep-photos", help="Store the faces of the photographs in the file (needed for --profile 1024)."
+    ),
 ]
 NoPicture = Annotated[
     bool,
     typer.Option(
         "--no-picture",
-        help="Keep no picture: the file holds the identity embedding and a face made from it alone.",
+        help="Store no pictures: only the identity embedding and a face generated from it.",
     ),
 ]
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", help="File (.faceid) or folder instead of the user's own.", show_default=False
+        "--output",
+        "-o",
+        help="Output file (.faceid) or folder. Default: your folder of people.",
+        show_default=False,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the person of that name.")]
-List = Annotated[bool, typer.Option("--list", help="Show who is enrolled.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the person of this name.")]
+List = Annotated[bool, typer.Option("--list", help="List the enrolled people.")]
 Remove = Annotated[
     str | None,
-    typer.Option("--remove", metavar="NAME", help="Delete the file of a person.", show_default=False),
+    typer.Option("--remove", metavar="NAME", help="Delete the file of this person.", show_default=False),
 ]
 
 
@@ -92,25 +106,26 @@ def enroll(
     remove: Remove = None,
     accept_terms: AcceptTerms = False,
 ) -> None:
-    """Enroll a person: faceswap enroll NAME PHOTO..., later @NAME stands for the photos."""
+    """Measure a person once from photographs; later use @NAME as the source.
+
+    More photographs from different sides give a better likeness. The table shows how much each one counts.
+    """
     given = arguments or []
     settings = read_settings(show, LookFlags(), ClipFlags())
     if list_people or remove is not None:
         if given or (list_people and remove is not None):
-            raise UsageError("--list and --remove NAME stand alone; leave out the rest")
+            raise UsageError("--list and --remove NAME take no other arguments; leave out the rest")
         with Session(ctx.obj, show, settings) as session:
             _list(session) if remove is None else _remove(session, remove)
         return
     if len(given) < 2:
-        raise UsageError("a name and photos are needed: faceswap enroll NAME PHOTO...")
+        raise UsageError("give a name and photographs: faceswap enroll NAME PHOTO...")
     if tune not in LEVELS:
-        raise UsageError(f"--tune is 0, 1, 2 or 3, not {tune}")
+        raise UsageError(f"--tune must be 0, 1, 2 or 3, not {tune}")
     if (tune == 3) != (clip is not None):
-        raise UsageError("--tune 3 and --clip VIDEO belong together; give both, or none")
+        raise UsageError("--tune 3 and --clip VIDEO go together; give both or neither")
     if no_picture and (tune or keep_photos):
-        raise UsageError(
-            "--no-picture leaves nothing to tune on or to keep; leave --tune and --keep-photos out"
-        )
+        raise UsageError("--no-picture excludes --tune and --keep-photos; leave them out")
     limit = duration_s(max_time) if max_time else float("inf")
     with Session(ctx.obj, show, settings, soft_stop=True) as session:
         session.invocation.resumable = False  # what a signal leaves is a whole file, or none
@@ -140,7 +155,7 @@ def _photos(names: Sequence[str]) -> list[Path]:
         if name.startswith(people.MARK) or name.endswith(people.SUFFIX):
             raise UsageError(f"{name} is enrolled already; give photographs")
         if name in ("", "-"):
-            raise UsageError(f"{name!r} is no photograph; name files or a folder")
+            raise UsageError(f"{name!r} is not a photograph; give files or a folder")
     return [Path(name) for name in names]
 
 

@@ -28,18 +28,29 @@ def evaluate(
     ctx: typer.Context,
     show: ShowFlags,
     result: Annotated[
-        Path | None, typer.Argument(help="The swapped picture or video.", show_default=False)
+        Path | None, typer.Argument(help="Swapped picture or video.", show_default=False)
     ] = None,
     source: Annotated[
         list[Path] | None,
-        typer.Option("--source", "-s", help="Photo or folder of the source person; repeatable."),
+        typer.Option(
+            "--source",
+            "-s",
+            help="Photograph or folder of the source person. Repeat it for more.",
+            show_default=False,
+        ),
     ] = None,
     target: Annotated[
-        Path | None, typer.Option("--target", "-t", help="What was swapped into.", show_default=False)
+        Path | None, typer.Option("--target", "-t", help="Original target file.", show_default=False)
     ] = None,
-    stride: Annotated[int, typer.Option("--stride", help="Look at every n-th frame.")] = 1,
+    stride: Annotated[int, typer.Option("--stride", help="Measure every n-th frame.")] = 1,
     max_frames: Annotated[
-        int | None, typer.Option("--max-frames", help="Stop after N frames.", metavar="N", show_default=False)
+        int | None,
+        typer.Option(
+            "--max-frames",
+            help="Stop after N frames. Default: all; 90 in a suite.",
+            metavar="N",
+            show_default=False,
+        ),
     ] = None,
     fail_under: Annotated[
         str | None,
@@ -48,7 +59,7 @@ def evaluate(
             metavar="GATES",
             rich_help_panel=REPORTING,
             show_default=False,
-            help="Exit with code 10 if a metric misses its bound, e.g. likeness=0.6,coverage=0.95.",
+            help="Exit with code 10 if a metric misses its threshold, e.g. likeness=0.6,coverage=0.95.",
         ),
     ] = None,
     suite: Annotated[
@@ -58,7 +69,7 @@ def evaluate(
             metavar="DIR",
             rich_help_panel=SUITE,
             show_default=False,
-            help="Swap DIR/portraits into DIR/clips by several methods and compare them.",
+            help="Swap DIR/portraits into DIR/clips with several methods and compare them.",
         ),
     ] = None,
     methods: Annotated[
@@ -66,7 +77,7 @@ def evaluate(
         typer.Option(
             "--methods",
             rich_help_panel=SUITE,
-            help="Methods of a suite; 'naive' is a simple baseline, 'target' the untouched clip.",
+            help="Methods of the suite; 'naive' is a simple baseline, 'target' the untouched clip.",
         ),
     ] = "fslsd,mesh,naive,target",
     pairs: Annotated[
@@ -75,17 +86,17 @@ def evaluate(
             "--pairs",
             rich_help_panel=SUITE,
             metavar="N",
-            help="Use N clips of the suite, evenly spread.",
+            help="Use N clips of the suite, evenly spread. Default: all.",
             show_default=False,
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", rich_help_panel=SUITE, help="Swaps of a suite at the same time.")
+        int, typer.Option("--jobs", rich_help_panel=SUITE, help="Swaps that run at the same time.")
     ] = 1,
 ) -> None:
-    """Measure likeness, shape, movement, seams, sharpness, steadiness and preservation.
+    """Measure the quality of a result: likeness, shape, movement, seams, sharpness, stability.
 
-    faceswap evaluate RESULT --source SRC --target TARGET, or faceswap evaluate --suite DIR.
+    docs/metrics.md explains each metric.
     """
     if stride < 1 or jobs < 1 or min(max_frames or 1, pairs or 1) < 1:
         raise UsageError("--stride, --max-frames, --pairs and --jobs must be 1 or more")
@@ -93,12 +104,12 @@ def evaluate(
     if suite is not None:
         if result or source or target or gates:
             raise UsageError(
-                "--suite makes its own results: leave RESULT, --source, --target, --fail-under out"
+                "--suite makes its own results; leave out RESULT, --source, --target and --fail-under"
             )
         _suite(ctx, show, suite, _named(methods), pairs, max_frames or SUITE_FRAMES, jobs)
         return
     if result is None or not source or target is None:
-        raise UsageError("evaluate needs RESULT --source SRC --target TARGET, or --suite DIR")
+        raise UsageError("give RESULT --source SRC --target TARGET, or --suite DIR")
     source = [Path(resolved(str(path))) for path in source]
     with Session(ctx.obj, show, read_settings(show)) as session:
         check_inputs([result, *source, target])
@@ -181,7 +192,7 @@ def _print_suite(found: Suite) -> None:
 def _print_table(rows: list[tuple[str, str, str]]) -> None:
     from rich.table import Table
 
-    table = Table("figure", "value", "meaning", box=None, pad_edge=False)
+    table = Table("metric", "value", "meaning", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
     console().print(table, markup=False)

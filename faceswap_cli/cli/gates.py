@@ -77,7 +77,7 @@ def parse_gates(text: str | None) -> tuple[Gate, ...]:
     for part in (text or "").split(",") if text is not None else ():
         name, equals, bound = (piece.strip() for piece in part.partition("="))
         if name not in DIRECTIONS:
-            raise UsageError(f"--fail-under does not know {name!r}; known: {', '.join(DIRECTIONS)}")
+            raise UsageError(f"--fail-under: unknown metric {name!r}; known: {', '.join(DIRECTIONS)}")
         try:
             value = float(bound)
         except ValueError:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from faceswap_cli.cli import swap
-from faceswap_cli.cli.options import AcceptTerms, Files, LookFlags, OutputFlags, ShowFlags, expanded
+from faceswap_cli.cli import inputs, swap
+from faceswap_cli.cli.options import (
+    AcceptTerms,
+    Files,
+    LookFlags,
+    OneTarget,
+    OutputFlags,
+    ShowFlags,
+    Sources,
+    expanded,
+)
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.errors import InputError
 from faceswap_cli.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Naming, check_disk
@@ -14,15 +23,22 @@ from faceswap_cli.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Naming, check_
 @expanded
 def image(
     ctx: typer.Context,
-    files: Files,
+    *,
+    files: Files = None,
+    source: Sources = None,
+    target: OneTarget = None,
     out: OutputFlags,
     look: LookFlags,
     show: ShowFlags,
     accept_terms: AcceptTerms = False,
 ) -> None:
-    """Swap a face in a picture: faceswap image SRC... TARGET."""
+    """Swap a face in a picture.
+
+    Size, format, bit depth, alpha channel and metadata stay as in the target; only the faces change.
+    """
     settings = read_settings(show, look)
     with Session(ctx.obj, show, settings) as session:
+        files = inputs.named_files(files, source, target)
         order = swap.take_order(session, "image", files, out, accept_terms=accept_terms)
         _run(session, order)
 

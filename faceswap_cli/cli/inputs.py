@@ -43,15 +43,33 @@ class Given:
         return (*self.sources, self.target)
 
 
+def named_files(files: Sequence[str] | None, sources: Sequence[str] | None, target: str | None) -> list[str]:
+    """SRC... TARGET from the positional arguments together with ``--source`` and ``--target``."""
+    given, named = list(files or ()), list(sources or ())
+    if named and target is None:
+        if len(given) > 1:
+            raise UsageError("with --source give only the target as an argument, or use --target")
+        return [*named, *given] if given else _no_target()
+    if named and given:
+        raise UsageError("the source is given twice: as an argument and with --source; leave one out")
+    return [*named, *given, *([] if target is None else [target])]
+
+
+def _no_target() -> list[str]:
+    raise UsageError("the target is missing; add it as the last argument or with --target")
+
+
 def split_files(files: Sequence[str], cast: Path | None = None) -> tuple[list[str], str]:
     """SRC... TARGET: the last one is the target, and the only one where ``cast`` names the sources.
 
-    A source ``@NAME`` is an enrolled person: it becomes the path of her file.
+    A source ``@NAME`` is an enrolled person: it becomes the path of that person's file.
     """
     if cast is not None and len(files) > 1:
-        raise UsageError(f"{cast.name} names the sources: with a cast file give only the target")
+        raise UsageError(f"{cast.name} names the sources; with a cast file give only the target")
+    if cast is not None and not files:
+        raise UsageError("the target is missing; give the video after the options, or with --target")
     if cast is None and len(files) < 2:
-        raise UsageError("two files are needed: first the source picture, last the target")
+        raise UsageError("give two files: the source picture first, the target last")
     if sum(name == "-" for name in files) > 1:
         raise UsageError("'-' (stdin) can be given only once")
     if "" in files:

@@ -27,29 +27,32 @@ if TYPE_CHECKING:
 def inspect(
     ctx: typer.Context,
     name: Annotated[
-        str, typer.Argument(metavar="FILE", help="A video or a picture; '-' is stdin.", show_default=False)
+        str, typer.Argument(metavar="FILE", help="Video or picture; '-' is stdin.", show_default=False)
     ],
     show: ShowFlags,
     sheet: Annotated[
         Path | None,
-        typer.Option("--sheet", help="Write a contact sheet of the people there (PNG).", show_default=False),
+        typer.Option("--sheet", help="Write a contact sheet of the people (PNG).", show_default=False),
     ] = None,
     cast: Annotated[
         Path | None,
         typer.Option(
             "--cast",
-            help="Write a map of the people, to be filled in for 'video --cast', and their pictures.",
+            help="Write a file that maps each person to a source, for 'video "
+            "--cast', and a picture of the people.",
             metavar="TOML",
             show_default=False,
         ),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out shots and people.")] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing sheet or map.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Skip the search for shots and people.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Overwrite an existing sheet or cast file.")
+    ] = False,
 ) -> None:
-    """Show streams, timing, rotation, colour, shots, people and the provenance mark."""
+    """Show streams, timing, rotation, color, shots, people and the provenance mark of a file."""
     asked = [flag for flag, path in (("--sheet", sheet), ("--cast", cast)) if path is not None]
     if quick and asked:
-        raise UsageError(f"{asked[0]} needs the people that --quick leaves out")
+        raise UsageError(f"{asked[0]} needs the people that --quick skips; leave out --quick")
     settings = read_settings(show)
     with Session(ctx.obj, show, settings) as session:
         file = path_or_stdin(name, session.owned)
@@ -85,7 +88,7 @@ def inspect(
 
 
 def _check_files(sheet: Path | None, cast: Path | None, file: Path, force: bool) -> None:
-    """What is to be written has the right ending and is no file that is there already."""
+    """Outputs have the right ending and do not exist yet."""
     wanted = []
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
@@ -118,7 +121,7 @@ def _cast_lines(written: CastFiles) -> list[tuple[str, str]]:
     return [
         ("cast", f"{written.path}: give {names} a source, then: faceswap video --cast {written.path} TARGET"),
         ("cast sheet", str(written.sheet)),
-        *(("in doubt", text) for text in doubtful),
+        *(("uncertain", text) for text in doubtful),
     ]
 
 
@@ -227,7 +230,7 @@ def _video_lines(found: VideoReport, sheet: Path | None) -> list[tuple[str, str]
         ("file", str(clip.path)),
         ("video", f"{clip.container}, {clip.codec}, {clip.width}x{clip.height}, {clip.pixel_format}"),
         ("shown", f"{shown}{turned}{aspect}"),
-        ("colour", ", ".join(tags)),
+        ("color", ", ".join(tags)),
         ("timing", _timing_line(found)),
         *(
             (f"stream {s.index}", " ".join(filter(None, (s.kind, s.codec, s.language, s.detail))))

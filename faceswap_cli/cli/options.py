@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -16,7 +17,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from faceswap_cli.cli.values import values_of
-from faceswap_cli.config_files import FLAGS
+from faceswap_cli.config_files import FLAGS, known_keys
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -27,19 +28,42 @@ REPORTING = "Reports and checks"
 CONFIGURATION = "Configuration"
 
 Files = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="SRC... TARGET",
-        help="Pictures (or a folder) of one person, or @NAME (enrolled), then the target. '-' is stdin.",
+        help="Source: photographs of one person, a folder of them, or @NAME (enrolled). Then the target. "
+        "'-' is stdin.",
         show_default=False,
     ),
 ]
 
 
+DEFAULT = " Default: "
+
+
+def _default_of(flag: str) -> str:
+    """The default of the setting behind a flag, as a user would write it; empty where there is none."""
+    keys = FLAGS.get(flag.lstrip("-").replace("-", "_")) or FLAGS.get(_FLAG_NAMES.get(flag, ""), ())
+    value = _DEFAULTS[keys[0]].default if keys else None
+    if value is None or value == "":
+        return ""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
+
+
+_DEFAULTS = known_keys()
+_FLAG_NAMES = {"--jobs": "threads"}
+
+
 def _option(*names: str, text: str, panel: str | None = None, metavar: str | None = None) -> Any:
-    complete = values_of(names[0])
+    """An option; the default of its setting is added to ``text`` unless the text already names one."""
+    default = "" if DEFAULT in text else _default_of(names[0].partition("/")[0])
     return typer.Option(
-        *names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False, autocompletion=complete
+        *names,
+        help=f"{text}{DEFAULT}{default}." if default else text,
+        rich_help_panel=panel,
+        metavar=metavar,
+        show_default=False,
+        autocompletion=values_of(names[0]),
     )
 
 
@@ -49,21 +73,32 @@ class OutputFlags:
 
     output: Annotated[
         str | None,
-        _option("--output", "-o", text="File, folder, template with {stem} {ext} {source} {index}, or '-'."),
+        _option(
+            "--output",
+            "-o",
+            text="Output file, folder, template with {stem} {ext} {source} {index}, or '-' for stdout. "
+            "Default: TARGET_swapped beside the target.",
+        ),
     ] = None
-    force: Annotated[bool, _option("--force", "-f", text="Replace an existing output.")] = False
-    skip_existing: Annotated[bool, _option("--skip-existing", text="Do nothing when the output exists.")] = (
+    force: Annotated[
+        bool, _option("--force", "-f", text="Overwrite an existing output (never an input).")
+    ] = False
+    skip_existing: Annotated[bool, _option("--skip-existing", text="Do nothing if the output exists.")] = (
         False
     )
     ledger: Annotated[
         Path | None,
-        _option("--ledger", text="Write a line for every face in every frame (JSON Lines).", panel=REPORTING),
+        _option(
+            "--ledger",
+            text="Write one JSON line per face and frame: swapped or not, and why.",
+            panel=REPORTING,
+        ),
     ] = None
     report: Annotated[
         Path | None,
         _option(
             "--report",
-            text="Write a page that shows before and after, the hardest frames and figures over time.",
+            text="Write an HTML report: before and after, the hardest frames, metrics over time.",
             panel=REPORTING,
             metavar="HTML",
         ),
@@ -72,7 +107,7 @@ class OutputFlags:
         str | None,
         _option(
             "--fail-under",
-            text="Exit with code 10 if a metric misses its bound, e.g. likeness=0.6,coverage=0.95.",
+            text="Exit with code 10 if a metric misses its threshold, e.g. likeness=0.6,coverage=0.95.",
             panel=REPORTING,
             metavar="GATES",
         ),
@@ -82,7 +117,12 @@ class OutputFlags:
 AS_FILE = {
     "output": Annotated[
         str | None,
-        _option("--output", "-o", text="File, folder, or template with {stem} {ext} {source} {index}."),
+        _option(
+            "--output",
+            "-o",
+            text="Output file, folder, or template with {stem} {ext} {source} {index}. "
+            "Default: OUT_edit or OUT_rerun beside the result.",
+        ),
     ]
 }
 """Instead of the field of :class:`OutputFlags`, for commands that do not write to stdout."""
@@ -93,20 +133,29 @@ class LookFlags:
     """Who is swapped and how it looks; for pictures and videos."""
 
     face: Annotated[
-        str | None, _option("--face", text="Whose face: largest, left, all, or N (N-th from the left).")
+        str | None,
+        _option(
+            "--face", text="Person to swap in the target: largest, left, all, or N (N-th from the left)."
+        ),
     ] = None
     ref: Annotated[
         Path | None,
-        _option("--ref", text="A photo of the person to swap; wins over --face.", metavar="PHOTO"),
+        _option(
+            "--ref", text="Swap the person who looks like this photograph; overrides --face.", metavar="PHOTO"
+        ),
     ] = None
-    method: Annotated[str | None, _option("--method", text="auto, fslsd, or mesh (no network, fastest).")] = (
-        None
-    )
+    method: Annotated[
+        str | None,
+        _option(
+            "--method",
+            text="auto, fslsd (neural network), mesh (no network, fastest), or nitzan (embedding only).",
+        ),
+    ] = None
     profile: Annotated[
         str | None,
         _option(
             "--profile",
-            text="Of fslsd: 256 is the bundled network, 1024 runs the official checkpoints.",
+            text="Resolution of fslsd: 256 (bundled network) or 1024 (official checkpoints), or auto.",
             metavar="SIDE",
         ),
     ] = None
@@ -114,7 +163,7 @@ class LookFlags:
         str | None,
         _option(
             "--strength",
-            text="How far the swap goes, 0 to 1; over time as 0s:0,2s:1.",
+            text="Strength of the swap, 0 to 1; keyframes as 0s:0,2s:1.",
             panel=TUNING,
             metavar="SHARE",
         ),
@@ -123,7 +172,8 @@ class LookFlags:
         str | None,
         _option(
             "--preserve",
-            text="What stays the target's own: mouth, eyes, brows, skin, shape; in part as eyes=0.5.",
+            text="Parts to keep from the target: mouth, eyes, brows, skin, shape; partly as eyes=0.5. "
+            "Default: none.",
             panel=TUNING,
             metavar="PARTS",
         ),
@@ -132,7 +182,7 @@ class LookFlags:
         str | None,
         _option(
             "--shape-mix",
-            text="Share of the source's proportions inside the face, 0 to 1.5; over time as --strength.",
+            text="How much of the source's facial proportions to use, 0 to 1.5; keyframes as in --strength.",
             panel=TUNING,
             metavar="SHARE",
         ),
@@ -141,7 +191,7 @@ class LookFlags:
         str | None,
         _option(
             "--outline",
-            text="Share of the source's jaw and cheeks, 0 to 1; over time as --strength.",
+            text="How much of the source's jaw and cheeks to use, 0 to 1; keyframes as in --strength.",
             panel=TUNING,
             metavar="SHARE",
         ),
@@ -150,8 +200,8 @@ class LookFlags:
         str | None,
         _option(
             "--mapper",
-            text="Draw the source from its pictures (landmarks), from its identity embedding alone (nitzan), "
-            "or between (blend:0.5).",
+            text="Source appearance: landmarks (from the photographs), nitzan (from the identity embedding "
+            "only), or blend:0.5.",
             panel=TUNING,
             metavar="NAME",
         ),
@@ -160,95 +210,128 @@ class LookFlags:
         str | None,
         _option(
             "--appear-from",
-            text="Of fslsd 1024: first latent row of the target: released (11), paper (7), N.",
+            text="For profile 1024: first latent row taken from the target: released (11), paper (7), or N.",
             panel=TUNING,
             metavar="ROW",
         ),
     ] = None
     precision: Annotated[
         str | None,
-        _option("--precision", text="Of fslsd 1024: float32 or bfloat16.", panel=RUNNING, metavar="TYPE"),
+        _option("--precision", text="For profile 1024: float32 or bfloat16.", panel=RUNNING, metavar="TYPE"),
     ] = None
     parsing: Annotated[
         Path | None,
         _option(
-            "--parsing", text="Label map of the target that gives the mask.", panel=TUNING, metavar="PNG"
+            "--parsing",
+            text="Use this label map of the target as the mask.",
+            panel=TUNING,
+            metavar="PNG",
         ),
     ] = None
-    device: Annotated[str | None, _option("--device", text="auto, cpu, cuda, cuda:N or mps.")] = None
+    device: Annotated[str | None, _option("--device", text="Device: auto, cpu, cuda, cuda:N, or mps.")] = None
     label: Annotated[
-        bool | None, _option("--label/--no-label", text="Burn in a small visible 'AI modified'.")
+        bool | None,
+        _option("--label/--no-label", text="Burn a small visible 'AI modified' label into the picture."),
     ] = None
     c2pa_cert: Annotated[
         Path | None,
-        _option("--c2pa-cert", text="Sign with this certificate chain.", panel=REPORTING, metavar="PEM"),
+        _option(
+            "--c2pa-cert",
+            text="Certificate chain that signs the C2PA manifest. Default: this machine's own key.",
+            panel=REPORTING,
+            metavar="PEM",
+        ),
     ] = None
     c2pa_key: Annotated[
         Path | None,
-        _option("--c2pa-key", text="The private key of --c2pa-cert.", panel=REPORTING, metavar="PEM"),
+        _option("--c2pa-key", text="Private key of --c2pa-cert.", panel=REPORTING, metavar="PEM"),
     ] = None
     consent: Annotated[
         Path | None,
         _option(
-            "--consent", text="Who agreed; its digest goes into the mark.", panel=REPORTING, metavar="FILE"
+            "--consent",
+            text="Record of who consented (see docs/consent.md); its digest goes into the C2PA manifest.",
+            panel=REPORTING,
+            metavar="FILE",
         ),
     ] = None
     feather: Annotated[
-        float | None, _option("--feather", text="Soft edge, as a share of the face's width.", panel=TUNING)
+        float | None,
+        _option("--feather", text="Width of the soft edge, as a fraction of the face width.", panel=TUNING),
     ] = None
     edit: Annotated[
         str | None,
         _option(
             "--edit",
-            text="Change the expression, e.g. smile=+0.4,brow=0.2,yaw=-5; also mouth, blink, gaze_x, gaze_y, "
-            "pitch, roll; of the source's looks age, masculine, lips, and what 'train --attribute' taught.",
+            text="Change the expression, e.g. smile=+0.4,brow=0.2,yaw=-5. "
+            "Expression and pose: smile, mouth, brow, "
+            "blink, gaze_x, gaze_y, yaw, pitch, roll. Appearance: age, "
+            "masculine, lips, and the names made by "
+            "'train --attribute'. Default: none.",
             panel=TUNING,
             metavar="CHANGES",
         ),
     ] = None
     occlusion: Annotated[
         bool | None,
-        _option("--occlusion/--no-occlusion", text="Keep what passes in front of the face.", panel=TUNING),
+        _option(
+            "--occlusion/--no-occlusion",
+            text="Keep hands, hair and objects in front of the face.",
+            panel=TUNING,
+        ),
     ] = None
     min_face: Annotated[
         int | None,
-        _option("--min-face", text="Ignore faces narrower than this.", panel=TUNING, metavar="PIXELS"),
+        _option(
+            "--min-face", text="Ignore faces narrower than this many pixels.", panel=TUNING, metavar="PIXELS"
+        ),
     ] = None
     max_faces: Annotated[
-        int | None, _option("--max-faces", text="At most so many faces in a frame.", panel=TUNING)
+        int | None, _option("--max-faces", text="Swap at most N faces in a frame.", panel=TUNING, metavar="N")
     ] = None
     max_pixels: Annotated[
         int | None,
         _option(
             "--max-pixels",
-            text="Refuse larger pictures and frames; 0: 250 million, in clips 67 million.",
+            text="Refuse larger pictures and frames; 0 means 250 million "
+            "(pictures) and 67 million (video frames).",
             panel=RUNNING,
             metavar="COUNT",
         ),
     ] = None
-    seed: Annotated[int | None, _option("--seed", text="Seed of the added grain.", panel=TUNING)] = None
+    seed: Annotated[int | None, _option("--seed", text="Random seed of the added grain.", panel=TUNING)] = (
+        None
+    )
     threads: Annotated[
         int | None,
-        _option("--jobs", "--threads", text="Worker processes; 0 takes one per core.", panel=RUNNING),
+        _option(
+            "--jobs",
+            "--threads",
+            text="Worker processes; 0 means one per core, as far as memory allows.",
+            panel=RUNNING,
+        ),
     ] = None
     max_ram: Annotated[
         int | None,
         _option(
-            "--max-ram", text="Memory of the whole job; bounds the workers.", panel=RUNNING, metavar="MB"
+            "--max-ram",
+            text="Memory limit of the whole job; 0 means 2 GB, or half of the machine's with a network.",
+            panel=RUNNING,
+            metavar="MB",
         ),
     ] = None
     max_vram: Annotated[
         int | None,
         _option(
             "--max-vram",
-            text="Memory of an accelerator that batches may take; 0: most of what is free.",
+            text="GPU memory limit for batches; 0 means most of what is free.",
             panel=RUNNING,
             metavar="MB",
         ),
     ] = None
     batch: Annotated[
         int | None,
-        _option("--batch", text="Faces per network call; 0 lets the method choose.", panel=RUNNING),
+        _option("--batch", text="Faces per network call; 0 means automatic.", panel=RUNNING),
     ] = None
 
 
@@ -257,60 +340,95 @@ class ClipFlags:
     """What only makes sense for a video."""
 
     smooth: Annotated[
-        float | None, _option("--smooth", text="Steadiness over time, 0 (off) to 1.", metavar="0..1")
+        float | None, _option("--smooth", text="Temporal smoothing, 0 (off) to 1.", metavar="0..1")
     ] = None
     start: Annotated[
-        str | None, _option("--start", text="Begin here: seconds, hh:mm:ss.mmm or a frame as 123f.")
+        str | None,
+        _option(
+            "--start", text="Start time: seconds, hh:mm:ss.mmm, or a frame as 123f. Default: the beginning."
+        ),
     ] = None
-    end: Annotated[str | None, _option("--end", text="End here; the same forms.")] = None
+    end: Annotated[str | None, _option("--end", text="End time, in the same forms. Default: the end.")] = None
     cast: Annotated[
         Path | None,
-        _option("--cast", text="Who gets whose face; made by 'inspect --cast'.", metavar="TOML"),
+        _option(
+            "--cast",
+            text="Several people at once: a file that maps each person to "
+            "a source, made by 'inspect --cast'.",
+            metavar="TOML",
+        ),
     ] = None
     dry_run: Annotated[
-        bool, _option("--dry-run", text="Only tell what is to be done, and its time, memory and disk.")
+        bool,
+        _option("--dry-run", text="Show the plan with estimated time, memory and disk use; write nothing."),
     ] = False
     preview: Annotated[
         int | None,
-        _option("--preview", text="Only write a contact sheet of the N hardest frames (PNG).", metavar="N"),
+        _option(
+            "--preview",
+            text="Write only a contact sheet (PNG) of the N hardest frames, swapped.",
+            metavar="N",
+        ),
     ] = None
     compare: Annotated[
-        str | None, _option("--compare", text="Show target and result: side or wipe.", metavar="side|wipe")
+        str | None,
+        _option(
+            "--compare",
+            text="Write a comparison with the target: side (side by side) or wipe.",
+            metavar="side|wipe",
+        ),
     ] = None
     codec: Annotated[
         str | None,
-        _option("--codec", text="Encoder, e.g. libx264; default follows the input.", panel=ENCODING),
+        _option(
+            "--codec",
+            text="Video encoder, e.g. libx264, libx265, ffv1. Default: like the input.",
+            panel=ENCODING,
+        ),
     ] = None
-    crf: Annotated[float | None, _option("--crf", text="Quality; lower is better.", panel=ENCODING)] = None
+    crf: Annotated[
+        float | None,
+        _option(
+            "--crf",
+            text="Quality of the encoder; lower is better. Default: chosen from the input.",
+            panel=ENCODING,
+        ),
+    ] = None
     preset: Annotated[
-        str | None, _option("--preset", text="Speed of the encoder, e.g. fast.", panel=ENCODING)
+        str | None,
+        _option(
+            "--preset", text="Speed preset of the encoder, e.g. fast. Default: the encoder's.", panel=ENCODING
+        ),
     ] = None
-    hw: Annotated[
-        bool | None, _option("--hw/--no-hw", text="Encode on the graphics chip.", panel=ENCODING)
-    ] = None
+    hw: Annotated[bool | None, _option("--hw/--no-hw", text="Encode on the GPU.", panel=ENCODING)] = None
     lossless: Annotated[
-        bool | None, _option("--lossless/--lossy", text="Encode without loss.", panel=ENCODING)
+        bool | None, _option("--lossless/--lossy", text="Encode losslessly (large files).", panel=ENCODING)
     ] = None
     segment: Annotated[
         float | None,
-        _option("--segment", text="Length of a resumable piece of work.", panel=RUNNING, metavar="SECONDS"),
+        _option(
+            "--segment",
+            text="Length of a segment, the unit that is resumed.",
+            panel=RUNNING,
+            metavar="SECONDS",
+        ),
     ] = None
     cluster: Annotated[
         str | None,
         _option(
             "--cluster",
-            text="Render on a Ray cluster: auto or its address (extra 'ray').",
+            text="Render on a Ray cluster: auto or its address (needs the extra 'ray').",
             panel=RUNNING,
             metavar="auto|HOST:PORT",
         ),
     ] = None
     restart: Annotated[
         bool | None,
-        _option("--restart", text="Throw away what an interrupted run has done.", panel=RUNNING),
+        _option("--restart", text="Discard the work of an interrupted run and start over.", panel=RUNNING),
     ] = None
     keep: Annotated[
         bool | None,
-        _option("--keep", text="Keep the job folder (.NAME.faceswap) after success.", panel=RUNNING),
+        _option("--keep", text="Keep the job folder (.NAME.faceswap), which 'edit' needs.", panel=RUNNING),
     ] = None
 
 
@@ -318,35 +436,63 @@ class ClipFlags:
 class ShowFlags:
     """What the command says, and where its settings come from; for every command."""
 
-    json: Annotated[bool, _option("--json", text="Print exactly one JSON object on stdout.")] = False
-    quiet: Annotated[bool, _option("--quiet", "-q", text="Errors only.")] = False
+    json: Annotated[bool, _option("--json", text="Print the result as one JSON object on stdout.")] = False
+    quiet: Annotated[bool, _option("--quiet", "-q", text="Show errors only.")] = False
     verbose: Annotated[
         int,
         typer.Option(
-            "--verbose", "-v", count=True, help="Say more; -vv shows tracebacks.", show_default=False
+            "--verbose", "-v", count=True, help="Show details; -vv adds tracebacks.", show_default=False
         ),
     ] = 0
     events: Annotated[
-        bool, _option("--events", text="Print events on stdout as they happen (NDJSON).", panel=REPORTING)
+        bool,
+        _option(
+            "--events",
+            text="Print events on stdout as they happen, one JSON object a line (docs/events.md).",
+            panel=REPORTING,
+        ),
     ] = False
-    progress: Annotated[str | None, _option("--progress", text="auto, plain or none.", panel=REPORTING)] = (
-        None
-    )
+    progress: Annotated[
+        str | None, _option("--progress", text="Progress display: auto, plain, or none.", panel=REPORTING)
+    ] = None
     log_file: Annotated[
-        Path | None, _option("--log-file", text="Write a detailed log there.", panel=REPORTING)
+        Path | None,
+        _option("--log-file", text="Write a detailed log to this file. Default: none.", panel=REPORTING),
     ] = None
     config: Annotated[
         Path | None,
-        _option("--config", text="Configuration instead of the nearest faceswap.toml.", panel=CONFIGURATION),
+        _option(
+            "--config", text="Configuration file. Default: the nearest faceswap.toml.", panel=CONFIGURATION
+        ),
     ] = None
     no_config: Annotated[
-        bool, _option("--no-config", text="Read no configuration file.", panel=CONFIGURATION)
+        bool, _option("--no-config", text="Ignore configuration files.", panel=CONFIGURATION)
     ] = False
 
 
-AcceptTerms = Annotated[
-    bool, _option("--accept-terms", text="Accept the terms of use (asked once).", panel=CONFIGURATION)
+Sources = Annotated[
+    list[str] | None,
+    _option(
+        "--source",
+        "-s",
+        text="The source, instead of the first arguments. Repeat it for several photographs of one person.",
+        metavar="SRC",
+    ),
 ]
+OneTarget = Annotated[
+    str | None, _option("--target", "-t", text="The target, instead of the last argument.", metavar="TARGET")
+]
+AcceptTerms = Annotated[
+    bool,
+    _option("--accept-terms", text="Accept the terms of use (needed once per machine).", panel=CONFIGURATION),
+]
+
+
+def _without_default(annotation: Any) -> Any:
+    """The annotation of an option whose help names no default."""
+    kind, option = annotation.__origin__, copy(annotation.__metadata__[0])
+    option.help = (option.help or "").partition(DEFAULT)[0]
+    return Annotated[kind, option]
 
 
 def given(*groups: Any) -> dict[str, Any]:
@@ -355,11 +501,15 @@ def given(*groups: Any) -> dict[str, Any]:
 
 
 def expanded(
-    command: Command, leave_out: Collection[str] = (), instead: Mapping[str, Any] = {}
+    command: Command,
+    leave_out: Collection[str] = (),
+    instead: Mapping[str, Any] = {},
+    kept_defaults: bool = False,
 ) -> Callable[..., Any]:
     """A command whose parameters of a flags class became the options of its fields, but for ``leave_out``.
 
-    ``instead`` holds annotations that some fields have in this command.
+    ``instead`` holds annotations that some fields have in this command.  With ``kept_defaults`` the help
+    names no defaults: an earlier result decides them.
     """
     hints = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if is_dataclass(kind) and isinstance(kind, type)}
@@ -369,7 +519,10 @@ def expanded(
             one = parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
             parameters.append(one)
             continue
-        kinds = {**get_type_hints(group, include_extras=True), **instead}
+        kinds = get_type_hints(group, include_extras=True)
+        if kept_defaults and group is not ShowFlags:
+            kinds = {name: _without_default(kind) for name, kind in kinds.items()}
+        kinds |= instead
         parameters += [
             inspect.Parameter(f.name, parameter.KEYWORD_ONLY, default=f.default, annotation=kinds[f.name])
             for f in fields(group)

@@ -49,7 +49,7 @@ def check_flags(flags: OutputFlags) -> None:
     """Before anything is read."""
     parse_gates(flags.fail_under)
     if flags.output == "-":
-        raise UsageError("a result is made again as a file; name it with -o")
+        raise UsageError("the result must be a file; give its name with -o")
     if flags.force and flags.skip_existing:
         raise UsageError("--force and --skip-existing exclude each other")
 
@@ -91,7 +91,7 @@ def _order(session: Session, asked: Remake, options: SwapOptions) -> swap.Order:
         names = ", ".join(["--report", *(f"--fail-under {name}" for name in single_source_gates(gates))])
         raise UsageError(f"for one source only: {names}; this result has several")
     if flags.report is not None and options.mark.compare:
-        raise UsageError("--report shows before and after by itself; this result shows them, too")
+        raise UsageError("--report already shows before and after; this result has --compare in it")
     told = bool(flags.ledger or flags.report or session.flags.json)
     told = told or any(gate.name == "identity" for gate in gates) or options.job.measure_identity
     options = dataclasses.replace(options, job=dataclasses.replace(options.job, measure_identity=told))
@@ -111,9 +111,7 @@ def _place(session: Session, order: swap.Order, asked: Remake) -> Path | None:
     naming = Naming(asked.result, asked.result.suffix, suffixes, source, suffix=ending)
     path = output_path(asked.flags.output, naming)
     if same_file(path, asked.result):
-        raise OutputError(
-            f"{path} is what is made again and is not written over; choose another name with -o"
-        )
+        raise OutputError(f"{path} is the input and is never overwritten; choose another name with -o")
     size = 2 * asked.inputs.target.stat().st_size
     if clip is not None:
         from faceswap_cli.video.containers import check_output

@@ -1,4 +1,4 @@
-"""``faceswap rerun``: the same result once more, from the recipe that it carries."""
+"""``faceswap rerun``: the same result again, from the recipe stored in it."""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ from faceswap_cli.cli.terms import require_terms
 from faceswap_cli.identity.people import resolved
 from faceswap_cli.output import check_inputs
 
-Result = Annotated[Path, typer.Argument(metavar="OUT", help="A result of this program.", show_default=False)]
+Result = Annotated[
+    Path, typer.Argument(metavar="OUT", help="A result made by this program.", show_default=False)
+]
 Source = Annotated[
     list[str] | None,
     typer.Option(
         "--source",
         "-s",
         metavar="SRC",
-        help="A source photograph of then, or a folder with them; may be repeated, in any order.",
+        help="Original source photograph, or a folder with them. Repeat it for more, in any order.",
         show_default=False,
     ),
 ]
 Target = Annotated[
     Path | None,
-    typer.Option("--target", "-t", metavar="TARGET", help="The target of then.", show_default=False),
+    typer.Option("--target", "-t", metavar="TARGET", help="Original target file.", show_default=False),
 ]
 HOW_IT_RUNS = {"device", "threads", "max_ram", "max_vram", "max_pixels", "cluster", "restart", "keep"} | {
     "parsing",
@@ -66,7 +68,10 @@ def rerun(
     target: Target = None,
     accept_terms: AcceptTerms = False,
 ) -> None:
-    """Make a result again from the recipe in it: the same frames from the same files."""
+    """Make a result again from the recipe stored in it: same inputs, same settings, same frames.
+
+    The inputs are found by their digests; use --source and --target if they were moved.
+    """
     settings = read_settings(show, look, clip)
     with Session(ctx.obj, show, settings, soft_stop=True) as session:
         check_flags(out)

@@ -194,7 +194,7 @@ class Session:
 
     def _announce(self) -> None:
         try:
-            self._display.say("faceswap: stopping after the segment in hand; once more stops at once")
+            self._display.say("faceswap: finishing the current segment; press Ctrl-C again to stop now")
         finally:
             self._announcing.release()
 

@@ -15,7 +15,7 @@ from faceswap_cli.config_files import known_keys, nearest_file, user_file
 
 @expanded
 def config(ctx: typer.Context, show: ShowFlags) -> None:
-    """Print every setting, its value and where it came from."""
+    """Show every setting, its value, its origin and its environment variable."""
     from pathlib import Path
 
     settings = read_settings(show)
@@ -53,7 +53,7 @@ def _print_settings(entries: dict[str, tuple[object, str]]) -> None:
 
 @expanded
 def terms(ctx: typer.Context, show: ShowFlags, accept_terms: AcceptTerms = False) -> None:
-    """Print the terms of use; with --accept-terms, accept them on this machine."""
+    """Show the terms of use; with --accept-terms, accept them on this machine."""
     with Session(ctx.obj, show, read_settings(show)) as session:
         if accept_terms:
             terms_of_use.require_terms(flag=True)

@@ -50,7 +50,7 @@ def take_order(
     options = _measuring(session.settings.swap_options(), told)
     check_device_name(options.job.device)
     if flags.report is not None and options.mark.compare:
-        raise UsageError("--report shows before and after by itself; leave out --compare")
+        raise UsageError("--report already shows before and after; leave out --compare")
     cast = options.track.cast if command == "video" else None
     sources, target = inputs.split_files(files, cast)
     if flags.force and flags.skip_existing:
@@ -253,5 +253,5 @@ def _sentence(report: Report) -> str:
     text = f"faceswap: swapped {report.faces_swapped} faces in {report.frames_with_swap} of {frames}"
     text += f" ({people} seen), {spent:.1f} s"
     if report.damaged_packets:
-        text += f", {report.damaged_packets} damaged packets passed over"
+        text += f", {report.damaged_packets} damaged packets skipped"
     return text

@@ -1,63 +1,35 @@
-"""The terms of use: asked for once on a machine, remembered in the user's data folder."""
+"""The terms of use, asked for on a terminal."""
 
 from __future__ import annotations
 
-import json
-import logging
-import os
 import sys
-import time
 from collections.abc import Mapping
-from pathlib import Path
 
-from faceswap_cli.cli.printing import timestamp
 from faceswap_cli.errors import PolicyError
+from faceswap_cli.policy.terms import (
+    TERMS,
+    VARIABLE,
+    accepted,
+    accepted_by_variable,
+    record_path,
+    remember,
+)
 
-VERSION = 1
-VARIABLE = "FACESWAP_ACCEPT_TERMS"
-TERMS = """\
-Terms of use
-
-This program puts one person's face on another's in pictures and videos. By using it you agree:
- 1. You have the consent of the people whose faces you use and of those who are shown.
- 2. You do not deceive with the result: whoever sees it can tell, or is told, that it is made.
- 3. No sexual content, no harassment, no fraud, no false news.
- 4. The marks that say "made with AI" stay in the result.
-You alone answer for what you make. Nothing leaves this machine.
-"""
-
-_log = logging.getLogger(__name__)
-
-
-def record_path() -> Path:
-    """Where the acceptance is kept."""
-    import platformdirs
-
-    return platformdirs.user_data_path("faceswap", appauthor=False) / "terms.json"
-
-
-def accepted() -> bool:
-    """True when this version of the terms was accepted on this machine."""
-    try:
-        record = json.loads(record_path().read_text(encoding="utf-8"))
-        return int(record.get("version", 0)) >= VERSION
-    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-        return False
+__all__ = ["TERMS", "VARIABLE", "accepted", "record_path", "require_terms"]
 
 
 def require_terms(flag: bool, environ: Mapping[str, str] | None = None) -> None:
     """Return when the terms are accepted; ask on a terminal; else :class:`PolicyError`."""
-    environ = os.environ if environ is None else environ
     if accepted():
         return
-    if not flag and environ.get(VARIABLE, "").strip().lower() not in ("1", "true", "yes", "on"):
+    if not flag and not accepted_by_variable(environ):
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise PolicyError(
                 f"the terms of use are not accepted yet; read them with 'faceswap terms', then add "
                 f"--accept-terms once or set {VARIABLE}=1"
             )
         _ask()
-    _remember()
+    remember()
 
 
 def _ask() -> None:
@@ -65,16 +37,3 @@ def _ask() -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise PolicyError("the terms of use were not accepted; nothing was done")
-
-
-def _remember() -> None:
-    """Keep the acceptance; a machine where nothing can be kept is asked again next time."""
-    path = record_path()
-    record = {"version": VERSION, "accepted": timestamp(time.time())}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(record) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        _log.info("the acceptance of the terms could not be kept in %s (%s)", path, error.strerror)

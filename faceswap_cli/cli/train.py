@@ -30,35 +30,39 @@ Recipe = Annotated[
     list[Path],
     typer.Argument(
         metavar="RECIPE.toml",
-        help="What to train on, and how; see examples/training. With --attribute two folders of pictures, "
-        "with it and without it, or a CSV with the columns file and value.",
+        help="Training recipe; see examples/training. With --attribute: two folders of pictures, with and "
+        "without the attribute, or a CSV with the columns file and value.",
     ),
 ]
 MaxTime = Annotated[
-    str | None, typer.Option("--max-time", help="Stop in time, e.g. 25m or 8h.", show_default=False)
+    str | None,
+    typer.Option("--max-time", help="Time limit, e.g. 25m or 8h. Default: none.", show_default=False),
 ]
 Device = Annotated[
-    str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=False)
+    str | None,
+    typer.Option(
+        "--device", help="Device: auto, cpu, cuda or cuda:N. Default: from the recipe.", show_default=False
+    ),
 ]
 Without = Annotated[
     str | None,
     typer.Option(
         "--without",
-        help="Leave out warp, third-player, trajectory, landmarks or adversary.",
+        help="Leave out one loss term: warp, third-player, trajectory, landmarks or adversary.",
         show_default=False,
     ),
 ]
-Prepare = Annotated[bool, typer.Option("--prepare", help="Only prepare the faces.")]
+Prepare = Annotated[bool, typer.Option("--prepare", help="Prepare the training faces and stop.")]
 Attribute = Annotated[
     str | None,
     typer.Option(
         "--attribute",
-        help="Teach an edit of your own instead, then used as --edit NAME=+0.7.",
+        help="Train an edit of your own instead; use it later as --edit NAME=+0.7.",
         metavar="NAME",
         show_default=False,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the edit of that name.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the edit of this name.")]
 
 
 @expanded
@@ -73,15 +77,18 @@ def train(
     attribute: Attribute = None,
     force: Force = False,
 ) -> None:
-    """Train the 256 px network, or continue where the last run of RECIPE stopped; or teach an edit."""
+    """Train the 256 px network on your own faces, or train an edit.
+
+    A run that was stopped continues when the same recipe is given again.
+    """
     settings = read_settings(show, LookFlags(), ClipFlags())
     if attribute is not None:
         if max_time or device or without or prepare:
-            raise UsageError("--attribute takes a minute or two on the CPU; leave the flags of a recipe out")
+            raise UsageError("--attribute does not use the options of a recipe; leave them out")
         _teach(Session(ctx.obj, show, settings), attribute, given, force=force)
         return
     if len(given) != 1 or force:
-        raise UsageError("give one RECIPE.toml; folders and --force belong to --attribute NAME")
+        raise UsageError("give one RECIPE.toml; folders and --force are for --attribute NAME")
     limit = duration_s(max_time) if max_time else float("inf")
     with Session(ctx.obj, show, settings, soft_stop=True) as session:
         from dataclasses import replace

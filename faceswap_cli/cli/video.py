@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from faceswap_cli.cli import dry_run, swap
+from faceswap_cli.cli import dry_run, inputs, swap
 from faceswap_cli.cli.gates import single_source_gates
 from faceswap_cli.cli.options import (
     AcceptTerms,
     ClipFlags,
     Files,
     LookFlags,
+    OneTarget,
     OutputFlags,
     ShowFlags,
+    Sources,
     expanded,
 )
 from faceswap_cli.cli.session import Session, read_settings
@@ -30,24 +32,32 @@ if TYPE_CHECKING:
 @expanded
 def video(
     ctx: typer.Context,
-    files: Files,
+    *,
+    files: Files = None,
+    source: Sources = None,
+    target: OneTarget = None,
     out: OutputFlags,
     look: LookFlags,
     clip: ClipFlags,
     show: ShowFlags,
     accept_terms: AcceptTerms = False,
 ) -> None:
-    """Swap a face in a video: faceswap video SRC... TARGET."""
+    """Swap a face in a video.
+
+    The result has the same frames, timestamps, audio and other streams as the target; only the faces change.
+    An interrupted job is resumed by running the same command again.
+    """
     settings = read_settings(show, look, clip)
     if clip.preview is not None and clip.preview < 1:
-        raise UsageError(f"--preview needs a number of frames from 1, not {clip.preview}")
+        raise UsageError(f"--preview must be 1 or more, not {clip.preview}")
     if clip.preview is not None and out.report is not None:
-        raise UsageError("--preview writes no clip to report on; leave out --report")
+        raise UsageError("--preview writes no video to report on; leave out --report")
     if clip.cast is not None and (look.face is not None or look.ref is not None):
-        raise UsageError("--cast says who is swapped; leave out --face and --ref")
+        raise UsageError("--cast decides who is swapped; leave out --face and --ref")
     if clip.dry_run and clip.preview is not None:
         raise UsageError("--dry-run and --preview exclude each other")
     with Session(ctx.obj, show, settings, soft_stop=clip.preview is None and not clip.dry_run) as session:
+        files = inputs.named_files(files, source, target)
         order = swap.take_order(session, "video", files, out, accept_terms=accept_terms)
         names = single_source_gates(order.gates)
         if order.options.track.cast is not None and names:

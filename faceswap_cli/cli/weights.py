@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
+from faceswap_cli.cli.examples import epilog
 from faceswap_cli.cli.options import ShowFlags, expanded
 from faceswap_cli.cli.printing import console, plain_path
 from faceswap_cli.cli.session import Session, read_settings
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 weights_app = typer.Typer(
     name="weights",
-    help="Official model files: list, pull, verify, path, import, export, conform.",
+    help="Manage model weights: list, verify, download, import and export them.",
     no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -34,7 +35,7 @@ Registry = Annotated[
     Path | None,
     typer.Option("--registry", help="JSON file with further entries.", metavar="FILE", show_default=False),
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="As printed by: faceswap weights list.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name as shown by 'faceswap weights list'.")]
 
 
 def _progress(session: Session, stage: str) -> Callable[[int, int], None]:
@@ -49,17 +50,17 @@ def _progress(session: Session, stage: str) -> Callable[[int, int], None]:
 def _show_card(card: Card) -> None:
     out = console()
     out.print(f"{card.name}: {card.title}", markup=False)
-    out.print(f"  licence  {card.licence} ({card.licence_use} use); {card.licence_url}", markup=False)
+    out.print(f"  license  {card.licence} ({card.licence_use} use); {card.licence_url}", markup=False)
     out.print(f"  origin   {card.origin}, file {card.source_file}", markup=False)
     out.print(f"  sha256   {card.sha256}", markup=False)
     for note in card.notes:
         out.print(f"  note     {note}", markup=False)
 
 
-@weights_app.command("list")
+@weights_app.command("list", epilog=epilog("weights list"))
 @expanded
 def list_weights(ctx: typer.Context, show: ShowFlags, registry: Registry = None) -> None:
-    """What is bundled, installed, and known."""
+    """List bundled, installed and known weights with their licenses."""
     with Session(ctx.obj, show, read_settings(show)) as session:
         from faceswap_cli.weights import registry as rows
         from faceswap_cli.weights import store
@@ -133,10 +134,10 @@ def _print_list(table: list[dict[str, object]], bundled: list[Path]) -> None:
     console().print(shown, markup=False)
 
 
-@weights_app.command("path")
+@weights_app.command("path", epilog=epilog("weights path"))
 @expanded
 def path(ctx: typer.Context, show: ShowFlags, name: Name) -> None:
-    """Print where an installed (or bundled) file lies."""
+    """Print the path of an installed or bundled file."""
     with Session(ctx.obj, show, read_settings(show)) as session:
         from faceswap_cli.policy import store as policies
         from faceswap_cli.weights import registry as rows
@@ -158,17 +159,19 @@ def path(ctx: typer.Context, show: ShowFlags, name: Name) -> None:
             plain_path(found)
 
 
-@weights_app.command("verify")
+@weights_app.command("verify", epilog=epilog("weights verify"))
 @expanded
 def verify(
     ctx: typer.Context,
     show: ShowFlags,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME...]", help="All bundled and installed ones when not given."),
+        typer.Argument(
+            metavar="[NAME...]", help="Names to check. Default: all bundled and installed weights."
+        ),
     ] = None,
 ) -> None:
-    """Recompute digests and compare names and shapes with what is expected."""
+    """Check the digests of weights, and the names and shapes of their tensors."""
     with Session(ctx.obj, show, read_settings(show)) as session:
         from faceswap_cli.policy import store as policies
         from faceswap_cli.user_files import taught_names
@@ -202,7 +205,7 @@ def _taught(label: str) -> Taught:
 
     name = label.removeprefix(f"{TAUGHT}/")
     if not is_name(name):
-        raise WeightsError(f"no edit is called {name!r}; see: faceswap weights list")
+        raise WeightsError(f"there is no edit named {name!r}; see: faceswap weights list")
     return read_taught(name)[0]
 
 
@@ -228,19 +231,17 @@ def _verified(session: Session, name: str) -> _Verified:
     return verify_bundled(name) if name in packed() else store.verify(name, _progress(session, "verify"))
 
 
-@weights_app.command("import")
+@weights_app.command("import", epilog=epilog("weights import"))
 @expanded
 def import_weights(
     ctx: typer.Context,
     show: ShowFlags,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A published .pt file, safetensors, or .onnx.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Published .pt, .safetensors or .onnx file.")],
     insist: Annotated[
-        str | None, typer.Option("--as", help="Insist that it is these weights.", metavar="NAME")
+        str | None, typer.Option("--as", help="Require that the file holds these weights.", metavar="NAME")
     ] = None,
 ) -> None:
-    """Recognise a checkpoint by its keys, check it, convert it to safetensors, install it."""
+    """Recognize a checkpoint by its keys, check it, convert it to safetensors, and install it."""
     with Session(ctx.obj, show, read_settings(show)) as session:
         from faceswap_cli.policy import store as policies
         from faceswap_cli.weights import store
@@ -264,7 +265,7 @@ def _import_policy(session: Session, file: Path, insist: str | None) -> None:
 
     if insist != policies.NAME:
         raise UsageError(
-            f"{file.name}: an ONNX file can only be a content classifier; say --as {policies.NAME}"
+            f"{file.name}: an ONNX file can only be a content classifier; use --as {policies.NAME}"
         )
     card = policies.import_classifier(file)
     found = policies.folder() / policies.MODEL
@@ -275,7 +276,7 @@ def _import_policy(session: Session, file: Path, insist: str | None) -> None:
         plain_path(found)
 
 
-@weights_app.command("pull")
+@weights_app.command("pull", epilog=epilog("weights pull"))
 @expanded
 def pull(
     ctx: typer.Context,
@@ -283,10 +284,13 @@ def pull(
     name: Name,
     registry: Registry = None,
     allow_licence: Annotated[
-        str, typer.Option("--allow-licence", help="commercial or noncommercial.", metavar="USE")
+        str,
+        typer.Option(
+            "--allow-licence", help="Accepted use of the license: commercial or noncommercial.", metavar="USE"
+        ),
     ] = "commercial",
 ) -> None:
-    """Download, verify and install; the only command that uses the network."""
+    """Download, verify and install weights. No other command uses the network."""
     with Session(ctx.obj, show, read_settings(show)) as session:
         from faceswap_cli.weights import fetch, formats, store
         from faceswap_cli.weights.registry import LICENCE_CLASSES, installed_folder, row_of
@@ -296,7 +300,7 @@ def pull(
                 f"--allow-licence must be one of {', '.join(LICENCE_CLASSES)}, not {allow_licence}"
             )
         row = row_of(name, registry)
-        session.say(f"{row.name}: {row.title}; licence {row.licence.name} ({row.licence.use} use)")
+        session.say(f"{row.name}: {row.title}; license {row.licence.name} ({row.licence.use} use)")
         session.say(f"  {row.licence.url}")
         fetch.check_licence(row, allow_licence)
         folder = installed_folder() / "downloads"
@@ -312,19 +316,22 @@ def pull(
             _show_card(card)
 
 
-@weights_app.command("export")
+@weights_app.command("export", epilog=epilog("weights export"))
 @expanded
 def export(
     ctx: typer.Context,
     show: ShowFlags,
     name: Name,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="FILE.pt, FILE.safetensors, or a folder with --onnx.")
+        Path,
+        typer.Option("--output", "-o", help="Output: FILE.pt, FILE.safetensors, or a folder with --onnx."),
     ],
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX graphs with a dynamic batch.")] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing output.")] = False,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write ONNX graphs with a dynamic batch size.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing output.")] = False,
 ) -> None:
-    """Write installed weights out: as published (.pt), as safetensors, or as ONNX graphs."""
+    """Export installed weights as published (.pt), as safetensors, or as ONNX graphs."""
     with Session(ctx.obj, show, read_settings(show)) as session:
         if output.is_file() and not force:
             raise OutputError(f"{output} exists; use --force to replace it")
@@ -342,16 +349,18 @@ def export(
                 plain_path(item)
 
 
-@weights_app.command("conform")
+@weights_app.command("conform", epilog=epilog("weights conform"))
 @expanded
 def conform(
     ctx: typer.Context,
     show: ShowFlags,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with golden .npz files.")],
-    which: Annotated[str, typer.Option("--set", help="Stand-in set of the files.", metavar="NAME")] = "A",
-    threads: Annotated[int, typer.Option("--threads", help="Threads; 0 takes one per core.")] = 0,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with reference outputs (.npz).")],
+    which: Annotated[
+        str, typer.Option("--set", help="Set of stand-in weights that made the files.", metavar="NAME")
+    ] = "A",
+    threads: Annotated[int, typer.Option("--threads", help="Threads; 0 means one per core.")] = 0,
 ) -> None:
-    """Compare the networks with outputs of the published ones; exit 6 when one is out of bounds."""
+    """Compare the networks with stored outputs of the published ones; exit with 6 if one deviates."""
     with Session(ctx.obj, show, read_settings(show)) as session:
         import torch
 

@@ -97,18 +97,18 @@ def _strangers(shares: Sequence[Share], factor: np.ndarray) -> list[str]:
     for share, trust in zip(shares, factor, strict=True):
         if trust <= _CLOSED:
             notes.append(
-                f"{share.file} is left out: it shows somebody else "
+                f"{share.file} is left out: it shows another person "
                 f"({share.distance:.2f} from the other photos)"
             )
         elif trust < 0.9:
             notes.append(
-                f"{share.file} counts little: it may show somebody else "
+                f"{share.file} counts little: it may show another person "
                 f"({share.distance:.2f} from the other photos)"
             )
     apart = [share for share in shares if share.distance > SAME_PERSON]
     if apart and (factor == 1.0).all():
         names = ", ".join(share.file for share in apart[:4])
-        notes.append(f"{names} may show different people, and it cannot be told which is meant: add photos")
+        notes.append(f"{names} may show different people, and it is unclear which one is meant; add photos")
     return notes
 
 

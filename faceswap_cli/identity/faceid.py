@@ -152,7 +152,7 @@ def read_faceid(path: Path) -> Faceid:
     """Read and check ``path``; :class:`InputError` says what is wrong with it and what to do."""
     arrays, header = _opened(path)
     if header.get("format") != FORMAT:
-        raise InputError(f"{path} is no enrolment file; make one with 'faceswap enroll NAME PHOTO...'")
+        raise InputError(f"{path} is not an enrollment file; make one with 'faceswap enroll NAME PHOTO...'")
     if header.get("schema") != str(SCHEMA):
         schema = header.get("schema", "?")[:8]
         raise InputError(f"{path} was made by another version (schema {schema}); {_AGAIN}")
@@ -174,14 +174,16 @@ def _opened(path: Path) -> tuple[Arrays, dict[str, str]]:
 
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise InputError(f"{path} is larger than {LARGEST_BYTES >> 20} MiB: no enrolment file; {_AGAIN}")
+            raise InputError(
+                f"{path} is larger than {LARGEST_BYTES >> 20} MiB and cannot be an enrollment file; {_AGAIN}"
+            )
         with safe_open(path, "np") as file:
             header = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
     except (SafetensorError, TypeError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is no enrolment file, or damaged; {_AGAIN}") from error
+        raise InputError(f"{path} is not an enrollment file, or is damaged; {_AGAIN}") from error
     return arrays, header
 
 
@@ -198,7 +200,7 @@ def _check(arrays: Arrays) -> None:
         if not fits or value.dtype != (np.uint8 if kind == "u" else np.float32) or not value.size:
             raise ValueError(f"{name[:60]} has shape {value.shape} and kind {value.dtype}")
         if kind == "f" and not np.isfinite(value).all():
-            raise ValueError(f"{name[:60]} holds numbers that are none")
+            raise ValueError(f"{name[:60]} has values that are not finite")
     side = arrays["texture"].shape[0]
     if arrays["texture"].shape[1] != side or not 64 <= side <= 4096:
         raise ValueError(f"texture has shape {arrays['texture'].shape}")

@@ -33,13 +33,13 @@ def parts_of(text: str) -> list[tuple[str, float]]:
     for piece in text.split("+"):
         match = _PART.fullmatch(piece)
         if match is None:
-            raise UsageError(f"{text!r} is no mixture of people; write @anna:0.3+@bert:0.7")
+            raise UsageError(f"{text!r} is not a mixture of people; write @anna:0.3+@bert:0.7")
         found.append((match[1], float(match[2] or 1.0)))
     total = sum(weight for _, weight in found)
     if len({name for name, _ in found}) < len(found):
-        raise UsageError(f"{text!r} names somebody twice")
+        raise UsageError(f"{text!r} names a person twice")
     if min(weight for _, weight in found) <= 0:
-        raise UsageError(f"{text!r}: every share must be above 0; leave out who has none")
+        raise UsageError(f"{text!r}: every share must be above 0; leave out people with none")
     return [(name, weight / total) for name, weight in found]
 
 

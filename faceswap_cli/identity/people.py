@@ -34,7 +34,7 @@ def checked_name(name: str) -> str:
     plain = name.removeprefix(MARK)
     if not _NAME.fullmatch(plain):
         raise UsageError(
-            f"{name[:60]!r} is no name; use 1 to 40 letters, digits, - or _, a letter or digit first"
+            f"{name[:60]!r} is not a valid name; use 1 to 40 letters, digits, - or _, a letter or digit first"
         )
     return plain
 

@@ -166,7 +166,7 @@ def _weighed(photos: tuple[SourcePhoto, ...]) -> tuple[tuple[SourcePhoto, ...], 
     weights = np.array([photo.quality for photo in photos])
     factor, apart = agreement(np.stack([photo.embedding for photo in photos]), weights)
     notes = [
-        f"{photo.path.name} may show somebody else (distance {distance:.2f} from the other photos)"
+        f"{photo.path.name} may show another person (distance {distance:.2f} from the other photos)"
         for photo, distance in zip(photos, apart, strict=True)
         if distance > SAME_PERSON
     ]

@@ -214,7 +214,7 @@ class _Run:
         except failures.RayError as error:
             raise DeviceError(
                 f"segment {segment.index} was lost {MAX_RETRIES + 1} times on the cluster "
-                f"({type(error).__name__}), most likely for want of memory; see 'ray status'"
+                f"({type(error).__name__}), probably out of memory; see 'ray status'"
             ) from error
         return answer
 

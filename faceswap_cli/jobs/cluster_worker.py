@@ -286,7 +286,7 @@ def _fetched(mark: FileMark, path: Path, chunks: Sequence[Any]) -> Path:
             for chunk in chunks:
                 handle.write(ray.get(chunk))
         if replace(mark_file(part), path=mark.path) != mark:
-            raise InputError(f"{mark.path} changed while it was being worked on; start again")
+            raise InputError(f"{mark.path} changed during the job; start again")
         os.replace(part, path)
     return path
 
@@ -311,7 +311,8 @@ def _hand_over(path: Path, final: Path, token: str) -> int:
         os.replace(part, final)
     except OSError as error:
         raise OutputError(
-            f"node {node_name()} cannot write {final} ({error.strerror}); free some space and go on"
+            f"node {node_name()} cannot write {final} ({error.strerror}); free some "
+            "space, then run the command again to resume"
         ) from error
     finally:
         part.unlink(missing_ok=True)
@@ -336,7 +337,7 @@ def _root() -> Path:
     root = Path(tempfile.gettempdir()) / f"faceswap-node-{os.getuid()}"
     root.mkdir(mode=0o700, exist_ok=True)
     if root.stat().st_uid != os.getuid() or root.is_symlink():
-        raise OutputError(f"{root} on node {node_name()} belongs to somebody else; remove it")
+        raise OutputError(f"{root} on node {node_name()} belongs to another user; remove it")
     return root
 
 

@@ -136,8 +136,7 @@ class Processes:
             end.close()
             stop.check("rendering")  # a signal to the whole group ends those that still start
             raise DeviceError(
-                "a render process died, most likely for want of memory; try fewer with --jobs, "
-                "or a smaller clip"
+                "a worker process died, probably out of memory; reduce --jobs, or a smaller clip"
             ) from error
         except GeneratorExit:
             end.close()  # nobody wants the rest
@@ -223,7 +222,8 @@ def _pack(work: Work, path: Path) -> None:
                 handle.write(buffer.raw())
     except OSError as error:
         raise OutputError(
-            f"cannot write {path} ({error.strerror or error}); free some space, the same command goes on"
+            f"cannot write {path} ({error.strerror or error}); free some "
+            "space, then run the command again to resume"
         ) from error
 
 

@@ -28,7 +28,8 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         os.replace(part, path)
     except OSError as error:
         raise OutputError(
-            f"cannot write {path} ({error.strerror or error}); free some space, the same command goes on"
+            f"cannot write {path} ({error.strerror or error}); free some "
+            "space, then run the command again to resume"
         ) from error
     finally:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What of a job is done: a hidden folder beside the output, so that the same command goes on.
+"""What of a job is done: a hidden folder beside the output, so that run the command again to resume.
 
     .NAME.faceswap/
         lock                     held while a run works here; says whose the output is while it is renamed
@@ -77,7 +77,9 @@ class Journal:
         self._key = key
         head = self.folder / "job.json"
         if is_sealed(self._output, self._owner) and self._owner["key"] != digest_of(key):
-            raise OutputError(f"{self._output} exists, made by another command; use --force to replace it")
+            raise OutputError(
+                f"{self._output} exists and was made by a different command; use --force to replace it"
+            )
         found = read_json(head).get("key")
         if found == key:
             return []
@@ -196,7 +198,7 @@ def _entered(folder: Path, output: Path) -> Iterator[IO[str]]:
             if is_current(handle, folder / LOCK):
                 yield handle
                 return
-    raise OutputError(f"the job folder {folder} comes and goes; is another run working on {output}?")
+    raise OutputError(f"the job folder {folder} appears and disappears; is another run working on {output}?")
 
 
 def _just_removed(folder: Path) -> bool:

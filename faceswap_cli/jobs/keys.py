@@ -86,7 +86,7 @@ def option_key(options: SwapOptions) -> Key:
 def check_unchanged(clip: Clip, key: Key) -> None:
     """Raise :class:`InputError` when the clip is not the one any more that the job ``key`` began with."""
     if _file_digest(clip.path) != key["input"]:
-        raise InputError(f"{clip.path} changed while it was being worked on; start again")
+        raise InputError(f"{clip.path} changed during the job; start again")
 
 
 def differences(old: Key, new: Key) -> list[str]:

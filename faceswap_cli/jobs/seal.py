@@ -63,7 +63,8 @@ def write_seal(lock: IO[str], text: str) -> None:
         os.fsync(lock.fileno())
     except OSError as error:
         raise OutputError(
-            f"cannot write the job folder ({error.strerror}); free some space, the same command goes on"
+            f"cannot write the job folder ({error.strerror}); free some "
+            "space, then run the command again to resume"
         ) from error
 
 

@@ -57,7 +57,9 @@ def load_analysis(path: Path) -> Analysis:
             )
     except UNREADABLE as error:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise InputError(f"{path} is no readable analysis ({reason}); remove it to analyse again") from error
+        raise InputError(
+            f"{path} is not a readable analysis ({reason}); remove it to analyze the clip again"
+        ) from error
 
 
 def _taken_apart(record: FaceTrack | Person, prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def read_run(path: Path) -> dict[str, Any]:
             f"{path} cannot be read as a stored run; make one with bench --json > {path.name}"
         ) from error
     if not isinstance(found, dict) or found.get("command") != "bench":
-        raise InputError(f"{path} is no run of faceswap bench; make one with bench --json > {path.name}")
+        raise InputError(f"{path} is not a run of faceswap bench; make one with bench --json > {path.name}")
     return found
 
 

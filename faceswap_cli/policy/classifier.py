@@ -98,9 +98,9 @@ def _check_self_contained(data: bytes, path: Path) -> None:
     try:
         model = onnx.load_model_from_string(data)
     except Exception as error:  # its parser has errors of its own
-        raise WeightsError(f"{path} is no ONNX model, or a damaged one; fetch it again") from error
+        raise WeightsError(f"{path} is not an ONNX model, or is damaged; fetch it again") from error
     if not model.graph.node:
-        raise WeightsError(f"{path} is no ONNX model, or an empty one; fetch it again")
+        raise WeightsError(f"{path} is not an ONNX model, or is empty; fetch it again")
     graphs = [model.graph, *model.functions]
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(graphs)):
         raise WeightsError(f"{path} keeps its weights in other files; save the model as one file")
@@ -146,11 +146,11 @@ def _form(session: Any, rules: Rules, path: Path) -> Form:
         asked.name.encode()
         shape = tuple(side if isinstance(side, int) else None for side in asked.shape)
     except UnicodeError as error:
-        raise WeightsError(f"{path} has an input whose names are no texts; export it again") from error
+        raise WeightsError(f"{path} has an input without a readable name; export it again") from error
     told = f"input {asked.name} of shape {tuple(asked.shape)}"
     if asked.type not in _TYPES or len(shape) != 4 or shape[0] not in (None, 1):
         raise WeightsError(
-            f"{path}: {told}, {asked.type}, is no picture; expected (1, 3, height, width) or "
+            f"{path}: {told}, {asked.type}, is not a picture; expected (1, 3, height, width) or "
             "(1, height, width, 3) of float, float16 or uint8"
         )
     channels_first = shape[1] == 3
@@ -235,7 +235,7 @@ def _probabilities(given: NDArray[Any], rules: Rules, path: Path) -> dict[str, f
     values = _activated(values, rules.activation)
     if values.min() < -_SLACK or values.max() > 1 + _SLACK:
         raise WeightsError(
-            f"{path} gives {values.min():.3g} to {values.max():.3g}, which are no probabilities; "
+            f"{path} gives {values.min():.3g} to {values.max():.3g}, which are not probabilities; "
             "set activation to softmax or sigmoid in its rules"
         )
     return {name: float(value) for name, value in zip(rules.labels, values.clip(0, 1), strict=True)}

@@ -87,7 +87,7 @@ def _of_table(table: dict[str, Any], path: Path) -> list[Agreement]:
         for number, entry in enumerate(given if isinstance(given, list) else [given], start=1):
             where = f"{WHAT} {path}: {side} {number}"
             if not isinstance(entry, dict):
-                raise UsageError(f"{where} is no table; {_HOW}")
+                raise UsageError(f"{where} is not a table; {_HOW}")
             name = entry.get("name")
             if not isinstance(name, str) or not name.strip():
                 raise PolicyError(f"{where} has no name; {_HOW}")
@@ -122,7 +122,7 @@ def _day(value: Any, where: str) -> date:
     try:
         return date.fromisoformat(str(value)[:10])
     except ValueError:
-        raise UsageError(f"{where}: {value!r} is no date; write it as 2026-05-01") from None
+        raise UsageError(f"{where}: {value!r} is not a date; write it as 2026-05-01") from None
 
 
 def _check(found: Sequence[Agreement], path: Path, today: date) -> None:

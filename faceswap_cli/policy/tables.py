@@ -16,7 +16,7 @@ def read_small(path: Path, what: str) -> bytes:
     """The bytes of ``path``; :class:`InputError` when it is no readable file of at most 1 MiB."""
     try:
         if not path.is_file():
-            kind = "is no file" if path.exists() else "does not exist"
+            kind = "is not a regular file" if path.exists() else "does not exist"
             raise InputError(f"{what} {path} {kind}; check the name")
         with path.open("rb") as file:
             data = file.read(LARGEST_BYTES + 1)

@@ -175,7 +175,7 @@ def _check_sidecar(output: Path) -> None:
     except OSError:
         ours = False
     if not ours:
-        raise OutputError(f"{path} is in the way and is no C2PA manifest; move it, or choose another -o")
+        raise OutputError(f"{path} exists and is not a C2PA manifest; move it, or choose another -o")
 
 
 def _write_sidecar(path: Path, statement: bytes) -> None:

@@ -59,7 +59,7 @@ def find_inputs(
         raise UsageError("the source is not known; name it with --source (or make results with --keep)")
     if content_digest(_there(target, "--target")) != recipe.target:
         raise InputError(
-            f"{target} is not the target of then: it holds something else; name it with --target"
+            f"{target} is not the original target (different content); give that one with --target"
         )
     people, unused = _people(recipe, sources)
     return Inputs(target, people, _parsing(recipe, parsing or known.parsing), unused)
@@ -67,7 +67,7 @@ def find_inputs(
 
 def _there(path: Path, flag: str) -> Path:
     if not path.is_file():
-        raise InputError(f"{path} is not there (any more); say where it is with {flag}")
+        raise InputError(f"{path} no longer exists; give its new place with {flag}")
     return path
 
 
@@ -88,9 +88,12 @@ def _people(recipe: Recipe, given: Iterable[Path]) -> tuple[tuple[tuple[Path, ..
 def _told(missing: int, needed: int, unused: Sequence[Path]) -> str:
     others = ", ".join(str(path) for path in unused[:3]) + (" and others" if len(unused) > 3 else "")
     if needed == 1:
-        return f"{others} is not the source of then: it holds something else; name it with --source"
+        return f"{others} is not the original source (different content); give that one with --source"
     found = f"; {others} is none of them" if unused else ""
-    return f"{missing} of {needed} source photographs of then are missing{found}; name all with --source"
+    return (
+        f"{missing} of {needed} original source photographs are missing{found}; "
+        "give all of them with --source"
+    )
 
 
 def _digest(path: Path) -> str:
@@ -106,9 +109,9 @@ def _parsing(recipe: Recipe, path: Path | None) -> Path | None:
     if not recipe.parsing:
         return None
     if path is None:
-        raise UsageError("the result was made with a label map; name it with --parsing")
+        raise UsageError("the result was made with a label map; give it with --parsing")
     if keyed(content_digest(_there(path, "--parsing")), recipe.target) != recipe.parsing:
         raise InputError(
-            f"{path} is not the label map of then: it holds something else; name it with --parsing"
+            f"{path} is not the original label map (different content); give that one with --parsing"
         )
     return path

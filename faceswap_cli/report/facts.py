@@ -185,7 +185,7 @@ def weights(job: Job) -> list[tuple[str, str, str]]:
     """(file, what for, SHA-256) of the networks that took part."""
     rows = [(name, what, file_sha256(bundled(name))) for name, what in _BUNDLED.items()]
     if job.method == "fslsd":
-        rows += [(card.name, f"{card.title}; licence {card.licence}", card.sha256) for card in installed()]
+        rows += [(card.name, f"{card.title}; license {card.licence}", card.sha256) for card in installed()]
     return rows
 
 

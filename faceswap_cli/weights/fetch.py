@@ -133,7 +133,7 @@ def _continue(address: str, row: WeightsRow, part: Path, have: int, progress: Pr
         with error:
             if error.code == 416:
                 part.unlink(missing_ok=True)
-                raise OSError("the server has no such range") from error
+                raise OSError("the server does not have this range") from error
             if error.code < 500 and error.code not in (408, 429):
                 raise _Refused(f"answers {error.code} {error.reason}") from error
             raise OSError(f"answers {error.code} {error.reason}") from error

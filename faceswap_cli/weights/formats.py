@@ -45,7 +45,7 @@ def read_container(path: Path) -> dict[str, Any]:
         head = opened.read(16)
     if len(head) < 16:
         raise WeightsError(
-            f"{path.name} holds {path.stat().st_size} bytes, which is no checkpoint; fetch it again"
+            f"{path.name} holds {path.stat().st_size} bytes, which is not a checkpoint; fetch it again"
         )
     if head[8:9] == b"{":
         return _read_safetensors(path)
@@ -84,7 +84,7 @@ def _read_pickle(path: Path, *, zipped: bool) -> dict[str, Any]:
         raise WeightsError(f"{path.name} {_pickle_reason(str(error))}") from error
     except Exception as error:  # a damaged one makes the unpickler trip over anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path.name} is no readable checkpoint ({reason}); fetch it again") from error
+        raise WeightsError(f"{path.name} is not a readable checkpoint ({reason}); fetch it again") from error
     if not isinstance(found, dict):
         raise WeightsError(
             f"{path.name} holds a {type(found).__name__}, expected a dictionary of state dicts"
@@ -106,7 +106,7 @@ def _pickle_reason(message: str) -> str:
     if named or "Unsupported" in message:
         what = f" ({named.group(1)})" if named else ""
         return f"is refused: it holds Python objects besides tensors{what}, which could run code when read"
-    return "is no checkpoint, or a damaged one: the pickle inside cannot be read; fetch it again"
+    return "is not a checkpoint, or is damaged: the pickle inside cannot be read; fetch it again"
 
 
 def _flat(value: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:

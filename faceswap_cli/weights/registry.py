@@ -77,7 +77,9 @@ def _text(entry: dict[str, Any], key: str, where: str) -> str:
 
 def _row(entry: Any, where: str) -> WeightsRow:
     if not isinstance(entry, dict) or not isinstance(entry.get("licence"), dict):
-        raise UsageError(f"{where}: every entry is an object with a licence; see the built-in registry")
+        raise UsageError(
+            f"{where}: every entry is an object with a license (key 'licence'); see the built-in registry"
+        )
     text = {key: _text(entry, key, where) for key in ("name", "checkpoint", "file", "title", "origin")}
     licence = {key: _text(entry["licence"], key, where) for key in ("name", "class", "url")}
     addresses, size = entry.get("addresses", []), entry.get("size", 0)
@@ -94,7 +96,7 @@ def _row(entry: Any, where: str) -> WeightsRow:
     if addresses and (len(digest) != 64 or set(digest) - set("0123456789abcdef") or size == 0):
         raise UsageError(f"{named}: an entry with addresses needs size and sha256 (64 hex digits)")
     if licence["class"] not in LICENCE_CLASSES:
-        raise UsageError(f"{named}: licence class must be one of {', '.join(LICENCE_CLASSES)}")
+        raise UsageError(f"{named}: license class ('class') must be one of {', '.join(LICENCE_CLASSES)}")
     return WeightsRow(
         **text,
         addresses=tuple(addresses),
@@ -127,7 +129,7 @@ def row_of(name: str, registry: Path | None = None) -> WeightsRow:
     """The row called ``name``; an unknown name lists the known ones."""
     rows = read_registry(registry)
     if name not in rows:
-        raise UsageError(f"no weights are called {name}; known are {', '.join(rows)}")
+        raise UsageError(f"there are no weights named {name}; known are {', '.join(rows)}")
     return rows[name]
 
 

@@ -84,9 +84,9 @@ def _typed(card: Card) -> Card:
     for field in fields(card):
         kind = {"str": str, "int": int}.get(str(field.type))
         if kind is not None and not isinstance(getattr(card, field.name), kind):
-            raise TypeError(f"{field.name} is no {'text' if kind is str else 'number'}")
+            raise TypeError(f"{field.name} must be {'text' if kind is str else 'a number'}")
     if not all(isinstance(note, str) for note in card.notes):
-        raise TypeError("notes are no texts")
+        raise TypeError("notes must be texts")
     return card
 
 
@@ -194,7 +194,7 @@ def _insist(path: Path, row: WeightsRow, expected: str | None) -> None:
     rows = read_registry()
     if expected is not None:
         if expected not in rows:
-            raise UsageError(f"no weights are called {expected}; known are {', '.join(rows)}")
+            raise UsageError(f"there are no weights named {expected}; known are {', '.join(rows)}")
         if rows[expected].checkpoint != row.checkpoint:
             raise WeightsError(f"{path.name} is {row.title}, expected {rows[expected].title} ({expected})")
         return
@@ -202,7 +202,7 @@ def _insist(path: Path, row: WeightsRow, expected: str | None) -> None:
     if claimed.checkpoint != row.checkpoint:
         raise WeightsError(
             f"{path.name} holds {row.title}, expected {claimed.title} under this name; "
-            f"if that is meant, say --as {row.name}"
+            f"if this is intended, use --as {row.name}"
         )
 
 

@@ -78,7 +78,7 @@ def read_taught(name: str) -> tuple[Taught, dict[str, Tensor]]:
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); {again}") from error
     if header.pop("name", "") != name or any(value.dtype != torch.float16 for value in state.values()):
-        raise WeightsError(f"{path} is no edit taught as {name}; {again}")
+        raise WeightsError(f"{path} is not an edit taught as {name}; {again}")
     sha256, space = header.pop("sha256", ""), header.pop("space", "")
     if _digest(state) != sha256:
         raise WeightsError(f"{path} is damaged: its numbers are not those that were written; {again}")

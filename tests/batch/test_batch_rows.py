@@ -219,7 +219,7 @@ def test_no_input_is_written_over(here: Path) -> None:
     _files(here, "a.png", "b.png", "me.jpg")
     rows = planned(place_of("."), asked("a.png", "b.png"), asked("b.png", "c.png"))
     for flags in ({"force": True}, {"skip_existing": True}, {}):
-        with pytest.raises(OutputError, match=r"b\.png is an input and is never written over"):
+        with pytest.raises(OutputError, match=r"b\.png is an input and is never overwritten"):
             settled(rows, here, here / "a.png", here / "b.png", **flags)
     (here / "c.png").hardlink_to(here / "a.png")
     with pytest.raises(OutputError, match=r"c\.png is an input"):

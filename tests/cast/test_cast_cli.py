@@ -91,5 +91,5 @@ def test_what_is_refused(stage: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_nobody_to_cast(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_clip(tmp_path / "empty.mp4")
-    refused(run(capsys, "inspect", "empty.mp4", "--cast", "c.toml"), 3, "nobody to cast")
+    refused(run(capsys, "inspect", "empty.mp4", "--cast", "c.toml"), 3, "no people to cast")
     assert [path.name for path in tmp_path.iterdir()] == ["empty.mp4"]

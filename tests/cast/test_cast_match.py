@@ -100,7 +100,7 @@ def test_twins_get_their_own_faces() -> None:
     found = analysis(track(0, 100, range(60), twin), track(1, 500, range(60), near(ANNA, 0.05)))
     assert played(found, cast(A=ANNA, B=twin)) == {0: "B", 1: "A"}
     notes = match(analysis(track(0, 1, range(9), near(ANNA, 0.15, axis=70))), cast(A=ANNA, B=twin), "c").notes
-    assert any("looks nearly as much like somebody else" in note for note in notes)
+    assert any("looks almost as much like another person" in note for note in notes)
 
 
 def test_who_hardly_shows_is_cast_only_as_the_very_same() -> None:

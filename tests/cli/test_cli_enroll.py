@@ -88,18 +88,18 @@ def test_output(run: Run, enrol: FakeEnrol, photo: Path, machine: Path, given: s
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["enroll"], "a name and photos are needed"),
-        (["enroll", "anna"], "a name and photos are needed"),
-        (["enroll", "../anna", "me.jpg"], "is no name"),
-        (["enroll", "anna", "me.jpg", "--tune", "4"], "--tune is 0, 1, 2 or 3"),
-        (["enroll", "anna", "me.jpg", "--tune", "3"], "--tune 3 and --clip VIDEO belong together"),
-        (["enroll", "anna", "me.jpg", "--clip", "a.mp4"], "--tune 3 and --clip VIDEO belong together"),
+        (["enroll"], "give a name and photographs"),
+        (["enroll", "anna"], "give a name and photographs"),
+        (["enroll", "../anna", "me.jpg"], "is not a valid name"),
+        (["enroll", "anna", "me.jpg", "--tune", "4"], "--tune must be 0, 1, 2 or 3"),
+        (["enroll", "anna", "me.jpg", "--tune", "3"], "--tune 3 and --clip VIDEO go together"),
+        (["enroll", "anna", "me.jpg", "--clip", "a.mp4"], "--tune 3 and --clip VIDEO go together"),
         (["enroll", "anna", "me.jpg", "--max-time", "soon"], "--max-time"),
         (["enroll", "anna", "@bert"], "enrolled already"),
-        (["enroll", "anna", "-"], "is no photograph"),
+        (["enroll", "anna", "-"], "is not a photograph"),
         (["enroll", "anna", "me.jpg", "-o", "x.jpg"], "ends in .faceid"),
-        (["enroll", "--list", "anna"], "stand alone"),
-        (["enroll", "--list", "--remove", "anna"], "stand alone"),
+        (["enroll", "--list", "anna"], "take no other arguments"),
+        (["enroll", "--list", "--remove", "anna"], "take no other arguments"),
     ],
 )
 def test_usage(run: Run, enrol: FakeEnrol, photo: Path, argv: list[str], said: str) -> None:
@@ -135,7 +135,7 @@ def test_list_and_remove(run: Run, photo: Path) -> None:
     )
     rows = {row["name"]: row for row in run("enroll", "--list", "--json").json["people"]}
     assert (rows["anna"]["photos"], rows["anna"]["problem"]) == (2, "")
-    assert "no enrolment file" in rows["carl"]["problem"]
+    assert "is not an enrollment file" in rows["carl"]["problem"]
     assert run("enroll", "--remove", "carl").code == 0
     assert not person_path("carl").exists()
     run("enroll", "--remove", "carl").failed(4, "nobody is enrolled as carl", "anna, bert")

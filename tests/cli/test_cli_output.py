@@ -98,7 +98,7 @@ def test_an_input_is_never_written_over(machine: Path, link: str) -> None:
         out.symlink_to(given)
     else:
         os.link(given, out)
-    with pytest.raises(OutputError, match="never written over"):
+    with pytest.raises(OutputError, match="never overwritten"):
         check_output(out, [given], force=True, skip_existing=False)
     assert given.read_text() == "precious"
 

@@ -110,9 +110,9 @@ def test_first_signal_stops_softly_and_says_how_to_go_on(
     _, err = process.communicate(timeout=20)
     assert process.returncode == code
     lines = err.splitlines()
-    assert "once more stops at once" in lines[0]
+    assert "press Ctrl-C again to stop now" in lines[0]
     assert lines[-1].startswith(
-        "faceswap: error: stopped while rendering, segment 1 of 3 is done; to go on: "
+        "faceswap: error: stopped while rendering, segment 1 of 3 is done; to resume: "
     )
     assert str(clip) in lines[-1]
 
@@ -202,7 +202,7 @@ def test_the_line_of_a_first_signal_comes_before_the_last_line(monkeypatch: pyte
         signal.raise_signal(signal.SIGINT)
         assert session.stop.requested
         assert told == []
-    assert [line.partition(";")[0] for line in told] == ["faceswap: stopping after the segment in hand"]
+    assert [line.partition(";")[0] for line in told] == ["faceswap: finishing the current segment"]
 
 
 @pytest.mark.parametrize(("given", "threads"), [(None, 1), ("2", 2)])

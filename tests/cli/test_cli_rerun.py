@@ -78,9 +78,9 @@ def test_a_picture_is_made_again(run: Run, picture: Path, machine: Path) -> None
     run("edit", "out.jpg").failed(4, "out.jpg is a picture")
     run("rerun", "out.jpg", "--source", FACE).failed(2, "--target")
     (machine / "b.jpg").write_bytes(FACE.read_bytes() + b" ")
-    run("rerun", "out.jpg", "-s", FACE, "-t", "b.jpg").failed(4, "b.jpg is not the target of then")
-    run("rerun", "out.jpg", "-s", "b.jpg", "-t", FACE).failed(4, "b.jpg is not the source of then")
-    run("rerun", "out.jpg", "-s", FACE, "-t", FACE, "-o", "out.jpg", "-f").failed(5, "is not written over")
+    run("rerun", "out.jpg", "-s", FACE, "-t", "b.jpg").failed(4, "b.jpg is not the original target")
+    run("rerun", "out.jpg", "-s", "b.jpg", "-t", FACE).failed(4, "b.jpg is not the original source")
+    run("rerun", "out.jpg", "-s", FACE, "-t", FACE, "-o", "out.jpg", "-f").failed(5, "never overwritten")
 
 
 def test_another_version_needs_force(
@@ -99,7 +99,7 @@ def test_what_cannot_be_made_again(run: Run, machine: Path) -> None:
     run("rerun", "clip.mp4").failed(4, "clip.mp4 holds no recipe")
     run("edit", "clip.mp4", "--smooth", "0.2").failed(4, "clip.mp4 has no kept job")
     run("rerun", "gone.mp4").failed(4, "gone.mp4 does not exist")
-    run("rerun", "clip.mp4", "-o", "-").failed(2, "name it with -o")
+    run("rerun", "clip.mp4", "-o", "-").failed(2, "give its name with -o")
     run("rerun", "clip.mp4", "--smooth", "0.2").failed(2, "--smooth")
     run("edit", "clip.mp4", "--start", "2").failed(2, "--start")
 
@@ -109,7 +109,7 @@ def test_a_folder_of_another_result_is_not_used(run: Run, result: Path, machine:
     content = json.loads(recipe.read_text())
     content["result"] = content["result"].replace('"job.seed":0', '"job.seed":5')
     recipe.write_text(json.dumps(content))
-    run("edit", "out.mp4", "--smooth", "0.2").failed(4, "was kept for another out.mp4")
+    run("edit", "out.mp4", "--smooth", "0.2").failed(4, "belongs to an earlier out.mp4")
 
 
 def test_help_offers_stdout_only_where_it_is_taken() -> None:

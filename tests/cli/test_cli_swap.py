@@ -89,10 +89,10 @@ def test_a_name_that_is_no_text_is_printed_byte_for_byte(
 
 
 def test_leading_dash(run: Run, pipeline: FakePipeline, machine: Path, photo: Path) -> None:
-    picture(machine / "-t.jpg")
-    ran = run("image", "-o", "out.png", "--", photo, "-t.jpg")
+    picture(machine / "-x.jpg")
+    ran = run("image", "-o", "out.png", "--", photo, "-x.jpg")
     assert (ran.code, ran.out) == (0, "out.png\n")
-    run("image", photo, "-t.jpg").failed(2, "-t")
+    run("image", photo, "-x.jpg").failed(2, "-x")
 
 
 def test_json_is_exactly_one_object(run: Run, pipeline: FakePipeline, photo: Path, clip: Path) -> None:
@@ -196,13 +196,13 @@ def test_existing_output(run: Run, pipeline: FakePipeline, photo: Path, clip: Pa
 
 def test_inputs_are_never_written_over(run: Run, pipeline: FakePipeline, photo: Path, clip: Path) -> None:
     before = photo.read_bytes(), clip.read_bytes()
-    run("video", photo, clip, "-o", clip, "--force").failed(5, "never written over")
-    run("image", photo, photo, "-o", photo, "--force").failed(5, "never written over")
+    run("video", photo, clip, "-o", clip, "--force").failed(5, "never overwritten")
+    run("image", photo, photo, "-o", photo, "--force").failed(5, "never overwritten")
     folder = photo.parent / "all"
     folder.mkdir()
     inside = picture(folder / "x.jpg")
-    run("image", folder, photo, "-o", inside, "--force").failed(5, "never written over")
-    run("video", photo, clip, "-o", "o.mp4", "--ledger", clip, "--force").failed(5, "never written over")
+    run("image", folder, photo, "-o", inside, "--force").failed(5, "never overwritten")
+    run("video", photo, clip, "-o", "o.mp4", "--ledger", clip, "--force").failed(5, "never overwritten")
     run("video", photo, clip, "-o", "o.mp4", "--ledger", "o.mp4").failed(5, "ledger")
     assert (photo.read_bytes(), clip.read_bytes()) == before
     assert pipeline.calls == []
@@ -398,3 +398,45 @@ def test_interrupted_job_says_how_to_go_on(
     run("video", source, clip, "--seed", "4").failed(
         143, "3 of 9", f"faceswap video '{source}' {clip} --seed 4"
     )
+
+
+def test_source_and_target_by_name(run: Run, pipeline: FakePipeline, photo: Path, clip: Path) -> None:
+    for argv in (
+        ("-s", photo, "-t", clip),
+        ("--source", photo, clip),
+        (photo, "--target", clip),
+        ("-s", photo, "-s", photo, "-t", clip),
+    ):
+        ran = run("video", *argv, "-f")
+        assert ran.code == 0, ran.err
+        assert ran.out == f"{clip.with_name('clip_swapped.mp4')}\n"
+    run("video", "-s", photo).failed(2, "the target is missing")
+    run("video", "-s", photo, clip, "-t", clip).failed(2, "the source is given twice")
+    run("video", "-s", photo, photo, clip).failed(2, "only the target")
+    run("video").failed(2, "give two files")
+    run("video", "--cast", "c.toml").failed(2, "the target is missing")
+
+
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [
+        (("me.jpg", "clip.mp4"), "try: faceswap video me.jpg clip.mp4"),
+        (("swap", "me.jpg", "group.png"), "try: faceswap image me.jpg group.png"),
+        (("swap",), "try: faceswap video me.jpg clip.mp4"),
+        (("@anna", "clip.mp4"), "try: faceswap video @anna clip.mp4"),
+        (("enrol", "anna"), "try: faceswap enroll"),
+        (("insepct", "clip.mp4"), "try: faceswap inspect"),
+        (("xyzzy",), "see: faceswap --help"),
+    ],
+)
+def test_a_wrong_command_is_answered_with_the_right_one(run: Run, argv: tuple[str, ...], meant: str) -> None:
+    run(*argv).failed(2, "is not a command", meant)
+
+
+def test_help_and_version(run: Run) -> None:
+    assert run("help", "video").out == run("video", "--help").out
+    assert run("help").out == run("--help").out
+    assert run("-V").out == run("--version").out
+    text = run("--help").out
+    places = [text.index(panel) for panel in (" Swap ", " People ", " Check ", " Set up ")]
+    assert places == sorted(places)

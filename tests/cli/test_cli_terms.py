@@ -44,7 +44,7 @@ def test_the_variable_counts_when_it_says_yes(
 def test_a_data_folder_that_cannot_be_written_is_no_obstacle(
     run: Run, pipeline: FakePipeline, photo: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faceswap_cli.cli.terms.record_path", lambda: Path("/proc/self/x/terms.json"))
+    monkeypatch.setattr("faceswap_cli.policy.terms.record_path", lambda: Path("/proc/self/x/terms.json"))
     assert run("video", photo, clip, "--accept-terms").code == 0
 
 

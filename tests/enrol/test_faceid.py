@@ -113,7 +113,7 @@ def edited(path: Path, **change: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"light": np.full((478, 3), np.nan, np.float32)}, "holds numbers"),
+        ({"light": np.full((478, 3), np.nan, np.float32)}, "not finite"),
         ({"points": np.zeros((477, 3), np.float32)}, "shape"),
         ({"texture": np.zeros((96, 96, 3), np.float32)}, "kind"),
         ({"texture": np.zeros((96, 95, 3), np.uint8)}, "shape"),
@@ -126,7 +126,7 @@ def edited(path: Path, **change: Any) -> None:
         ({"person": "[" * 5000}, "damaged"),
         ({"person": '{"photos": [{"file": "a", "weight": 1' + 400 * "0" + "}]}"}, "damaged"),
         ({"schema": "99"}, "another version"),
-        ({"format": "other"}, "no enrolment file"),
+        ({"format": "other"}, "not an enrollment file"),
     ],
 )
 def test_wrong_content_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -170,7 +170,7 @@ class _Bomb:
 def test_foreign_files_are_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "anna.faceid"
     path.write_bytes(data)
-    with pytest.raises(InputError, match="no enrolment file"):
+    with pytest.raises(InputError, match="not an enrollment file"):
         read_faceid(path)
 
 

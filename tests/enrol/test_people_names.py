@@ -29,7 +29,7 @@ def test_everything_else_stays(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["@", "@../x", "@a/b", "@.a", "@-a", "@" + "a" * 41, "@a b", "@a\n"])
 def test_names_that_are_none(name: str) -> None:
-    with pytest.raises(UsageError, match="is no name"):
+    with pytest.raises(UsageError, match="is not a valid name"):
         people.resolved(name)
 
 

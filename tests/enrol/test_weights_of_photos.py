@@ -73,7 +73,7 @@ def test_stranger_blur_and_size_among_photos(save: Saver, portrait: U8, stranger
     assert by["blurred.png"].weight < 0.5 * by["a.png"].weight
     assert sum(share.weight for share in shares) == pytest.approx(1.0, abs=1e-3)
     told = "\n".join(notes)
-    assert "who.png is left out: it shows somebody else" in told
+    assert "who.png is left out: it shows another person" in told
     assert "blurred.png is blurred" in told
     assert "small.png: the face is only" in told
     assert "no left profile, no right profile" in told
@@ -87,7 +87,7 @@ def test_a_source_of_several_photos_does_not_listen_to_a_stranger(
     alone = load_photos(own, DetectOptions())
     mixed = load_photos([*own, save("who.png", stranger)], DetectOptions())
     assert float(np.linalg.norm(mixed.embedding - alone.embedding)) < 0.02
-    assert any("who.png may show somebody else" in note for note in mixed.notes)
+    assert any("who.png may show another person" in note for note in mixed.notes)
 
 
 def share(yaw: float, weight: float = 0.5) -> Share:

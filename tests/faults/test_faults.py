@@ -49,7 +49,7 @@ def ended(job: SmallJob, kind: type[FaceswapError], **given: Any) -> str:
 
 
 def finishes(job: SmallJob, whole: str) -> None:
-    """The same command goes on; nothing is left but the result."""
+    """The command is run again and resumes; only the result is left."""
     job.run()
     assert frames_digest(job.output) == whole
     assert job.names() == ["in.mp4", "out.mp4"]

@@ -1,4 +1,4 @@
-"""A real disk that is too small: wherever it is full, what is done is kept and the same command goes on."""
+"""A disk that is too small: wherever it fills up, finished work is kept and a second run resumes."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def processes_with(mark: str) -> list[int]:
 
 def test_a_full_disk_is_told_before_any_worker_starts(tmp_path: Path) -> None:
     (tmp_path / "work.parcel").mkdir()
-    with pytest.raises(OutputError, match="the same command goes on"):
+    with pytest.raises(OutputError, match="run the command again to resume"):
         executor._pack(work(tmp_path, render), tmp_path / "work.parcel")
 
 

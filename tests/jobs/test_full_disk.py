@@ -1,4 +1,4 @@
-"""A disk that is full: one line, exit 5, what is done stays, and the same command goes on."""
+"""A full disk: one line, exit code 5, finished work is kept, and a second run resumes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_record_that_cannot_be_written_leaves_the_others(
 ) -> None:
     output = tmp_path / "out.mp4"
     with (
-        pytest.raises(OutputError, match="same command goes on"),
+        pytest.raises(OutputError, match="run the command again to resume"),
         open_journal(output, JobOptions()) as journal,
     ):
         journal.begin(KEY)

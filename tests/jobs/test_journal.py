@@ -322,7 +322,7 @@ def test_a_damaged_analysis_is_made_again(tmp_path: Path, harm: str) -> None:
 def test_what_is_no_analysis_is_an_input_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.npz is no readable analysis"):
+    with pytest.raises(InputError, match=r"a\.npz is not a readable analysis"):
         load_analysis(path)
     with pytest.raises(InputError, match="No such file"):
         load_analysis(tmp_path / "none.npz")

@@ -37,7 +37,7 @@ def test_killed_and_finished_by_two_processes(name: str, tmp_path: Path) -> None
     assert len(list(bench.folder.glob(".out.*/segment_*.json"))) == 2
     again = bench.run("none", 2)
     assert again.returncode == 0, again.stderr
-    assert "begun anew" not in again.stderr
+    assert "starting over" not in again.stderr
     assert frames_digest(bench.output) == frames_digest(whole.output)
     assert list(differences(target, bench.output, slice(18, FRAMES))) == []
     assert [line for line in differences(target, bench.output, slice(0, 14)) if "frame" in line]

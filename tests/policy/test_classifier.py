@@ -90,7 +90,7 @@ def test_a_wrong_input_is_named(tmp_path: Path, shape: tuple[int, ...]) -> None:
 
 
 def test_wrong_type_and_number_of_inputs(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"tensor\(int64\), is no picture"):
+    with pytest.raises(WeightsError, match=r"tensor\(int64\), is not a picture"):
         load(write_model(tmp_path / "m.onnx", kind=TensorProto.INT64))
     with pytest.raises(WeightsError, match="takes 2 inputs"):
         load(write_model(tmp_path / "m.onnx", inputs=2))
@@ -103,7 +103,7 @@ def test_number_of_labels(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_no_probabilities(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no probabilities; set activation"):
+    with pytest.raises(WeightsError, match="not probabilities; set activation"):
         load(write_model(tmp_path / "m.onnx", scale=5.0))
     with pytest.raises(WeightsError, match="not finite"):
         load(write_model(tmp_path / "m.onnx", scale=float("nan")))

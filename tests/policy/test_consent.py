@@ -121,7 +121,7 @@ def test_what_is_no_consent_file(tmp_path: Path, case: str) -> None:
 def test_missing_or_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         read_consent(tmp_path / "none.toml")
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a regular file"):
         read_consent(tmp_path)
 
 

@@ -92,8 +92,8 @@ def test_bad_consent_stops_before_the_work(
     assert ran.json["error"]["code"] == "policy"
     assert "Ben" not in ran.err + ran.out
     path.write_text("source = 1")
-    run("image", photo, photo, "--consent", path).failed(2, "source 1 is no table")
-    run("batch", photo, clip, "-o", "out/", "--consent", path).failed(2, "source 1 is no table")
+    run("image", photo, photo, "--consent", path).failed(2, "source 1 is not a table")
+    run("batch", photo, clip, "-o", "out/", "--consent", path).failed(2, "source 1 is not a table")
     path.write_text("")
     run("batch", photo, clip, "-o", "out/", "--consent", path, "--dry-run").failed(
         9, "names no source person"
@@ -169,7 +169,7 @@ def test_import_verify_path_and_doctor(
     run: Run, machine: Path, refusing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACESWAP_WEIGHTS", str(machine / "weights"))
-    run("weights", "import", refusing).failed(2, "say --as policy")
+    run("weights", "import", refusing).failed(2, "use --as policy")
     run("weights", "path", "policy").failed(6, "weights import NAME.onnx --as policy")
     ran = run("weights", "import", refusing, "--as", "policy", "--json")
     assert (ran.code, ran.json["card"]["refuse"]) == (0, {"red": 0.01})

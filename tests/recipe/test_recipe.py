@@ -236,14 +236,14 @@ def test_other_files_are_named(files: dict[str, Path], recipe: Recipe, tmp_path:
     photos = [files["anna1.jpg"], files["anna2.jpg"], files["bert.jpg"]]
     other = tmp_path / "other.jpg"
     other.write_bytes(b"other")
-    with pytest.raises(InputError, match=r"other\.jpg is not the target of then"):
+    with pytest.raises(InputError, match=r"other\.jpg is not the original target"):
         find_inputs(recipe, photos, other)
-    with pytest.raises(InputError, match=r"1 of 3 source photographs.*other\.jpg is none of them"):
+    with pytest.raises(InputError, match=r"1 of 3 original source photographs.*other\.jpg is none of them"):
         find_inputs(recipe, [*photos[:2], other], files["clip.mp4"])
     alone = replace(recipe, sources=(recipe.sources[1],), cast={0: 0})
-    with pytest.raises(InputError, match=r"other\.jpg is not the source of then"):
+    with pytest.raises(InputError, match=r"other\.jpg is not the original source"):
         find_inputs(alone, [other], files["clip.mp4"])
-    with pytest.raises(InputError, match=r"gone\.mp4 is not there"):
+    with pytest.raises(InputError, match=r"gone\.mp4 no longer exists"):
         find_inputs(recipe, photos, tmp_path / "gone.mp4")
     with pytest.raises(UsageError, match="--target"):
         find_inputs(recipe, photos)

@@ -50,7 +50,7 @@ def test_text_for_people(small: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     source = write("fslsd_celebahq_1024", tmp_path / "x.pt")
     assert main(["weights", "import", str(source)]) == 0
     shown = capsys.readouterr().out
-    assert "licence" in shown
+    assert "license" in shown
     assert "noncommercial" in shown
     assert main(["weights", "list"]) == 0
     assert "installed" in capsys.readouterr().out

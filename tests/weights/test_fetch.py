@@ -307,7 +307,7 @@ ENTRY = """{"name": "%s", "checkpoint": "fslsd_celebahq_1024", "file": "f.pt", "
         ('{"weights": [%s]}' % (ENTRY % ("a", '["http://x"]', "a" * 64, 0, "commercial")), "size and sha256"),
         ('{"weights": [%s]}' % (ENTRY % ("a", "[]", "", '"big"', "commercial")), "number of bytes"),
         ('{"weights": [%s]}' % (ENTRY % ("a", '"http://x"', "", 5, "commercial")), "list of texts"),
-        ('{"weights": [%s]}' % (ENTRY % ("a", "[]", "", 5, "public")), "licence class"),
+        ('{"weights": [%s]}' % (ENTRY % ("a", "[]", "", 5, "public")), "license class"),
     ],
 )
 def test_a_spoilt_registry_is_refused(tmp_path: Path, text: str, words: str) -> None:

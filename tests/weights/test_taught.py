@@ -47,19 +47,19 @@ def test_damage_and_other_files_are_named() -> None:
     path.write_bytes(good)
     other = path.with_name("hat.safetensors")
     path.rename(other)
-    with pytest.raises(WeightsError, match="no edit taught as hat"):
+    with pytest.raises(WeightsError, match="not an edit taught as hat"):
         read_taught("hat")
     save_file({}, other)
-    with pytest.raises(WeightsError, match="no edit taught as hat"):
+    with pytest.raises(WeightsError, match="not an edit taught as hat"):
         read_taught("hat")
     save_file(
         {"x": torch.zeros(2, dtype=torch.bfloat16)}, other, metadata={KIND: json.dumps({"name": "hat"})}
     )
-    with pytest.raises(WeightsError, match="no edit taught as hat"):
+    with pytest.raises(WeightsError, match="not an edit taught as hat"):
         read_taught("hat")
     for header in ("[1]", "{", "[" * 100_000):
         save_file({}, other, metadata={KIND: header})
-        with pytest.raises(WeightsError, match="no edit taught as hat"):
+        with pytest.raises(WeightsError, match="not an edit taught as hat"):
             read_taught("hat")
     with pytest.raises(WeightsError, match="no edit beard is taught here; known: hat"):
         read_taught("beard")
