@@ -70,7 +70,7 @@ from faceswap_cli.swap.untouched import copied_segment
 from faceswap_cli.video.assemble import assemble
 from faceswap_cli.video.copying import cuts_for
 from faceswap_cli.video.probe import probe
-from faceswap_cli.video.ranges import pts_range
+from faceswap_cli.video.ranges import cut_short, pts_range
 from faceswap_cli.video.reader import read_frames
 from faceswap_cli.video.writer import write_segment
 
@@ -108,6 +108,8 @@ def swap_video(
         with meanwhile(lambda: prepare_ahead(people, options)):
             analysis = known_analysis(clip, options, journal, listen, stop, span, earlier)
         clock.lap("analyse")
+        if short := cut_short(clip, analysis.pts, span[1]):
+            listen(Event("warning", {"message": short}))
         tell_shots(clip, analysis, listen)
         check_clip(clip, analysis, options.policy, listen, stop)
         scene, job = prepare(clip, analysis, people, options, listen)

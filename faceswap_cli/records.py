@@ -136,6 +136,8 @@ class Clip:
     """Parameter sets as the container stores them (``avcC``, ``hvcC`` and the like)."""
     notes: tuple[str, ...] = ()
     """What cannot be kept of this clip, in plain words."""
+    restarts: tuple[tuple[int, int], ...] = ()
+    """Where the file's clock starts again: (place in the file, ticks to add to all times from there on)."""
     max_pixels: int = CLIP_PIXELS
     """Frames that turn out larger than this are not decoded."""
 
