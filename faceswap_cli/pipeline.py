@@ -267,6 +267,7 @@ def prepare(
     clip: Clip, analysis: Analysis, people: Sources, options: SwapOptions, listen: Listener = ignore
 ) -> tuple[Scene, Plan]:
     """Who is swapped, by which method, and how the work is cut."""
+    clip = replace(clip, colour=replace(clip.colour, tint=analysis.tint))
     cast, notes = assign(analysis, people, options.track, options.detect, clip.path.name)
     for note in notes:
         listen(Event("warning", {"message": note}))

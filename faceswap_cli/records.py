@@ -36,6 +36,10 @@ MESH_POINTS = 478
 """Points of the face mesh: 468 of the surface, 5 for each iris."""
 
 
+Tint = tuple[tuple[float, float], ...]
+"""Of a picture of one hue: (Cb, Cr) minus neutral, in codes of 8 bit, at evenly spaced levels of luma."""
+
+
 @dataclass(frozen=True, slots=True)
 class ColourTags:
     """How the samples of a stream are to be read; the integers are those of ITU-T H.273."""
@@ -47,6 +51,8 @@ class ColourTags:
     transfer: int = 2
     tagged: bool = False
     """True when the file itself named matrix and range; otherwise they were inferred from the size."""
+    tint: Tint | None = None
+    """Of a clip that turned out to be of one hue (black and white, sepia); None for one with colors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -297,6 +303,8 @@ class Analysis:
     tracks: tuple[FaceTrack, ...]
     people: tuple[Person, ...]
     damaged_packets: int = 0
+    tint: Tint | None = None
+    """Of a clip of one hue"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ def save_raw(path: Path, key: Key, found: Gathered) -> None:
             arrays[f"piece{k}.embedding"] = piece.embedding
     sharpness = [piece.sharpness for piece in found.pieces]
     header = {"schema": SCHEMA, "key": key, "sharpness": sharpness, "sha256": _digest(arrays)}
+    header["tint"] = found.tint
     header["split"] = [piece.split for piece in found.pieces]
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with whole_file(path) as handle:
@@ -69,7 +70,8 @@ def load_raw(path: Path) -> tuple[Gathered, Key]:
             known = zip(header["sharpness"], header["split"], strict=True)
             pieces = tuple(_piece(stored, k, float(sharp), bool(cut)) for k, (sharp, cut) in enumerate(known))
             signatures = tuple(map(Signature, stored["looks"]))
-            return Gathered(stored["pts"], signatures, pieces), dict(header["key"])
+            tint = header["tint"] and tuple((float(cb), float(cr)) for cb, cr in header["tint"])
+            return Gathered(stored["pts"], signatures, pieces, tint), dict(header["key"])
     except UNREADABLE as error:
         raise InputError(f"{path} is not readable ({type(error).__name__}: {error})") from error
 

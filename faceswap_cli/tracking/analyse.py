@@ -16,8 +16,9 @@ from faceswap_cli.config import DetectOptions, SmoothOptions, TrackOptions
 from faceswap_cli.events import NEVER, Listener, StopRequest, ignore, progress
 from faceswap_cli.faces.stage import Seen, observe
 from faceswap_cli.identity.embed import EMBEDDING
-from faceswap_cli.records import F32, I64, Analysis, Clip, FaceTrack
+from faceswap_cli.records import F32, F64, I64, Analysis, Clip, Face, FaceTrack, Tint
 from faceswap_cli.stream import prefetch
+from faceswap_cli.tint import TintGauge
 from faceswap_cli.tracking.cover import uncovered
 from faceswap_cli.tracking.looks import Chips, one_person_each
 from faceswap_cli.tracking.people import Presence, doubt, groups, people
@@ -71,6 +72,7 @@ class Gathered:
     pts: I64 = field(repr=False)
     signatures: tuple[Signature, ...] = field(repr=False)
     pieces: tuple[Piece, ...]
+    tint: Tint | None = None
 
 
 def gather(
@@ -88,6 +90,7 @@ def gather(
     signatures: list[Signature] = []
 
     moved: list[float] = []
+    gauge = TintGauge()
 
     def close(ended: Iterable[Open]) -> None:
         for piece in ended:
@@ -101,13 +104,21 @@ def gather(
         suspected = moved[-1] >= SUSPECT and moved[-1] >= STANDS_OUT * float(np.mean(moved[-3:-1] or [0.0]))
         owners, ended = linker.step(done, one.faces, cut=suspected)
         close(ended)
+        gauge.add(one.frame.planes, [_stored_box(face, clip) for face in one.faces])
         for piece, face in zip(owners, one.faces, strict=True):
             chips.setdefault(id(piece), Chips()).consider(len(piece.frames) - 1, face, one, clip)
         if done % PROGRESS_EVERY == 0:
             listen(progress("analyse", done + 1, max(clip.frames, done + 1)))
     close(linker.finish())
     listen(progress("analyse", len(pts), len(pts)))
-    return Gathered(np.array(pts, dtype=np.int64), tuple(signatures), tuple(pieces))
+    return Gathered(np.array(pts, dtype=np.int64), tuple(signatures), tuple(pieces), gauge.tint())
+
+
+def _stored_box(face: Face, clip: Clip) -> F64:
+    """(4,) bounds of ``face`` in the frame as stored."""
+    corners = np.array([[x, y, 1] for x in face.box[0::2] for y in face.box[1::2]], np.float64)
+    stored = (corners @ np.linalg.inv(clip.display_from_frame).T)[:, :2]
+    return np.concatenate([stored.min(axis=0), stored.max(axis=0)])
 
 
 def bridge_frames(clip: Clip, track: TrackOptions) -> int:
@@ -145,6 +156,7 @@ def build_analysis(
         tracks=uncovered(named, track.fade_frames),
         people=persons,
         damaged_packets=damaged_packets,
+        tint=gathered.tint,
     )
 
 
