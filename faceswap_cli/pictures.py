@@ -98,9 +98,11 @@ def _faces(rgb: U8, target: Path, options: SwapOptions) -> tuple[Face, ...]:
 
     found = find_faces(rgb, options.detect)
     if not found:
+        from faceswap_cli.tracking.hints import no_face_hint
+
         raise NoFaceFound(
-            f"no face of {options.detect.min_face_px} px or more in {target.name}; "
-            f"try --min-face {max(options.detect.min_face_px // 2, 8)}, or another picture"
+            f"no face of {options.detect.min_face_px} px or more in {target.name}: "
+            f"{no_face_hint([rgb], options.detect)}"
         )
     return found
 

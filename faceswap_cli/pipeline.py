@@ -251,13 +251,14 @@ def analyse(
     ``keep`` is given the faces as they were found.
     """
     from faceswap_cli.tracking.analyse import analyse_clip
+    from faceswap_cli.tracking.hints import clip_hint
 
     groups = options.detect, options.track, options.smooth
     found = analyse_clip(clip, *groups, listen, stop, first_pts=span[0], end_pts=span[1], keep=keep)
     if not found.tracks:
         raise NoFaceFound(
-            f"no face of {options.detect.min_face_px} px or more in {clip.path.name}; "
-            f"try --min-face {max(options.detect.min_face_px // 2, 8)}, or another clip"
+            f"no face of {options.detect.min_face_px} px or more in {clip.path.name}: "
+            f"{clip_hint(clip, options.detect)}"
         )
     give_back()
     return found
