@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceswap_cli.hdr import is_hdr, sdr_from_code
 from faceswap_cli.records import F32, F64, U8, ColourTags, Planes, Samples
 
 Box = tuple[int, int, int, int]
@@ -61,9 +62,14 @@ def rgb_from_ycc(matrix: int, full_range: bool, bit_depth: int) -> F64:
 
 
 def _rgb8(ycc: NDArray[Any], tags: ColourTags, bit_depth: int) -> U8:
-    """(H, W, 3) sample values -> uint8 R'G'B', rounded and clipped."""
+    """(H, W, 3) sample values -> uint8 R'G'B', rounded and clipped; PQ and HLG become SDR."""
     import cv2
 
+    if is_hdr(tags):
+        code = cv2.transform(
+            ycc.astype(np.float32, copy=False), rgb_from_ycc(tags.matrix, tags.full_range, bit_depth)
+        )
+        return sdr_from_code(np.asarray(code), tags)
     matrix = rgb_from_ycc(tags.matrix, tags.full_range, bit_depth) * 255.0
     if ycc.dtype != np.uint8:
         ycc = ycc.astype(np.float32, copy=False)

@@ -46,6 +46,8 @@ from faceswap_cli.swap.prepared import prepared
 from faceswap_cli.swap.selective import Amounts, selection_of
 from faceswap_cli.video.picture import Picture, read_picture, write_picture
 
+_LUMA = (0.299, 0.587, 0.114)
+
 
 def swap_image(
     sources: Sequence[Path] | SourceIdentity,
@@ -96,9 +98,11 @@ def _faces(rgb: U8, target: Path, options: SwapOptions) -> tuple[Face, ...]:
 
     found = find_faces(rgb, options.detect)
     if not found:
+        from faceswap_cli.tracking.hints import no_face_hint
+
         raise NoFaceFound(
-            f"no face of {options.detect.min_face_px} px or more in {target.name}; "
-            f"try --min-face {max(options.detect.min_face_px // 2, 8)}, or another picture"
+            f"no face of {options.detect.min_face_px} px or more in {target.name}: "
+            f"{no_face_hint([rgb], options.detect)}"
         )
     return found
 
@@ -162,6 +166,8 @@ def _pasted(picture: Picture, faces: Sequence[RenderedFace], options: SwapOption
     """The picture with faces, label and mark; samples outside the masks are kept to the bit."""
     old = _unit(picture)
     new = paste_into_rgb(old, faces)
+    if _is_neutral(picture.rgb):
+        new = np.repeat((new @ np.array(_LUMA, np.float32))[..., None], 3, axis=2)
     changed = (new != old).any(axis=2)[..., None]
     rgb = np.where(changed, (np.clip(new, 0, 1) * 255 + 0.5).astype(np.uint8), picture.rgb)
     deep = picture.deep
@@ -170,6 +176,11 @@ def _pasted(picture: Picture, faces: Sequence[RenderedFace], options: SwapOption
     if options.mark.label:
         rgb, deep = draw_label(rgb), None
     return replace(picture, rgb=rgb, deep=deep, xmp=xmp_packet(picture.xmp))
+
+
+def _is_neutral(rgb: U8) -> bool:
+    """Whether a picture is black and white."""
+    return bool((rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all())
 
 
 def _unit(picture: Picture) -> F32:

@@ -70,7 +70,7 @@ from faceswap_cli.swap.untouched import copied_segment
 from faceswap_cli.video.assemble import assemble
 from faceswap_cli.video.copying import cuts_for
 from faceswap_cli.video.probe import probe
-from faceswap_cli.video.ranges import pts_range
+from faceswap_cli.video.ranges import cut_short, pts_range
 from faceswap_cli.video.reader import read_frames
 from faceswap_cli.video.writer import write_segment
 
@@ -108,6 +108,8 @@ def swap_video(
         with meanwhile(lambda: prepare_ahead(people, options)):
             analysis = known_analysis(clip, options, journal, listen, stop, span, earlier)
         clock.lap("analyse")
+        if short := cut_short(clip, analysis.pts, span[1]):
+            listen(Event("warning", {"message": short}))
         tell_shots(clip, analysis, listen)
         check_clip(clip, analysis, options.policy, listen, stop)
         scene, job = prepare(clip, analysis, people, options, listen)
@@ -251,13 +253,14 @@ def analyse(
     ``keep`` is given the faces as they were found.
     """
     from faceswap_cli.tracking.analyse import analyse_clip
+    from faceswap_cli.tracking.hints import clip_hint
 
     groups = options.detect, options.track, options.smooth
     found = analyse_clip(clip, *groups, listen, stop, first_pts=span[0], end_pts=span[1], keep=keep)
     if not found.tracks:
         raise NoFaceFound(
-            f"no face of {options.detect.min_face_px} px or more in {clip.path.name}; "
-            f"try --min-face {max(options.detect.min_face_px // 2, 8)}, or another clip"
+            f"no face of {options.detect.min_face_px} px or more in {clip.path.name}: "
+            f"{clip_hint(clip, options.detect)}"
         )
     give_back()
     return found
@@ -267,6 +270,7 @@ def prepare(
     clip: Clip, analysis: Analysis, people: Sources, options: SwapOptions, listen: Listener = ignore
 ) -> tuple[Scene, Plan]:
     """Who is swapped, by which method, and how the work is cut."""
+    clip = replace(clip, colour=replace(clip.colour, tint=analysis.tint))
     cast, notes = assign(analysis, people, options.track, options.detect, clip.path.name)
     for note in notes:
         listen(Event("warning", {"message": note}))

@@ -36,6 +36,10 @@ MESH_POINTS = 478
 """Points of the face mesh: 468 of the surface, 5 for each iris."""
 
 
+Tint = tuple[tuple[float, float], ...]
+"""Of a picture of one hue: (Cb, Cr) minus neutral, in codes of 8 bit, at evenly spaced levels of luma."""
+
+
 @dataclass(frozen=True, slots=True)
 class ColourTags:
     """How the samples of a stream are to be read; the integers are those of ITU-T H.273."""
@@ -47,6 +51,8 @@ class ColourTags:
     transfer: int = 2
     tagged: bool = False
     """True when the file itself named matrix and range; otherwise they were inferred from the size."""
+    tint: Tint | None = None
+    """Of a clip that turned out to be of one hue (black and white, sepia); None for one with colors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,6 +142,8 @@ class Clip:
     """Parameter sets as the container stores them (``avcC``, ``hvcC`` and the like)."""
     notes: tuple[str, ...] = ()
     """What cannot be kept of this clip, in plain words."""
+    restarts: tuple[tuple[int, int], ...] = ()
+    """Where the file's clock starts again: (place in the file, ticks to add to all times from there on)."""
     max_pixels: int = CLIP_PIXELS
     """Frames that turn out larger than this are not decoded."""
 
@@ -297,6 +305,8 @@ class Analysis:
     tracks: tuple[FaceTrack, ...]
     people: tuple[Person, ...]
     damaged_packets: int = 0
+    tint: Tint | None = None
+    """Of a clip of one hue"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,13 @@ def upright_crop(mesh: F32, side: int = CROP, margin: float = MARGIN) -> F64:
     return matrix
 
 
+def turn_crop(degrees: float, side: int = CROP) -> F64:
+    """(3, 3): a crop turned clockwise about its middle."""
+    angle = np.radians(degrees)
+    c, s, half = float(np.cos(angle)), float(np.sin(angle)), side / 2
+    return np.array([[c, -s, half - c * half + s * half], [s, c, half - s * half - c * half], [0, 0, 1.0]])
+
+
 def cut(rgb: U8, out_from_image: F64, side: int = CROP, *, sharp: bool = False) -> U8:
     """(H, W, 3) -> (side, side, 3); shrinking averages, outside the picture the border is repeated.
 

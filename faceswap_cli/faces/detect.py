@@ -57,6 +57,7 @@ def _exact(mesh: F32, rgb: U8, finder: FaceFinder) -> F32 | None:
     first = finder.confirmed(mesh, lambda matrix: cut(rgb, matrix))
     if first is None:
         return None
+    first = finder.right_way_up(first, lambda matrix: cut(rgb, matrix))
     second = finder.again(first, lambda matrix: cut(rgb, matrix))
     return first if second is None else second
 
@@ -66,11 +67,8 @@ def _padded(rgb: U8, finder: FaceFinder) -> list[F32]:
     shrunk = 1.0
     if max(rgb.shape[:2]) > _LARGEST_PADDED:  # room on all sides makes a long strip a huge square
         rgb, shrunk = _resized(rgb)
-    edge = round(0.4 * max(rgb.shape[:2]))
-    wide = np.asarray(cv2.copyMakeBorder(rgb, edge, edge, edge, edge, cv2.BORDER_REPLICATE), np.uint8)
-    overview, scale = _resized(wide)
-    offset = np.array([edge, edge, 0], np.float32)
-    return [_scaled(_scaled(mesh, 1 / scale) - offset, 1 / shrunk) for mesh in finder.anywhere(overview)]
+    overview, scale = _resized(rgb)
+    return [_scaled(mesh, 1 / (scale * shrunk)) for mesh in finder.padded(overview)]
 
 
 def _resized(rgb: U8) -> tuple[U8, float]:

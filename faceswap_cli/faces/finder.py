@@ -9,14 +9,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+import cv2
 import numpy as np
 
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.faces.crops import (
     back,
     overlap,
+    same_face,
     shape_error,
+    turn_crop,
     upright_crop,
+    width_px,
     without_doubles,
 )
 from faceswap_cli.faces.landmarker import Landmarker, Range
@@ -32,6 +36,14 @@ DOUBTFUL_SHAPE = 0.08
 CONFIDENCE = 0.5
 SURE_CONFIDENCE = 0.35
 """Asked of a crop in which a face has already been seen."""
+
+ROOM_AROUND = 0.4
+"""Added on all sides of a picture that a face fills, as a share of its long side."""
+LEAN_DEG = 25.0
+STEADY, STEADIER = 0.0115, 0.6
+"""Below the first a mesh is taken as the right way up; a turned one must be steadier by the second."""
+ROOM = 2.6
+"""Side of the crop in which turned faces are looked for, over the mesh: what was seen may be off by a lot."""
 
 Cut = Callable[[F64], U8]
 """crop_from_image (3, 3) -> (256, 256, 3) of the picture that is searched."""
@@ -71,6 +83,13 @@ class FaceFinder:
                     return [_unturned(mesh, quarter, rgb.shape[1], rgb.shape[0]) for mesh in found]
         return []
 
+    def padded(self, rgb: U8) -> list[F32]:
+        """Meshes of faces that fill the picture or are cut by its edge: seen with room around them."""
+        edge = round(ROOM_AROUND * max(rgb.shape[:2]))
+        wide = np.asarray(cv2.copyMakeBorder(rgb, edge, edge, edge, edge, cv2.BORDER_REPLICATE), np.uint8)
+        offset = np.array([edge, edge, 0], np.float32)
+        return [mesh - offset for mesh in self.anywhere(wide)]
+
     def in_tiles(self, rgb: U8, side: int) -> list[F32]:
         """Meshes found in overlapping squares of ``side`` pixels: small faces, seen closer."""
         found: list[F32] = []
@@ -100,6 +119,38 @@ class FaceFinder:
         if found is None or shape_error(found) > WORST_SHAPE:
             return None
         return found if overlap(bounds(found), bounds(mesh)) > 0.5 else None
+
+    def unsteadiness(self, mesh: F32, cut: Cut) -> float:
+        """How far the mesh moves, in face widths, when it is measured on crops that lean to either side.
+
+        A face seen the right way up gives 0.002 to 0.01, one seen upside down 0.013 to 0.1, though its
+        mesh may be as well shaped.  Infinite when it is not seen on such a crop.
+        """
+        moved = []
+        for degrees in (-LEAN_DEG, LEAN_DEG):
+            crop_from_image = turn_crop(degrees) @ upright_crop(mesh)
+            looks = self._look("short", cut(crop_from_image), sure=True)
+            seen = [back(other, crop_from_image) for other in looks]
+            steps = [float(np.abs(other[:, :2] - mesh[:, :2]).mean()) for other in seen]
+            moved.append(min(steps, default=float("inf")) / max(width_px(mesh), 1.0))
+        return sum(moved) / 2
+
+    def right_way_up(self, mesh: F32, cut: Cut) -> F32:
+        """``mesh``, or the same face turned by one to three quarters, where that is seen more steadily."""
+        steadiest = self.unsteadiness(mesh, cut)
+        if steadiest < STEADY:
+            return mesh
+        best, old = mesh, upright_crop(mesh, margin=ROOM)
+        for degrees in (180, 90, 270):
+            crop_from_image = turn_crop(degrees) @ old
+            for other in self._look("short", cut(crop_from_image), sure=True):
+                found = self.again(back(other, crop_from_image), cut)
+                if found is None or shape_error(found) > WORST_SHAPE or not same_face(found, mesh):
+                    continue
+                moved = self.unsteadiness(found, cut)
+                if moved < min(STEADIER * steadiest, STEADY * 2):
+                    best, steadiest = found, moved
+        return best
 
     def accept(self, meshes: Sequence[F32], size: tuple[int, int]) -> tuple[Face, ...]:
         """Faces that pass the checks, largest first; ``size`` is (width, height) of the picture."""

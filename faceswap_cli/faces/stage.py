@@ -24,7 +24,7 @@ import numpy as np
 from faceswap_cli.colour import downscaled_rgb, warp_rgb
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.faces.crops import CROP, same_face, shape_error, width_px
-from faceswap_cli.faces.finder import DOUBTFUL_SHAPE, FaceFinder
+from faceswap_cli.faces.finder import DOUBTFUL_SHAPE, Cut, FaceFinder
 from faceswap_cli.records import F32, F64, U8, Clip, Face, Frame, WithFaces
 from faceswap_cli.stream import ordered_map
 
@@ -35,8 +35,13 @@ ENOUGH_PX, POOR_PX = 96.0, 72.0
 second they drift away from what full resolution shows (2 % of the eye distance at 45 px, and more jitter)."""
 PATIENT_EVERY = 12
 """Every so many frames without a face it is searched for in tiles, and turned;"""
+PADDED_EVERY = 4
+"""with room around the picture, for faces that fill it;"""
 SECOND_LOOK_EVERY = 48
 """and every so many with one, in tiles for more, smaller ones."""
+TURNED_SHAPE = 0.045
+"""Upright faces whose meshes are bent less than this are looked at for orientation now and then."""
+_RIGHT_CORNER, _LEFT_CORNER = 33, 263
 TILE = 640
 MOST_TILES = 12
 FOLLOWED_FRAMES = 6
@@ -89,10 +94,24 @@ def look(frame: Frame, clip: Clip, finder: FaceFinder) -> Seen:
         meshes = _patient(meshes, overview, display_from_overview, frame, clip, finder)
     else:
         meshes = [mesh * display_from_overview for mesh in meshes]
+        if not meshes and frame.index % PADDED_EVERY == 0:
+            meshes = _confirmed(finder.padded(overview), display_from_overview, frame, clip, finder)
     closer = [_closer(mesh, display_from_overview, frame, clip, finder) for mesh in meshes]
-    meshes = [mesh for mesh in closer if mesh is not None]
+    cut = partial(display_crop, frame, clip)
+    meshes = [
+        finder.right_way_up(mesh, cut) if _may_be_turned(mesh, frame.index) else mesh
+        for mesh in closer
+        if mesh is not None
+    ]
     thumbnail = cv2.resize(overview, THUMBNAIL, interpolation=cv2.INTER_AREA)
     return Seen(frame, finder.accept(meshes, clip.display_size), np.asarray(thumbnail, np.uint8))
+
+
+def _may_be_turned(mesh: F32, index: int) -> bool:
+    """Whether it is worth a second look which way up a face is."""
+    across = _eye_axis(mesh)
+    level = abs(float(across[1])) < float(across[0])
+    return not level or shape_error(mesh) > TURNED_SHAPE or index % PATIENT_EVERY == 0
 
 
 def display_crop(frame: Frame, clip: Clip, crop_from_display: F64, side: int = CROP) -> U8:
@@ -146,9 +165,17 @@ def _patient(
                 found.append(small)
     if found:
         return found
-    turned = [mesh * scale for mesh in finder.any_way_up(overview)]
+    turned = _confirmed(finder.any_way_up(overview), scale, frame, clip, finder)
+    return turned or _confirmed(finder.padded(overview), scale, frame, clip, finder)
+
+
+def _confirmed(
+    meshes: list[F32], scale: np.float32, frame: Frame, clip: Clip, finder: FaceFinder
+) -> list[F32]:
+    """Those of the overview's ``meshes`` that are seen again on their own crops, in display pixels."""
     cut = partial(display_crop, frame, clip)
-    return [mesh for mesh in turned if finder.confirmed(mesh, cut) is not None]
+    shown = [mesh * scale for mesh in meshes]
+    return [mesh for mesh in shown if finder.confirmed(mesh, cut) is not None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,9 +190,9 @@ def _followed(seen: Iterable[Seen], clip: Clip, finder: FaceFinder) -> Generator
     """Faces missing from a frame looked for where they were in the one before."""
     known: list[_Known] = []
     for one in seen:
-        meshes = [face.landmarks for face in one.faces]
-        missing = [old for old in known if not any(same_face(old.mesh, mesh, 0.2) for mesh in meshes)]
         cut = partial(display_crop, one.frame, clip)
+        meshes, changed = _turned_back([face.landmarks for face in one.faces], known, cut, finder)
+        missing = [old for old in known if not any(same_face(old.mesh, mesh, 0.2) for mesh in meshes)]
         lost: list[_Known] = []
         for old in missing[: finder.options.max_faces]:
             again = finder.again(old.mesh, cut)
@@ -173,10 +200,30 @@ def _followed(seen: Iterable[Seen], clip: Clip, finder: FaceFinder) -> Generator
                 lost.append(replace(old, lost=old.lost + 1))
             else:
                 meshes.append(again)
-        faces = finder.accept(meshes, clip.display_size) if len(meshes) > len(one.faces) else one.faces
+        more = changed or len(meshes) > len(one.faces)
+        faces = finder.accept(meshes, clip.display_size) if more else one.faces
         known = [_Known(face.landmarks) for face in faces]
         known += [old for old in lost if old.lost < FOLLOWED_FRAMES]
         yield replace(one, faces=faces)
+
+
+def _turned_back(
+    meshes: list[F32], known: list[_Known], cut: Cut, finder: FaceFinder
+) -> tuple[list[F32], bool]:
+    """``meshes``, those replaced that stand on their head where the frame before had the face upright."""
+    changed = False
+    for k, mesh in enumerate(meshes):
+        for old in known:
+            if not same_face(old.mesh, mesh, 0.2) or float(_eye_axis(old.mesh) @ _eye_axis(mesh)) > 0:
+                continue
+            again = finder.again(old.mesh, cut)
+            if again is not None and finder.unsteadiness(again, cut) < finder.unsteadiness(mesh, cut):
+                meshes[k], changed = again, True
+    return meshes, changed
+
+
+def _eye_axis(mesh: F32) -> F32:
+    return mesh[_LEFT_CORNER, :2] - mesh[_RIGHT_CORNER, :2]
 
 
 def _looked_back(seen: Iterable[Seen], clip: Clip, finder: FaceFinder) -> Iterator[Seen]:

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceswap_cli import colour
+from faceswap_cli import colour, hdr
 from faceswap_cli.geometry import align
 from faceswap_cli.records import F32, F64, U8, Bend, ColourTags, FaceCrop, Planes, RenderedFace, Samples
+from faceswap_cli.tint import tinted
 
 Box = tuple[int, int, int, int]
 VISIBLE = 1.0 / 512.0
@@ -121,13 +122,20 @@ def _blended(old: F32, new: F32, mask: F32) -> F32:
     return out
 
 
+def _blended_hdr(old: F32, new: F32, mask: F32, tags: ColourTags) -> F32:
+    """The same where ``old`` holds PQ or HLG samples and ``new`` is SDR."""
+    light = hdr.light_from_code(old, tags)
+    light += (hdr.highlights(light, hdr.light_from_sdr(new, tags)) - light) * mask[..., None]
+    return np.where(mask[..., None] > 0, hdr.code_from_light(light, tags), old)
+
+
 def _paste_one(planes: Planes, tags: ColourTags, face: RenderedFace, box: Box) -> Planes:
     x0, y0 = box[:2]
     new, mask = _carried(face, box)
     old = colour.rgb_float_from_planes(planes, tags, box)
-    region = colour.planes_region_from_rgb(
-        _blended(old, new, mask), tags, planes.bit_depth, planes.chroma_step
-    )
+    mixed = _blended_hdr(old, new, mask, tags) if hdr.is_hdr(tags) else _blended(old, new, mask)
+    region = colour.planes_region_from_rgb(mixed, tags, planes.bit_depth, planes.chroma_step)
+    region = tinted(region, tags)
     down, across = planes.chroma_step
     soft = _chroma_mask(mask, region.cb.shape)
     small = (x0 // across, y0 // down)

@@ -15,9 +15,9 @@ import numpy as np
 
 from faceswap_cli.errors import InputError
 from faceswap_cli.jobs.files import whole_file
-from faceswap_cli.records import Analysis, FaceTrack, Person, Shot
+from faceswap_cli.records import Analysis, FaceTrack, Person, Shot, Tint
 
-SCHEMA = 1
+SCHEMA = 2
 UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, ArithmeticError, RuntimeError),
     *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
@@ -32,6 +32,7 @@ def save_analysis(path: Path, analysis: Analysis) -> None:
     header = {
         "schema": SCHEMA,
         "damaged_packets": analysis.damaged_packets,
+        "tint": analysis.tint,
         "shots": [[shot.first_pts, shot.end_pts] for shot in analysis.shots],
         "tracks": [_taken_apart(one, f"track{k}", arrays) for k, one in enumerate(analysis.tracks)],
         "people": [_taken_apart(one, f"person{k}", arrays) for k, one in enumerate(analysis.people)],
@@ -54,12 +55,17 @@ def load_analysis(path: Path) -> Analysis:
                 tracks=_put_together(FaceTrack, header["tracks"], "track", stored),
                 people=_put_together(Person, header["people"], "person", stored),
                 damaged_packets=int(header["damaged_packets"]),
+                tint=_tint(header["tint"]),
             )
     except UNREADABLE as error:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise InputError(
             f"{path} is not a readable analysis ({reason}); remove it to analyze the clip again"
         ) from error
+
+
+def _tint(stored: list[list[float]] | None) -> Tint | None:
+    return None if stored is None else tuple((float(cb), float(cr)) for cb, cr in stored)
 
 
 def _taken_apart(record: FaceTrack | Person, prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 KeepRaw = Callable[["Gathered"], None]
 NAME = "found.npz"
-SCHEMA = 2
+SCHEMA = 3
 _ARRAYS = ("frames", "landmarks", "scores")
 
 
@@ -40,8 +40,7 @@ def save_raw(path: Path, key: Key, found: Gathered) -> None:
     """Write ``found`` to ``path``, whole or not at all; ``key`` is that of the analysis made of it."""
     arrays: dict[str, Any] = {
         "pts": found.pts,
-        "layouts": np.stack([one.layout for one in found.signatures]),
-        "colours": np.stack([one.colours for one in found.signatures]),
+        "looks": np.stack([one.look for one in found.signatures]),
     }
     for k, piece in enumerate(found.pieces):
         arrays |= {f"piece{k}.{name}": getattr(piece, name) for name in _ARRAYS}
@@ -49,6 +48,8 @@ def save_raw(path: Path, key: Key, found: Gathered) -> None:
             arrays[f"piece{k}.embedding"] = piece.embedding
     sharpness = [piece.sharpness for piece in found.pieces]
     header = {"schema": SCHEMA, "key": key, "sharpness": sharpness, "sha256": _digest(arrays)}
+    header["tint"] = found.tint
+    header["split"] = [piece.split for piece in found.pieces]
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with whole_file(path) as handle:
         np.savez(handle, header=text, **arrays)
@@ -66,10 +67,11 @@ def load_raw(path: Path) -> tuple[Gathered, Key]:
                 raise ValueError(f"format {header['schema']}")
             if header["sha256"] != _digest({name: stored[name] for name in stored.files if name != "header"}):
                 raise ValueError("its digest is wrong")
-            looks = zip(stored["layouts"], stored["colours"], strict=True)
-            pieces = tuple(_piece(stored, k, float(sharp)) for k, sharp in enumerate(header["sharpness"]))
-            signatures = tuple(Signature(layout, colours) for layout, colours in looks)
-            return Gathered(stored["pts"], signatures, pieces), dict(header["key"])
+            known = zip(header["sharpness"], header["split"], strict=True)
+            pieces = tuple(_piece(stored, k, float(sharp), bool(cut)) for k, (sharp, cut) in enumerate(known))
+            signatures = tuple(map(Signature, stored["looks"]))
+            tint = header["tint"] and tuple((float(cb), float(cr)) for cb, cr in header["tint"])
+            return Gathered(stored["pts"], signatures, pieces, tint), dict(header["key"])
     except UNREADABLE as error:
         raise InputError(f"{path} is not readable ({type(error).__name__}: {error})") from error
 
@@ -83,9 +85,9 @@ def _digest(arrays: Mapping[str, Any]) -> str:
     return found.hexdigest()
 
 
-def _piece(stored: Any, k: int, sharpness: float) -> Piece:
+def _piece(stored: Any, k: int, sharpness: float, split: bool) -> Piece:
     from faceswap_cli.tracking.tracks import Piece
 
     own = {name: stored[f"piece{k}.{name}"] for name in _ARRAYS}
     name = f"piece{k}.embedding"
-    return Piece(**own, embedding=stored.get(name), sharpness=sharpness)
+    return Piece(**own, embedding=stored.get(name), sharpness=sharpness, split=split)

@@ -1,38 +1,41 @@
 """Pass 1: the whole clip once, from frames to smoothed tracks of persons.
 
-Pixels pass by; what is kept are landmarks, a signature per frame, and eight small face chips
-per open track until the track is closed and they have become one embedding.
+Pixels pass by; what is kept are landmarks, a signature per frame, and small face chips per open track
+until the track is closed and they have become embeddings.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 
 from faceswap_cli.config import DetectOptions, SmoothOptions, TrackOptions
 from faceswap_cli.events import NEVER, Listener, StopRequest, ignore, progress
-from faceswap_cli.faces.crops import width_px
-from faceswap_cli.faces.stage import Seen, display_crop, observe
-from faceswap_cli.identity.embed import CHIP, EMBEDDING, chip_from_points, embed_chips
-from faceswap_cli.identity.pose import pose
-from faceswap_cli.identity.quality import SIDE, sharpness
-from faceswap_cli.records import F32, I64, U8, Analysis, Clip, Face, FaceTrack
+from faceswap_cli.faces.stage import Seen, observe
+from faceswap_cli.identity.embed import EMBEDDING
+from faceswap_cli.records import F32, F64, I64, Analysis, Clip, Face, FaceTrack, Tint
 from faceswap_cli.stream import prefetch
+from faceswap_cli.tint import TintGauge
 from faceswap_cli.tracking.cover import uncovered
+from faceswap_cli.tracking.looks import Chips, one_person_each
 from faceswap_cli.tracking.people import Presence, doubt, groups, people
-from faceswap_cli.tracking.shots import Signature, difference, shot_numbers, shots, signature
+from faceswap_cli.tracking.shots import (
+    STANDS_OUT,
+    Signature,
+    difference,
+    shot_numbers,
+    shots,
+    signature,
+)
 from faceswap_cli.tracking.smoothing import smooth_face
 from faceswap_cli.tracking.tracks import Linker, Open, Piece, filled, joined, lasting, opacity
 from faceswap_cli.video.reader import Damage, read_frames
 
-BEST_CHIPS = 8
-CHIP_EVERY = 4
-"""Frames of a track between two that are considered for its embedding."""
+SUSPECT = 3.0
+"""A step of the picture at which tracks end for a while: what they look like decides whether they go on."""
 PROGRESS_EVERY = 5
 DEPTH = 8
 
@@ -69,6 +72,7 @@ class Gathered:
     pts: I64 = field(repr=False)
     signatures: tuple[Signature, ...] = field(repr=False)
     pieces: tuple[Piece, ...]
+    tint: Tint | None = None
 
 
 def gather(
@@ -85,77 +89,41 @@ def gather(
     pts: list[int] = []
     signatures: list[Signature] = []
 
+    moved: list[float] = []
+    gauge = TintGauge()
+
     def close(ended: Iterable[Open]) -> None:
         for piece in ended:
-            best = chips.pop(id(piece))
-            pieces.append(piece.closed(best.embedding(), best.sharpness()))
+            pieces.extend(one_person_each(piece.closed(), chips.pop(id(piece)), moved))
 
     for done, one in enumerate(seen):
         stop.check(f"analysing {clip.path.name}")
         pts.append(one.frame.pts)
         signatures.append(signature(one.thumbnail))
-        suspected = done > 0 and difference(signatures[-2], signatures[-1]) >= 1
+        moved.append(difference(signatures[-2], signatures[-1]) if done else 0.0)
+        suspected = moved[-1] >= SUSPECT and moved[-1] >= STANDS_OUT * float(np.mean(moved[-3:-1] or [0.0]))
         owners, ended = linker.step(done, one.faces, cut=suspected)
         close(ended)
+        gauge.add(one.frame.planes, [_stored_box(face, clip) for face in one.faces])
         for piece, face in zip(owners, one.faces, strict=True):
             chips.setdefault(id(piece), Chips()).consider(len(piece.frames) - 1, face, one, clip)
         if done % PROGRESS_EVERY == 0:
             listen(progress("analyse", done + 1, max(clip.frames, done + 1)))
     close(linker.finish())
     listen(progress("analyse", len(pts), len(pts)))
-    return Gathered(np.array(pts, dtype=np.int64), tuple(signatures), tuple(pieces))
+    return Gathered(np.array(pts, dtype=np.int64), tuple(signatures), tuple(pieces), gauge.tint())
+
+
+def _stored_box(face: Face, clip: Clip) -> F64:
+    """(4,) bounds of ``face`` in the frame as stored."""
+    corners = np.array([[x, y, 1] for x in face.box[0::2] for y in face.box[1::2]], np.float64)
+    stored = (corners @ np.linalg.inv(clip.display_from_frame).T)[:, :2]
+    return np.concatenate([stored.min(axis=0), stored.max(axis=0)])
 
 
 def bridge_frames(clip: Clip, track: TrackOptions) -> int:
     """``bridge_s`` in frames, at the clip's average rate."""
     return round(track.bridge_s * float(clip.average_rate or 25))
-
-
-@dataclass(eq=False)
-class Chips:
-    """The best few chips of one growing piece: a heap of (quality, frame, chip)."""
-
-    heap: list[tuple[float, int, U8]] = field(default_factory=list)
-
-    def consider(self, row: int, face: Face, seen: Seen, clip: Clip) -> None:
-        """Keep the chip of ``face`` if it is among the best so far."""
-        if row % CHIP_EVERY and row > 2:
-            return
-        worth = chip_worth(face)
-        if len(self.heap) >= BEST_CHIPS and worth <= self.heap[0][0]:
-            return
-        chip = display_crop(seen.frame, clip, chip_from_points(face.landmarks), CHIP)
-        entry = (worth, row, chip)
-        if len(self.heap) < BEST_CHIPS:
-            heapq.heappush(self.heap, entry)
-        else:
-            heapq.heapreplace(self.heap, entry)
-
-    def embedding(self) -> F32 | None:
-        """(128,) mean of the chips weighted by their worth."""
-        if not self.heap:
-            return None
-        best = sorted(self.heap, key=lambda entry: entry[1])
-        found = embed_chips(np.stack([chip for _, _, chip in best]))
-        mean = np.average(found, axis=0, weights=[max(worth, 1e-3) for worth, _, _ in best])
-        return mean.astype(np.float32)
-
-    def sharpness(self) -> float:
-        """Mean over the chips, in (0, 1]; 1 without any."""
-        return float(np.mean([chip_sharpness(chip) for _, _, chip in self.heap])) if self.heap else 1.0
-
-
-def chip_sharpness(chip: U8) -> float:
-    """(150, 150, 3) -> (0, 1]."""
-    grey = cv2.cvtColor(cv2.resize(chip, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    return sharpness(np.asarray(grey, np.float32))
-
-
-def chip_worth(face: Face) -> float:
-    """Large, frontal and well seen faces say most about who somebody is."""
-    turned = pose(face.landmarks)
-    frontal = float(np.exp(-((float(turned.yaw) / 35) ** 2) - (float(turned.pitch) / 35) ** 2))
-    return face.score * min(width_px(face.landmarks) / CHIP, 1.0) * frontal
 
 
 def build_analysis(
@@ -188,6 +156,7 @@ def build_analysis(
         tracks=uncovered(named, track.fade_frames),
         people=persons,
         damaged_packets=damaged_packets,
+        tint=gathered.tint,
     )
 
 

@@ -25,6 +25,8 @@ AMBIGUOUS = 0.3
 """A second choice whose cost is this near to the first makes a link doubtful."""
 SHORTEST = 3
 """Tracks seen in fewer frames are taken for mistakes, unless the shot itself is that short."""
+SURELY_SAME, SURE_FRAMES = 0.5, 8
+"""Pieces of this many frames or more are joined only if they are nearer than this."""
 LONG = 30
 WELL_SEEN = 0.78
 LEAST_SEEN = 0.7
@@ -46,6 +48,8 @@ class Piece:
     """(128,) mean over the best frames; None when the piece was too short to look at"""
     sharpness: float = 1.0
     """in (0, 1], of the faces that ``embedding`` was taken from"""
+    split: bool = False
+    """Begins where the piece before ended because the person changed: the two are never joined."""
 
     @property
     def span(self) -> tuple[int, int]:
@@ -111,13 +115,11 @@ class Open:
         moved[:, :2] += np.float32(min(frame - self.frames[-1], 3)) * step
         return moved
 
-    def closed(self, embedding: F32 | None = None, sharpness: float = 1.0) -> Piece:
+    def closed(self) -> Piece:
         return Piece(
             frames=np.array(self.frames, dtype=np.int64),
             landmarks=np.stack(self.landmarks).astype(np.float32),
             scores=np.array(self.scores, dtype=np.float32),
-            embedding=embedding,
-            sharpness=sharpness,
         )
 
 
@@ -178,7 +180,9 @@ def joined(pieces: Sequence[Piece], shot_of: I64, bridge: int) -> list[Piece]:
             (cost, a, b)
             for a, first in enumerate(rest)
             for b, second in enumerate(rest)
-            if a != b and (cost := _join_cost(first, second, shot_of, bridge)) is not None
+            if a != b
+            and (cost := _join_cost(first, second, shot_of, bridge)) is not None
+            and not _leads_through(first, second, rest, shot_of, bridge)
         ]
         if not options:
             return rest
@@ -187,9 +191,18 @@ def joined(pieces: Sequence[Piece], shot_of: I64, bridge: int) -> list[Piece]:
         rest = sorted([p for k, p in enumerate(rest) if k not in (a, b)] + [whole], key=lambda p: p.span)
 
 
+def _leads_through(first: Piece, second: Piece, rest: Sequence[Piece], shot_of: I64, bridge: int) -> bool:
+    """Whether a piece between the two continues one and is continued by the other."""
+    between = [p for p in rest if first.span[1] < p.span[0] and p.span[1] < second.span[0]]
+    follows = [p for p in between if _join_cost(first, p, shot_of, bridge) is not None]
+    return any(_join_cost(p, second, shot_of, bridge) is not None for p in follows)
+
+
 def _join_cost(first: Piece, second: Piece, shot_of: I64, bridge: int) -> float | None:
     """None when ``second`` does not continue ``first``."""
     gap = second.span[0] - first.span[1]
+    if second.split and gap == 1:
+        return None
     if not 1 <= gap <= bridge + 1 or shot_of[first.span[1]] != shot_of[second.span[0]]:
         return None
     place = link_cost(first.landmarks[-1], second.landmarks[0], gap)
@@ -198,7 +211,8 @@ def _join_cost(first: Piece, second: Piece, shot_of: I64, bridge: int) -> float 
     if first.embedding is None or second.embedding is None:
         return 1.0 + place if place < 0.6 else None
     unlike = float(np.linalg.norm(first.embedding - second.embedding))
-    return unlike + 0.2 * place if unlike < SAME_PERSON else None
+    long = min(len(first.frames), len(second.frames)) >= SURE_FRAMES
+    return unlike + 0.2 * place if unlike < (SURELY_SAME if long else SAME_PERSON) else None
 
 
 def _joined(first: Piece, second: Piece) -> Piece:
@@ -214,6 +228,7 @@ def _joined(first: Piece, second: Piece) -> Piece:
         scores=np.concatenate([first.scores, second.scores]),
         embedding=None if mean is None else mean.astype(np.float32),
         sharpness=max(first.sharpness, second.sharpness),
+        split=first.split,
     )
 
 

@@ -25,13 +25,16 @@ from faceswap_cli.records import Clip
 from faceswap_cli.video.avc import merged_headers
 from faceswap_cli.video.carry import Carried, Window, carried_packets, carry_streams, copy_chapters
 from faceswap_cli.video.containers import container_format, muxer_options, part_path
-from faceswap_cli.video.probe import clock_of, open_input
+from faceswap_cli.video.opening import clock_of, open_input
+from faceswap_cli.video.timecode import move_timecode, sane_rate, stated_rate
 from faceswap_cli.video.writer import set_colour
 
 _FAR_START_S = 60
 """Broadcast clocks start anywhere: a file that begins later than this is moved to begin at 0."""
 _MUXER_OWN = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 """Container metadata that the new file makes for itself."""
+STATES_RATES = tuple(int(part) for part in av.__version__.split(".")[:2]) >= (18, 1)
+"""Older libraries cannot state the rate of a stream without an encoder, which time code tracks need."""
 
 
 def assemble(
@@ -111,7 +114,7 @@ def _survey(clip: Clip, segments: Sequence[Path]) -> _Video:
             f"{clip.path}: two segments hold the same frame; remove the job folder and start again"
         )
     behind = np.arange(len(found)) - np.searchsorted(pts, found)
-    last = int(pts[-1] - pts[-2]) if len(pts) > 1 else 1
+    last = int(pts[-1] - pts[-2]) if len(pts) > 1 else max(round(1 / (sane_rate(clip) * clip.time_base)), 1)
     end = clip.start_pts + round(clip.duration_s / clip.time_base)
     plausible = 0 < end - int(pts[-1]) <= 4 * last
     end = end if plausible else int(pts[-1]) + last
@@ -144,10 +147,11 @@ def _in_clock(packet: av.Packet[Any], time_base: Fraction) -> int:
 
 def _window(clip: Clip, source: av.container.InputContainer, part: tuple[int | None, int | None]) -> Window:
     start, end = (None if pts is None else pts * clip.time_base for pts in part)
+    origin = clip.start_pts * clip.time_base
     if start is not None:
-        return Window(start, end, start)
+        return Window(start, end, start, origin)
     begins = Fraction(source.start_time or 0, av.time_base)
-    return Window(None, end, begins if begins > _FAR_START_S else Fraction(0))
+    return Window(None, end, begins if begins > _FAR_START_S else Fraction(0), origin)
 
 
 def _assemble(
@@ -166,7 +170,9 @@ def _assemble(
         options = muxer_options(muxer, clip, clocks)
         with av.open(os.path.abspath(part), "w", format=muxer, options=options) as target:
             carried = carry_streams(source, target, clip, first.streams.video[0])
+            carried.video.codec_context.framerate = rate = stated_rate(clip, video.pts)
             _dress(clip, source, target, carried, metadata)
+            _move_timecodes(target, carried, window, rate)
             if video.header != (first.streams.video[0].codec_context.extradata or b""):
                 carried.video.codec_context.extradata = video.header
             _set_tag(carried.video, first.streams.video[0], muxer)
@@ -179,7 +185,7 @@ def _assemble(
                 raise OutputError(
                     f"{output}: the container refuses these streams ({error}); try .mkv"
                 ) from error
-            others = carried_packets(source, carried, window, carried.notes)
+            others = carried_packets(source, clip, carried, window)
             _mux(target, carried, _video_packets(clip, segments, video, carried.video, window), others)
     return [*clip.notes, *carried.notes, *_lost(muxer, clip, metadata)]
 
@@ -200,6 +206,20 @@ def _dress(
         stream.set_display_rotation(clip.rotation)
     kept = {k: v for k, v in source.metadata.items() if k.lower() not in _MUXER_OWN}
     target.metadata.update({**kept, **metadata})
+
+
+def _move_timecodes(
+    target: av.container.OutputContainer, carried: Carried, window: Window, rate: Fraction
+) -> None:
+    """Time codes name the first frame: with ``--start`` that is a later one."""
+    held = [target.metadata, *(stream.metadata for stream in target.streams)]
+    for tags in held:
+        for key in [key for key in tags if key.lower() == "timecode"]:
+            if window.start is not None:
+                tags[key] = move_timecode(tags[key], window.start - window.origin, rate)
+            if not STATES_RATES and target.format.name in ("mp4", "mov"):
+                del tags[key]
+                carried.notes.append("PyAV 18.1 or later is needed to keep the time code; update it")
 
 
 def _set_tag(stream: Any, segment: av.VideoStream, muxer: str) -> None:

@@ -14,7 +14,9 @@ import av.container
 from av.stream import Disposition
 
 from faceswap_cli.records import Clip
-from faceswap_cli.video.probe import clock_of, exact, open_input
+from faceswap_cli.video.clock import unroll
+from faceswap_cli.video.opening import clock_of, exact, open_input
+from faceswap_cli.video.sound import Converter, converter
 
 _STALE = ("_statistics", "number_of_", "bps", "duration", "encoder")
 """Beginnings of stream metadata keys that describe the old encoding."""
@@ -25,6 +27,8 @@ class Carried:
     """Streams of the output, by the index of the input stream they come from."""
 
     streams: dict[int, Any] = field(default_factory=dict)
+    converted: dict[int, Converter] = field(default_factory=dict)
+    """Sound that is encoded again because the container cannot hold it as it is"""
     video: Any = None
     notes: list[str] = field(default_factory=list)
 
@@ -37,6 +41,8 @@ class Window:
     end: Fraction | None
     shift: Fraction
     """Taken off every time."""
+    origin: Fraction = Fraction(0)
+    """Time of the input's first frame."""
 
 
 def carry_streams(
@@ -76,13 +82,27 @@ def _carry(stream: Any, target: av.container.OutputContainer, carried: Carried) 
             return
     if not _fits(muxer, stream):
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
+        if kind == "audio" and (made := converter(stream, target)) is not None:
+            _describe(stream, made.new)
+            carried.converted[stream.index] = made
+            carried.notes.append(
+                f"audio stream {stream.index} ({codec}) does not fit {muxer}: "
+                f"encoded again as {made.new.codec_context.codec.canonical_name}"
+            )
+            return
         carried.notes.append(
-            f"{kind} stream {stream.index} ({codec}) does not fit {muxer}; use .mkv to keep it"
+            f"{kind} stream {stream.index} ({codec}) does not fit {muxer}{_elsewhere(muxer, stream)}"
         )
         return
     new = target.add_stream_from_template(stream, opaque=True)
     _describe(stream, new)
     carried.streams[stream.index] = new
+
+
+def _elsewhere(muxer: str, stream: Any) -> str:
+    """The advice at the end of a message: only a container that does hold the stream."""
+    fits = "matroska" not in muxer and _fits("matroska", stream)
+    return "; use .mkv to keep it" if fits else " and is left out"
 
 
 def _is_made_anew(stream: Any, source: av.container.InputContainer, clip: Clip, muxer: str) -> bool:
@@ -173,14 +193,15 @@ def copy_chapters(
 
 
 def carried_packets(
-    source: av.container.InputContainer, carried: Carried, window: Window, notes: list[str]
+    source: av.container.InputContainer, clip: Clip, carried: Carried, window: Window
 ) -> Iterator[tuple[Fraction, Any, av.Packet[Any]]]:
     """(time in seconds, output stream, packet) of all carried streams, times moved, in file order."""
-    wanted = [stream for stream in source.streams if stream.index in carried.streams]
+    kept = carried.streams.keys() | carried.converted.keys()
+    wanted = [stream for stream in source.streams if stream.index in kept]
     if not wanted:
         return
     try:
-        for packet in source.demux(wanted):
+        for packet in unroll(source.demux(wanted), clip):
             if packet.size and _is_cover(packet.stream):
                 packet.pts = packet.dts = 0  # covers stand outside time
                 yield Fraction(0), carried.streams[packet.stream.index], packet
@@ -188,10 +209,25 @@ def carried_packets(
             if packet.size == 0 or (packet.pts is None and packet.dts is None):
                 continue
             if cut(packet, window, is_subtitle=packet.stream.type == "subtitle"):
-                time = (packet.dts if packet.dts is not None else packet.pts or 0) * clock_of(packet)
-                yield Fraction(time), carried.streams[packet.stream.index], packet
+                if (made := carried.converted.get(packet.stream.index)) is not None:
+                    yield from _timed(made, made.convert(packet))
+                else:
+                    yield _time(packet), carried.streams[packet.stream.index], packet
     except av.error.FFmpegError as error:
-        notes.append(f"sound and subtitles end early: the input breaks off ({error.strerror})")
+        carried.notes.append(f"sound and subtitles end early: the input breaks off ({error.strerror})")
+    for made in carried.converted.values():
+        yield from _timed(made, made.convert(None))
+
+
+def _time(packet: av.Packet[Any]) -> Fraction:
+    return Fraction((packet.dts if packet.dts is not None else packet.pts or 0) * clock_of(packet))
+
+
+def _timed(
+    made: Converter, packets: Iterator[av.Packet[Any]]
+) -> Iterator[tuple[Fraction, Any, av.Packet[Any]]]:
+    for packet in packets:
+        yield _time(packet), made.new, packet
 
 
 def cut(packet: av.Packet[Any], window: Window, *, is_subtitle: bool) -> bool:

@@ -22,7 +22,7 @@ from faceswap_cli.errors import InputError
 from faceswap_cli.records import I64, Clip
 from faceswap_cli.video import avc
 from faceswap_cli.video.encoders import ENCODERS, encoding_for
-from faceswap_cli.video.probe import open_input
+from faceswap_cli.video.opening import open_input
 from faceswap_cli.video.writer import (
     DecodingClock,
     explained,

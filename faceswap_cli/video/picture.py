@@ -29,6 +29,7 @@ _DEFLATE_RATIO = 1032
 """Bytes that one byte of a PNG can become at most"""
 _BAND = 1 << 20
 """Samples converted at a time, so that what is in between takes no memory to speak of"""
+_GRAY_MODES = ("L", "LA", "La", "1")
 _ODD_DAMAGE = (TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
 """What Pillow raises for some damaged tags, besides the errors it names"""
 _FORMATS = {
@@ -58,6 +59,8 @@ class Picture:
     xmp: bytes | None = field(repr=False, default=None)
     format: str = "PNG"
     """Of the file, as Pillow names it"""
+    gray: bool = False
+    """Stored without color: written so again while its three channels are equal"""
 
 
 def is_picture(path: Path) -> bool:
@@ -205,6 +208,7 @@ def _read(image: Any, path: Path) -> Picture:
         exif=_exif_bytes(exif),
         xmp=xmp.encode() if isinstance(xmp, str) else xmp,
         format=stored,
+        gray=mode in _GRAY_MODES,
     )
 
 
@@ -311,13 +315,14 @@ def _encode(handle: Any, picture: Picture, form: str, quality: int, xmp: bytes |
         )
         handle.write(data)
         return
+    plain = picture.gray and form in ("PNG", "JPEG", "TIFF") and bool((rgb == rgb[..., :1]).all())
     if alpha is not None and form in ("PNG", "WEBP", "TIFF"):
-        image = Image.fromarray(np.dstack([rgb, alpha]))
+        image = Image.fromarray(np.dstack([rgb[..., 0], alpha] if plain else [rgb, alpha]))
     elif alpha is not None:
         share = alpha[:, :, None].astype(np.float32) / 255
         image = Image.fromarray(np.round(rgb * share + 255 * (1 - share)).astype(np.uint8))
     else:
-        image = Image.fromarray(rgb)
+        image = Image.fromarray(np.ascontiguousarray(rgb[..., 0]) if plain else rgb)
     options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
     if picture.exif and form != "BMP":
         options["exif"] = picture.exif

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from dataclasses import replace
 from fractions import Fraction
@@ -16,44 +15,11 @@ from av.sidedata.sidedata import Type as SideType
 from faceswap_cli.errors import InputError
 from faceswap_cli.limits import WIDEST_PIXEL, clip_pixels, size_problem
 from faceswap_cli.records import Clip, ColourTags, StreamInfo
-from faceswap_cli.video.files import check_file
+from faceswap_cli.video.clock import find_restarts, may_restart
 from faceswap_cli.video.formats import format_depth, has_alpha, is_gray, is_rgb, work_format
+from faceswap_cli.video.opening import CONVERT, exact, open_input
 
 _PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "tiff_pipe", "bmp_pipe", "jpegxl_pipe")
-_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-"""Metadata in another encoding than UTF-8 is no reason to refuse a file; from library 19 on that is fixed."""
-_MOST_PIXELS = 2**31 - 1
-_CONVERT = "try to play it, or convert it to MP4 first"
-
-
-def open_input(path: Path, max_pixels: int = 0) -> av.container.InputContainer:
-    """Open a media file; every way in which that fails is an :class:`InputError` of one line.
-
-    No decoder of it takes frames of more than ``max_pixels`` (0: the usual limit).
-    """
-    check_file(path, "file")
-    limit = {"max_pixels": str(min(clip_pixels(max_pixels), _MOST_PIXELS))}
-    try:
-        # An absolute name: "a:b.mp4" would be taken for a protocol.  Opening looks into frames already.
-        name = os.path.abspath(path)
-        container: av.container.InputContainer = av.open(name, "r", options=limit, **_LENIENT)
-        for stream in container.streams.video:
-            if stream.codec_context is not None:  # it is for codecs that the library does not know
-                stream.codec_context.options = limit
-        return container
-    except (av.error.FFmpegError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path} cannot be read as a video ({reason}); {_CONVERT}") from error
-
-
-def exact(ratio: Any) -> Fraction | None:
-    """A ratio of the library as a Fraction; from library 19 on it has a type of its own."""
-    return None if ratio is None else Fraction(ratio.numerator, ratio.denominator or 1)
-
-
-def clock_of(timed: Any) -> Fraction:
-    """The time base of a stream or a packet."""
-    return exact(timed.time_base) or Fraction(1, 1000)
 
 
 def main_video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
@@ -64,7 +30,7 @@ def main_video_stream(container: av.container.InputContainer, path: Path) -> av.
         return next((s for s in moving if best is not None and s.index == best.index), moving[0])
     if container.streams.audio:
         raise InputError(f"{path} holds sound but no moving picture; name a video file")
-    raise InputError(f"{path} holds no video stream; {_CONVERT}")
+    raise InputError(f"{path} holds no video stream; {CONVERT}")
 
 
 def probe(path: Path, max_pixels: int = 0) -> Clip:
@@ -78,7 +44,7 @@ def probe(path: Path, max_pixels: int = 0) -> Clip:
             raise InputError(f"{path} is a picture, not a video; use the image command for it")
         stream = main_video_stream(container, path)
         if stream.codec_context is None:
-            raise InputError(f"{path} has a codec that is not known here, or is damaged; {_CONVERT}")
+            raise InputError(f"{path} has a codec that is not known here, or is damaged; {CONVERT}")
         _check_size(path, stream.codec_context.width, stream.codec_context.height, limit)
         picture = _first_picture(container, stream, path, limit)
         clip = replace(_describe(path, container, stream, picture), max_pixels=limit)
@@ -109,9 +75,9 @@ def _first_picture(
                 f"{path} cannot be decoded: it is damaged, or its frames have more than the {limit:,} pixels "
                 "allowed; raise the limit with --max-pixels if memory allows"
             ) from error
-        raise InputError(f"{path} cannot be decoded ({error}); {_CONVERT}") from error
+        raise InputError(f"{path} cannot be decoded ({error}); {CONVERT}") from error
     raise InputError(
-        f"{path} holds no frame that can be decoded (cut off or damaged); copy it again, or {_CONVERT}"
+        f"{path} holds no frame that can be decoded (cut off or damaged); copy it again, or {CONVERT}"
     )
 
 
@@ -121,7 +87,9 @@ def _describe(
     context = stream.codec_context
     time_base = exact(stream.time_base) or Fraction(1, 1000)
     rate = exact(stream.average_rate) or exact(stream.guessed_rate) or Fraction(25)
+    restarts = find_restarts(path, stream.index) if may_restart(container.format.name) else ()
     seconds = _duration(container, stream, time_base)
+    seconds += float(restarts[-1][1] * time_base) if restarts else 0.0
     start = stream.start_time if stream.start_time is not None else picture.pts or 0
     stored = picture.format.name
     work = work_format(stored)
@@ -143,6 +111,7 @@ def _describe(
         duration_s=seconds,
         rotation=round(picture.rotation / 90) * 90 % 360,
         sample_aspect=aspect,
+        restarts=restarts,
         colour=_colour(picture, context),
         streams=tuple(_stream_info(s) for s in container.streams),
         video_stream=stream.index,

@@ -6,6 +6,8 @@ Seconds count from the clip's first frame.  The end is exclusive: the first fram
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -14,17 +16,21 @@ from faceswap_cli.config import RangeOptions
 from faceswap_cli.errors import InputError, UsageError
 from faceswap_cli.keyframes import seconds_of
 from faceswap_cli.records import I64, Clip
-from faceswap_cli.video.probe import open_input
+from faceswap_cli.video.clock import unroll
+from faceswap_cli.video.opening import clock_of, open_input
 
 _FRAME = re.compile(r"([0-9]+)f")
 _FORMS = "use seconds (12.5), hh:mm:ss.mmm (00:00:12.500) or a frame number (300f)"
+
+_SHORT_S, _SHORT_SHARE = 0.4, 0.03
+"""Pictures that end earlier than the file claims by more than this are missing."""
 
 
 def frame_times(clip: Clip) -> I64:
     """Times of the clip's packets, sorted, without decoding: one per frame of an undamaged clip."""
     try:
         with open_input(clip.path) as container:
-            packets = container.demux(container.streams[clip.video_stream])
+            packets = unroll(container.demux(container.streams[clip.video_stream]), clip)
             found = {p.pts if p.pts is not None else p.dts for p in packets if p.size and not p.is_discard}
     except (av.error.FFmpegError, ValueError) as error:
         raise InputError(
@@ -56,6 +62,34 @@ def pts_range(clip: Clip, options: RangeOptions, pts: I64 | None = None) -> tupl
         )
     start_pts = None if options.start is None else int(pts[first])
     return start_pts, None if end >= len(pts) else int(pts[end])
+
+
+def cut_short(clip: Clip, pts: I64, end_pts: int | None) -> str:
+    """A line when the pictures ``pts`` (N,) end long before the time the file claims; empty otherwise."""
+    if not len(pts) or end_pts is not None:
+        return ""
+    step = 1 / (clip.average_rate or Fraction(25))
+    read = float(int(pts[-1] - clip.start_pts) * clip.time_base + step)
+    missing = clip.duration_s - read
+    if missing < max(_SHORT_S, _SHORT_SHARE * clip.duration_s) or _goes_on(clip, int(pts[-1]), missing):
+        return ""
+    return (
+        f"{clip.path.name}: only {read:.1f} of {clip.duration_s:.1f} s ({len(pts)} frames) could be read; "
+        "the file is cut off or damaged: copy it again if the rest matters"
+    )
+
+
+def _goes_on(clip: Clip, last_pts: int, missing_s: float) -> bool:
+    """Whether sound is there after the last picture: then the pictures end early on purpose."""
+    last = float(last_pts * clip.time_base)
+    with open_input(clip.path) as container, suppress(av.error.FFmpegError, OSError):
+        sounds = container.streams.audio
+        if sounds:
+            container.seek(round(last * av.time_base))
+            for packet in container.demux(sounds):
+                if packet.pts is not None and packet.pts * clock_of(packet) > last + missing_s / 2:
+                    return True
+    return False
 
 
 def _row(text: str, flag: str, clip: Clip, pts: I64) -> int:

@@ -18,8 +18,9 @@ import av.container
 
 from faceswap_cli.errors import InputError
 from faceswap_cli.records import I64, Clip, Frame
+from faceswap_cli.video.clock import unroll
 from faceswap_cli.video.formats import planes_from_picture
-from faceswap_cli.video.probe import open_input
+from faceswap_cli.video.opening import open_input
 
 _SEEKABLE = ("mov", "matroska", "avi", "mpegts", "flv", "asf", "ogg", "nut", "mxf")
 """Containers whose packets carry their own times.  In the others (MPEG program streams, raw
@@ -196,7 +197,7 @@ class _Run:
         target = self.wanted - round(_PREROLLS_S[self.attempt] / self.clip.time_base)
         if target <= self.clip.start_pts:
             return None
-        if not self.clip.container.startswith(_SEEKABLE):
+        if self.clip.restarts or not self.clip.container.startswith(_SEEKABLE):
             return _keyframe_before(self.clip, target)
         try:
             container.seek(target, stream=stream, backward=True)
@@ -227,7 +228,7 @@ class _Run:
         tally: _Tally,
         damage: Damage,
     ) -> Iterator[av.VideoFrame]:
-        for packet in _packets(container, stream, damage):
+        for packet in _packets(container, stream, self.clip, damage):
             if tally.skip > 0:
                 tally.skip -= 1
                 continue
@@ -262,18 +263,19 @@ def _keyframe_before(clip: Clip, target: int) -> int:
     """Number of the last keyframe packet shown at or before ``target``; reads packets, decodes none."""
     found = 0
     with open_input(clip.path) as container, suppress(av.error.FFmpegError):
-        for number, packet in enumerate(container.demux(_stream_of(container, clip))):
+        packets = unroll(container.demux(_stream_of(container, clip)), clip)
+        for number, packet in enumerate(packets):
             if packet.is_keyframe and packet.pts is not None and packet.pts <= target:
                 found = number
     return found
 
 
 def _packets(
-    container: av.container.InputContainer, stream: av.VideoStream, damage: Damage
+    container: av.container.InputContainer, stream: av.VideoStream, clip: Clip, damage: Damage
 ) -> Iterator[av.Packet[av.VideoStream]]:
     """Packets of ``stream``; a file that breaks off counts as one damaged packet."""
     try:
-        yield from container.demux(stream)
+        yield from unroll(container.demux(stream), clip)
     except av.error.FFmpegError as error:
         _no_damage(error, container.name)
         damage.packets += 1

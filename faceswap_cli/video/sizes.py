@@ -9,7 +9,8 @@ import numpy as np
 
 from faceswap_cli.errors import InputError
 from faceswap_cli.records import I64, Clip
-from faceswap_cli.video.probe import open_input
+from faceswap_cli.video.clock import unroll
+from faceswap_cli.video.opening import open_input
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +36,7 @@ def packet_sizes(clip: Clip) -> PacketSizes:
     others = 0
     try:
         with open_input(clip.path) as container:
-            for packet in container.demux():
+            for packet in unroll(container.demux(), clip):
                 if not packet.size:
                     continue
                 if packet.stream.index != clip.video_stream:

@@ -17,7 +17,8 @@ from faceswap_cli.errors import InputError, OutputError
 from faceswap_cli.records import Clip, Frame
 from faceswap_cli.video.encoders import THREADS, Encoding, cannot_open, encoding_for
 from faceswap_cli.video.formats import is_rgb, picture_from_planes
-from faceswap_cli.video.probe import clock_of
+from faceswap_cli.video.opening import clock_of
+from faceswap_cli.video.timecode import sane_rate
 
 
 def write_segment(
@@ -87,19 +88,34 @@ def _write(part: Path, clip: Clip, frames: Iterable[Frame], encoding: Encoding, 
         decoding = DecodingClock()
         for frame in frames:
             picture = picture_from_planes(frame.planes, clip, encoding.pixel_format)
-            picture.pts, picture.time_base = frame.pts, clip.time_base
+            picture.pts, picture.time_base = count, stream.codec_context.time_base
             decoding.pts.append(frame.pts)
             with explained(part, encoding.encoder):
-                container.mux(decoding.stamped(stream.encode(picture)))
+                container.mux(decoding.stamped(_timed(stream.encode(picture), decoding.pts, clip)))
             count += 1
         with explained(part, encoding.encoder):
             if count:
-                container.mux(decoding.stamped(stream.encode(None)))
+                container.mux(decoding.stamped(_timed(stream.encode(None), decoding.pts, clip)))
             container.close()
     finally:
         with suppress(av.error.FFmpegError, ValueError, OSError):
             container.close()
     return count
+
+
+def _timed(packets: list[av.Packet[Any]], pts: Sequence[int], clip: Clip) -> list[av.Packet[Any]]:
+    """Packets that the encoder numbered, with the times ``pts`` of their frames.
+
+    Encoders count frames at the stated rate: what they write into the stream's own headers about timing
+    is then that rate, not the ticks of the container's clock.
+    """
+    for packet in packets:
+        if packet.pts is None:
+            raise ValueError("the encoder returned a packet without a time")
+        row = round(packet.pts * clock_of(packet) * sane_rate(clip))
+        packet.pts, packet.time_base = pts[row], clip.time_base
+        packet.duration = pts[row + 1] - pts[row] if row + 1 < len(pts) else 0
+    return packets
 
 
 class DecodingClock:
@@ -144,12 +160,12 @@ def _add_stream(
 def _new_stream(
     container: av.container.OutputContainer, clip: Clip, encoding: Encoding, threads: int
 ) -> av.VideoStream:
-    stream = container.add_stream(encoding.encoder, rate=_sane_rate(clip), options=encoding.options)
+    stream = container.add_stream(encoding.encoder, rate=sane_rate(clip), options=encoding.options)
     assert isinstance(stream, av.VideoStream)
     stream.width, stream.height = clip.width, clip.height
     stream.pix_fmt = encoding.pixel_format
     context = stream.codec_context
-    stream.time_base = context.time_base = clip.time_base
+    stream.time_base, context.time_base = clip.time_base, 1 / sane_rate(clip)
     context.sample_aspect_ratio = clip.sample_aspect
     context.thread_count = threads
     context.thread_type = "AUTO"  # the default, slices only, costs x264 compression
@@ -164,9 +180,3 @@ def set_colour(context: av.VideoCodecContext, clip: Clip) -> None:
     context.color_primaries, context.color_trc = colour.primaries, colour.transfer
     context.colorspace = colour.matrix if named else 2
     context.color_range = 2 if colour.full_range else 1 if named else 0
-
-
-def _sane_rate(clip: Clip) -> Fraction:
-    """For the encoder's rate control only; times come from the frames."""
-    rate = clip.average_rate
-    return rate.limit_denominator(1001) if 1 <= rate <= 240 else Fraction(25)

@@ -166,3 +166,21 @@ def test_robustness_set(shared: Path, finder: FaceFinder) -> None:
             if not (wanted.startswith(count) or wanted.endswith("?")):
                 wrong.append((row["file"], wanted, count))
     assert wrong == []
+
+
+def test_an_upside_down_picture_gives_an_upside_down_face(portrait: U8, finder: FaceFinder) -> None:
+    (upright,) = find_faces(portrait, finder=finder)
+    (turned,) = find_faces(np.ascontiguousarray(portrait[::-1, ::-1]), finder=finder)
+    expected = upright.landmarks.copy()
+    expected[:, :2] = 512 - expected[:, :2]
+    assert off(turned.landmarks, expected) < 0.03
+
+
+def test_hints_name_the_cause(portrait: U8) -> None:
+    from faceswap_cli.tracking.hints import no_face_hint
+
+    scene = np.full((256, 256, 3), 120, np.uint8)
+    scene[100:150, 100:150] = shrunk(portrait, 50)
+    hint = no_face_hint([scene], DetectOptions(min_face_px=60))
+    assert "px wide; try --min-face" in hint
+    assert "--" not in no_face_hint([np.full((256, 256, 3), 120, np.uint8)], DetectOptions())

@@ -160,3 +160,25 @@ def test_thumbnails_show_the_frame(portrait: U8, finder: FaceFinder) -> None:
     thumbnail = look(frame, clip_of(portrait), finder).thumbnail
     assert thumbnail.shape == (27, 48, 3)
     assert abs(float(thumbnail.mean()) - float(portrait.mean())) < 3
+
+
+@pytest.mark.parametrize("degrees", [90, 140, 180, 230])
+def test_turned_faces_are_seen_the_right_way_up(
+    portrait: U8, mesh: F32, finder: FaceFinder, degrees: int
+) -> None:
+    turn = cv2.getRotationMatrix2D((255.5, 255.5), -degrees, 0.7)
+    turned = cv2.warpAffine(portrait, turn, (512, 512), borderMode=cv2.BORDER_REPLICATE)
+    expected = mesh.copy()
+    expected[:, :2] = (mesh[:, :2] - 0.5) @ turn[:, :2].T + turn[:, 2] + 0.5
+    (frame,) = frames_of([np.asarray(turned, np.uint8)])
+    (face,) = look(frame, clip_of(portrait), finder).faces
+    assert off(face.landmarks, expected) < 0.05
+
+
+def test_a_face_without_forehead_and_chin_is_found(portrait: U8, mesh: F32, finder: FaceFinder) -> None:
+    x, y = mesh[:, 0], mesh[:, 1]
+    brow, lip = int(y[[105, 334]].min()), int(y[17])
+    part = portrait[brow:lip, int(x.min()) : int(x.max())]
+    close = np.asarray(cv2.resize(part, (480, 400), interpolation=cv2.INTER_CUBIC), np.uint8)
+    seen = list(detect_faces(frames_of([close] * 5), clip_of(close), DetectOptions(workers=1)))
+    assert [len(one.faces) for one in seen] == [1] * 5

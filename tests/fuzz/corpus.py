@@ -222,7 +222,7 @@ def found_faces(folder: Path) -> Iterator[Seed]:
     def some(*shape: int) -> Any:
         return rng.random(shape).astype(np.float32)
 
-    looks = tuple(Signature(rng.integers(0, 255, (18, 32), np.uint8), some(64) / 32) for _ in frames)
+    looks = tuple(Signature(rng.integers(0, 180, (14, 24, 3), np.uint8)) for _ in frames)
     piece = Piece(frames, 40 * some(len(frames), MESH_POINTS, 3), some(len(frames)), some(128), 0.5)
     save_raw(folder / "found.npz", {"schema": "2"}, Gathered(512 * frames, looks, (piece,)))
     yield Seed("found", "found.npz", (folder / "found.npz").read_bytes())

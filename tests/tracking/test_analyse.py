@@ -101,10 +101,7 @@ def piece(frames: range, x: float, who: F32 = ANNA) -> Piece:
 
 def gathered(count: int, *pieces: Piece, cut: int | None = None) -> Gathered:
     rng = np.random.default_rng(0)
-    looks = [
-        Signature(rng.integers(0, 256, (18, 32)).astype(np.uint8), np.eye(64, dtype=np.float32)[k])
-        for k in (0, 1)
-    ]
+    looks = [Signature(rng.integers(0, 180, (14, 24, 3)).astype(np.uint8)) for _ in range(2)]
     signatures = tuple(looks[int(cut is not None and k >= cut)] for k in range(count))
     return Gathered(np.arange(count, dtype=np.int64) * 2 + 5, signatures, pieces)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def link(
         _, ended = linker.step(k, faces, cut=k in cuts)
         done += ended
     done += linker.finish()
-    return [piece.closed(who(piece) if who else None) for piece in done]
+    return [replace(piece.closed(), embedding=who(piece) if who else None) for piece in done]
 
 
 def noise(k: int) -> F32:
