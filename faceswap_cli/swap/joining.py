@@ -13,9 +13,9 @@ import numpy as np
 from faceswap_cli.geometry import masks, warp
 from faceswap_cli.records import F32
 
-LOW = 0.05
-"""Gaussian that separates the low band, as a share of the crop's side; on skin only: brows, lips, nostrils of
-two pictures differ, and a blur of the difference would be a halo around them."""
+LIGHT, COLOR = 0.05, 0.02
+"""Gaussians that separate the low bands of L* and of a*, b*, as shares of the crop's side.  L* on skin only:
+brows, lips and nostrils of two pictures differ, and a blur of the difference would be a halo around them."""
 MOST = np.array([8.0, 9.0, 9.0], np.float32)
 """The network's low band may differ by this much (L*, a*, b*) from the relit photograph."""
 _TRUST = 0.25
@@ -35,10 +35,11 @@ def join(photo: F32, network: F32, seen: F32, skin: F32) -> F32:
     side = photo.shape[0] // _REDUCED
     small = cv2.resize(network - photo, (side, side), interpolation=cv2.INTER_AREA)
     weight = cv2.resize(skin, (side, side), interpolation=cv2.INTER_AREA)
-    near, reach = masks.masked_blur(small, weight, LOW * side)
-    wide, _ = masks.masked_blur(small, weight, 3 * LOW * side)
-    low = wide + (near - wide) * masks.smoothstep(reach / _TRUST)[..., None]
-    difference = warp.enlarge(low, photo.shape[0])
+    near, reach = masks.masked_blur(small[..., 0], weight, LIGHT * side)
+    wide, _ = masks.masked_blur(small[..., 0], weight, 3 * LIGHT * side)
+    light = wide + (near - wide) * masks.smoothstep(reach / _TRUST)[..., None]
+    low = np.concatenate([light, masks.blur(small[..., 1:], COLOR * side)], axis=2)
+    difference = warp.enlarge(np.asarray(low, np.float32), photo.shape[0])
     shown = photo + MOST * np.tanh(difference / MOST)
     if float(seen.min()) >= _ALL_SEEN:
         return np.asarray(shown, np.float32)
