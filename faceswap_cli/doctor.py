@@ -109,7 +109,7 @@ def _classifier(options: PolicyOptions) -> Check:
 
     model = in_force(options)
     if model is None:
-        return Check("content classifier", OK, "none installed: contents are not looked at (docs/consent.md)")
+        return Check("content classifier", OK, "none installed; content is not checked (docs/consent.md)")
     limits = ", ".join(f"{label} from {limit:g}" for label, limit in model.rules.refuse.items())
     return Check("content classifier", OK, f"runs, sha256 {model.sha256[:16]}, refuses {limits}")
 
@@ -131,7 +131,9 @@ def _identity() -> Check:
     chips = np.stack([np.full((150, 150, 3), level, np.uint8) for level in (60, 190)])
     codes = embed_chips(chips)
     if not np.isfinite(codes).all() or np.abs(codes[0] - codes[1]).max() == 0:
-        return Check("identity network", FAIL, "computes nonsense", "reinstall faceswap-cli")
+        return Check(
+            "identity network", FAIL, "gives the same result for different pictures", "reinstall faceswap-cli"
+        )
     return Check("identity network", OK, "runs")
 
 
@@ -187,7 +189,7 @@ def _chip() -> Check:
     from faceswap_cli.video.hardware import working
 
     found = [name for name in map(working, ("h264", "hevc", "av1")) if name is not None]
-    said = f"--hw can use {', '.join(found)}" if found else "none works here; --hw would be refused"
+    said = f"--hw can use {', '.join(found)}" if found else "none works on this machine; --hw cannot be used"
     return Check("encoders of a graphics chip", OK, said)
 
 

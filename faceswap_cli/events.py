@@ -34,7 +34,7 @@ class Field:
 HEAD = (
     Field("schema", "integer", f"{SCHEMA}; another number means that fields have gone or changed"),
     Field("event", "string", "the kind of event"),
-    Field("ts", "string", "when it was written: RFC 3339, UTC, milliseconds"),
+    Field("ts", "string", "time of writing: RFC 3339, UTC, milliseconds"),
     Field("row", "integer", "of `batch`: which row of the batch it belongs to", always=False),
 )
 """What every event begins with."""
@@ -43,25 +43,25 @@ EVENTS: dict[str, tuple[str, tuple[Field, ...]]] = {
     "start": (
         "the target was opened and can be read",
         (
-            Field("target", "string", "the file, as it was given"),
+            Field("target", "string", "the file as given"),
             Field("frames", "integer", "of the whole file; an estimate where the container does not count"),
             Field("seconds", "number", "length of the whole file; 0 for a picture"),
         ),
     ),
     "shot": (
-        "a run of frames between two cuts, in order, when the first pass is done",
+        "frames between two cuts, in order, after the first pass",
         (
             Field("index", "integer", "counts from 0"),
             Field("first_pts", "integer", "time of its first frame in ticks of the file"),
-            Field("end_pts", "integer", "it ends before this time"),
+            Field("end_pts", "integer", "the shot ends before this time"),
             Field("start_s", "number", "the same in seconds"),
             Field("end_s", "number", "the same in seconds"),
-            Field("frames", "integer", "how many it has"),
+            Field("frames", "integer", "number of frames"),
             Field("people", "array", "numbers of the people seen in it"),
         ),
     ),
     "plan": (
-        "what is about to be done",
+        "the plan of the job",
         (
             Field("segments", "integer", "pieces of work"),
             Field("frames", "integer", "frames that will be written"),
@@ -69,13 +69,14 @@ EVENTS: dict[str, tuple[str, tuple[Field, ...]]] = {
             Field(
                 "settings",
                 "object",
-                "method, and what shapes the pixels and is not the default; not with `--dry-run`",
+                "method, and settings that shape the pixels and differ "
+                "from the default; not with `--dry-run`",
                 always=False,
             ),
         ),
     ),
     "progress": (
-        "how far a stage has come; at most ten a second, the end of a stage always",
+        "progress of a stage; at most ten a second, always at the end of a stage",
         (
             Field(
                 "stage",
@@ -87,11 +88,11 @@ EVENTS: dict[str, tuple[str, tuple[Field, ...]]] = {
         ),
     ),
     "warning": (
-        "something to know that does not stop the work",
+        "a problem that does not stop the job",
         (Field("message", "string", "one line for people"),),
     ),
     "result": (
-        "the end of a command that succeeded, or of one row of a batch: what `--json` would print",
+        "the end of a successful command, or of one row of a batch: what `--json` would print",
         (
             Field("command", "string", "which command"),
             Field("exit", "integer", "the exit code"),
@@ -101,10 +102,15 @@ EVENTS: dict[str, tuple[str, tuple[Field, ...]]] = {
     "error": (
         "the end of a command that failed, or of one row of a batch",
         (
-            Field("code", "string", "the kind of failure, a word that does not change"),
+            Field("code", "string", "the kind of failure; these words do not change"),
             Field("exit", "integer", "the exit code"),
             Field("message", "string", "one line for people: what, which file, what to try"),
-            Field("policy", "object", "what the content classifier found, how sure, when", always=False),
+            Field(
+                "policy",
+                "object",
+                "what the content classifier found, its confidence, and the time",
+                always=False,
+            ),
         ),
     ),
 }

@@ -126,7 +126,8 @@ def _try(
                 tried = tuple(_tried(load, results[load.segment.index]) for load in chosen)
     except OSError as error:
         raise OutputError(
-            f"no room for the trial in {tempfile.gettempdir()} ({error.strerror or error}); set TMPDIR"
+            f"not enough disk space for the trial in {tempfile.gettempdir()} "
+            f"({error.strerror or error}); set TMPDIR"
         ) from error
     start_s = max(wall - makespan((one.seconds for one in tried), workers), 0.0)
     return _Trial(tried, workers, start_s, _vram_mb(options.job.device))

@@ -11,7 +11,7 @@ from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.records import Analysis, Report, SegmentResult
 from faceswap_cli.swap.ledger import COVERED, NOT_AT_ALL, TURNED
 
-NOTHING_ASKED = "strength is 0 wherever a face is shown: the result is the target"
+NOTHING_ASKED = "the strength is 0 in every frame with a face; the result equals the target"
 
 
 @dataclass

@@ -181,6 +181,11 @@ def test_changelog_names_this_version() -> None:
     assert not released or released[0] == faceswap_cli.__version__
 
 
+def test_the_citation_names_this_version() -> None:
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {faceswap_cli.__version__}\n" in text
+
+
 def pins(python: str) -> dict[str, str]:
     lines = (ROOT / "constraints" / f"py{python}.txt").read_text(encoding="utf-8").splitlines()
     return dict(line.split("==") for line in lines if line and not line.startswith("#"))

@@ -60,7 +60,7 @@ def read_manifest(path: Path) -> list[Entry]:
     lines = _json_lines(text, path) if _is_json(path, text) else _csv_lines(text, path)
     entries = [_entry(where, values) for where, values in lines]
     if not entries:
-        raise UsageError(f"manifest {path} names no job; it needs a line with source and target for each")
+        raise UsageError(f"manifest {path} contains no job; it needs a line with source and target for each")
     return entries
 
 

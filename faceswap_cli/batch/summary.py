@@ -51,7 +51,7 @@ def error_entry(error: FaceswapError) -> dict[str, Any]:
 def sentence(outcomes: Sequence[Outcome]) -> str:
     """``9 done, 1 failed``."""
     found = counts(outcomes)
-    words = {"kept": "done before", "skipped": "there already"}
+    words = {"kept": "done before", "skipped": "already there"}
     parts = [f"{n} {words.get(name, name.replace('_', ' '))}" for name, n in found.items() if n]
     return ", ".join(parts)
 

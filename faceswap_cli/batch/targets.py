@@ -73,7 +73,7 @@ def _named(name: str, role: str) -> Path:
     if name == "":
         raise UsageError(f"a {role}'s name is empty; check for an unset variable in the command")
     if name == "-":
-        raise UsageError("'-' (stdin) is not for 'faceswap batch'; name files, folders or patterns")
+        raise UsageError("'-' (stdin) cannot be used with 'faceswap batch'; give files, folders or patterns")
     return Path(name)
 
 

@@ -92,7 +92,7 @@ def read_cast(path: Path) -> Cast:
         raise UsageError(f"{path}: schema must be {SCHEMA}, not {tree.get('schema')!r}; {_AGAIN}")
     people, seen = _table(tree, "people", path), _table(tree, "recognise", path)
     if not people:
-        raise UsageError(f"{path} names nobody; it needs a [people.NAME] for each person")
+        raise UsageError(f"{path} names no people; it needs a [people.NAME] for each person")
     lone = sorted(set(seen) ^ set(people))
     if lone:
         has, lacks = ("people", "recognise") if lone[0] in people else ("recognise", "people")
@@ -101,7 +101,7 @@ def read_cast(path: Path) -> Cast:
         )
     cast = Cast(path, tuple(_role(name, people, seen, path) for name in people))
     if not cast.sources:
-        raise UsageError(f'{path} gives nobody a new face; fill in source = "photo.jpg" for at least one')
+        raise UsageError(f'{path} assigns no source; fill in source = "photo.jpg" for at least one')
     return cast
 
 

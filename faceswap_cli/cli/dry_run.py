@@ -65,14 +65,12 @@ def _lines(found: Estimate, output: Path | None, device: str) -> list[tuple[str,
         *([("GPU memory", _size(found.vram_mb * 1e6))] if found.vram_mb else []),
         ("disk", f"{_size(found.disk_bytes)} while it runs"),
         ("output size", f"about {_size(found.output_bytes)}"),
-        ("tried", f"{found.frames_tried} frames were rendered for this; nothing was kept"),
+        ("tried", f"{found.frames_tried} frames were rendered for this estimate and discarded"),
     ]
 
 
 def _person(person: int, frames: int, source: str) -> tuple[str, str]:
-    return f"  --face {person + 1}", f"{frames} frames, " + (
-        f"gets the face of {source}" if source else "stays"
-    )
+    return f"  --face {person + 1}", f"{frames} frames, " + (f"source {source}" if source else "not swapped")
 
 
 def _time(seconds: float) -> str:

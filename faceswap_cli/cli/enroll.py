@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -183,6 +184,9 @@ def _enroll(session: Session, path: Path, photos: Sequence[Path], asked: dict[st
         session.say(line)
     if made.stopped:
         raise Interrupted(f"stopped; {path} holds the best so far", exit_code=session.stop.exit_code)
+    known = path.parent == people.people_folder()
+    source = f"{people.MARK}{path.stem}" if known else shlex.quote(str(path))
+    session.say(f"next: faceswap video {source} TARGET")
     session.result(_told(path, made))
     if session.for_people and not session.flags.quiet:
         plain_path(path)

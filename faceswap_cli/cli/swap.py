@@ -246,12 +246,14 @@ def _segment(segment: Segment) -> dict[str, Any]:
 
 
 def _sentence(report: Report) -> str:
-    people = "1 person" if report.people == 1 else f"{report.people} people"
     frames = "1 picture" if report.frames == 1 else f"{report.frames} frames"
     # "render: warp" and the like are parts of "render".
     spent = sum(seconds for stage, seconds in report.seconds.items() if ":" not in stage)
     text = f"faceswap: swapped {report.faces_swapped} faces in {report.frames_with_swap} of {frames}"
-    text += f" ({people} seen), {spent:.1f} s"
+    text += f", {spent:.1f} s"
+    swapped = len({row.person for row in report.ledger if row.swapped})
+    if 0 < swapped < report.people:
+        text += f"; {swapped} of {report.people} people swapped, see --face and --cast"
     if report.damaged_packets:
         text += f", {report.damaged_packets} damaged packets skipped"
     return text

@@ -66,7 +66,7 @@ def weighed(photos: Sequence[SourcePhoto]) -> tuple[tuple[SourcePhoto, ...], tup
     weights = raw * factor
     kept = factor > _CLOSED
     if not kept.any():
-        raise NoFaceFound("no photograph agrees with another; give photographs of one person")
+        raise NoFaceFound("the photographs show different people; give photographs of one person")
     part = np.where(kept, weights, 0.0)
     shares = tuple(
         _share(photo, float(weight), float(distance))

@@ -143,7 +143,7 @@ def check_nodes(ray: Any) -> None:
     """Every node has this program and the same versions; else :class:`DeviceError`."""
     nodes = alive(ray)
     if not nodes:
-        raise DeviceError("the cluster has no node with a free core to offer; see 'ray status'")
+        raise DeviceError("no node of the cluster has a free core; see 'ray status'")
     look = ray.remote(entrance())
     asked = [on_node(ray, look, node["NodeID"]).remote(cluster_worker.kit()) for node in nodes]
     ready, late = ray.wait(asked, num_returns=len(asked), timeout=_PROBE_S)
@@ -154,7 +154,7 @@ def check_nodes(ray: Any) -> None:
             kind, told = ray.get(ref)
         except ray.exceptions.RayError as error:
             raise DeviceError(
-                f"a node could not be asked ({type(error).__name__}); see 'ray status'"
+                f"a node does not respond ({type(error).__name__}); see 'ray status'"
             ) from error
         if kind != "fit":
             raise unfit(told)

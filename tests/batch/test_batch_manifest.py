@@ -71,8 +71,8 @@ def test_json_lines(tmp_path: Path) -> None:
         ("source,target,log_file\na,b,c\n", ("line 1", "'log_file'")),
         ("source,target\na\0b,c\n", ("line 2",)),
         ("source,target\na, \n", ("line 2", "target is missing")),
-        ("source,target\n", ("names no job",)),
-        ("", ("names no job",)),
+        ("source,target\n", ("contains no job",)),
+        ("", ("contains no job",)),
     ],
 )
 def test_bad_csv(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:

@@ -51,7 +51,7 @@ def test_from_inspect_to_plan(stage: Path, tmp_path: Path, capsys: pytest.Captur
     assert [one["name"] for one in told["people"]] == ["A", "B"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cast.png", "cast.toml"]
     cast = tmp_path / "cast.toml"
-    refused(run(capsys, "video", "--cast", cast, stage), 2, "cast.toml gives nobody a new face")
+    refused(run(capsys, "video", "--cast", cast, stage), 2, "cast.toml assigns no source")
     fill(cast, "B", f'source = "{COLLINS.as_posix()}"')
     before = cast.read_bytes()
     code, out, _ = run(capsys, "video", "--cast", cast, stage, "--dry-run", "--json", "--method", "mesh")

@@ -106,7 +106,7 @@ BAD: dict[str, tuple[Change, tuple[str, ...]]] = {
     "short": (lambda t: t.replace('faces = [\n  "', 'faces = [\n  "AAAA", "', 1), ("recognise.A.faces",)),
     "no source": (
         lambda t: t.replace('"anna.jpg"', '""').replace('["b1.jpg", "b2.jpg"]', '""'),
-        ("gives nobody a new face", "source ="),
+        ("assigns no source", "source ="),
     ),
 }
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from faceswap_cli.cli.swap import _sentence as sentence
 from faceswap_cli.errors import InputError, Interrupted, NoFaceFound, WeightsError
 from faceswap_cli.events import Event
+from faceswap_cli.records import Report
 from tests.cli.fakes import FakePipeline, Ran, picture, row
 
 Run = Callable[..., Ran]
@@ -440,3 +442,12 @@ def test_help_and_version(run: Run) -> None:
     text = run("--help").out
     places = [text.index(panel) for panel in (" Swap ", " People ", " Check ", " Set up ")]
     assert places == sorted(places)
+
+
+def test_the_last_line_says_when_others_were_left_alone(tmp_path: Path) -> None:
+    rows = (row(0), row(1), row(1, swapped=False, person=1))
+    report = Report(tmp_path / "o.mp4", 2, 2, 2, 3, 0, {"render": 1.5}, ledger=rows)
+    assert sentence(report) == (
+        "faceswap: swapped 2 faces in 2 of 2 frames, 1.5 s; 1 of 3 people swapped, see --face and --cast"
+    )
+    assert "people" not in sentence(Report(tmp_path / "o.mp4", 2, 2, 2, 1, 0, {}, ledger=rows[:2]))

@@ -201,7 +201,7 @@ def test_a_run_killed_after_the_rename_knows_its_result(tmp_path: Path) -> None:
     killed(output, code + "journal.seal(part); part.rename(output)")
     assert is_own_result(output)
     with (
-        pytest.raises(OutputError, match="another command"),
+        pytest.raises(OutputError, match="a different command"),
         open_journal(output, JOB) as journal,
     ):
         journal.begin({**KEY, "encode.crf": "30"})

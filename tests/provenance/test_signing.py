@@ -332,7 +332,7 @@ def _authority() -> dict[str, bytes]:
 def test_another_file_of_the_sidecars_name_is_left_alone(tmp_path: Path) -> None:
     out, other = tmp_path / "out.mkv", tmp_path / "out.mkv.c2pa"
     other.write_text("my notes")
-    with pytest.raises(OutputError, match=r"out\.mkv\.c2pa is in the way"):
+    with pytest.raises(OutputError, match=r"out\.mkv\.c2pa exists and is not a C2PA manifest"):
         sealer(out, tmp_path / "target.mkv")
     assert other.read_text() == "my notes"
 
