@@ -243,11 +243,15 @@ class EncodeOptions:
     """Encode without loss (larger files); used by tests and by people who grade afterwards."""
     hw: bool = False
     """Encode on the graphics chip: faster, larger, and not the same bytes on every machine."""
+    interlaced: str = "deinterlace"
+    """Of interlaced footage: ``deinterlace``, or ``keep`` both fields in each frame."""
     copy_untouched: bool = True
     """Take over packets in which nothing is swapped as they are, where the codec allows it."""
 
     def __post_init__(self) -> None:
         _check(self.crf is None or 0 <= self.crf <= 63, f"crf must be 0 to 63, not {self.crf}")
+        known = self.interlaced in ("deinterlace", "keep")
+        _check(known, f"interlaced must be deinterlace or keep, not {self.interlaced!r}")
         _check(not (self.hw and self.lossless), "--hw cannot encode without loss: leave out one of them")
 
 

@@ -51,6 +51,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "preset": ("encode.preset",),
     "lossless": ("encode.lossless",),
     "hw": ("encode.hw",),
+    "interlaced": ("encode.interlaced",),
     "segment": ("job.segment_s",),
     "restart": ("job.restart",),
     "keep": ("job.keep",),

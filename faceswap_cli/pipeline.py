@@ -68,7 +68,9 @@ from faceswap_cli.swap.prepared import meanwhile, prepared
 from faceswap_cli.swap.selective import selection_of
 from faceswap_cli.swap.untouched import copied_segment
 from faceswap_cli.video.assemble import assemble
+from faceswap_cli.video.containers import suited
 from faceswap_cli.video.copying import cuts_for
+from faceswap_cli.video.deinterlace import as_read
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import cut_short, pts_range
 from faceswap_cli.video.reader import read_frames
@@ -95,7 +97,8 @@ def swap_video(
     ``if __name__ == "__main__":`` guard.
     """
     clock = Stopwatch()
-    clip = probe(target, options.detect.max_pixels)
+    clip = as_read(probe(target, options.detect.max_pixels), options.encode)
+    options = replace(options, encode=suited(clip, output, options.encode))
     if expected(clip.frames, options.job):
         load_ahead(networks=needs_networks(options.method))
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))

@@ -291,6 +291,15 @@ class ClipFlags:
     lossless: Annotated[
         bool | None, _option("--lossless/--lossy", text="Encode without loss.", panel=ENCODING)
     ] = None
+    interlaced: Annotated[
+        str | None,
+        _option(
+            "--interlaced",
+            text="Of interlaced footage: deinterlace, or keep both fields of each frame.",
+            panel=ENCODING,
+            metavar="deinterlace|keep",
+        ),
+    ] = None
     segment: Annotated[
         float | None,
         _option("--segment", text="Length of a resumable piece of work.", panel=RUNNING, metavar="SECONDS"),
