@@ -34,6 +34,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "strength": ("strength",),
     "face": ("track.face",),
     "ref": ("track.reference",),
+    "source_face": ("detect.source_face",),
     "cast": ("track.cast",),
     "smooth": ("smooth.strength",),
     "profile": ("job.profile",),

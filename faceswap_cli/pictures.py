@@ -118,7 +118,8 @@ def _choose(found: Sequence[Face], rgb: U8, options: SwapOptions) -> list[int]:
         from faceswap_cli.identity.embed import embed
         from faceswap_cli.identity.photos import load_photos
 
-        wanted = load_photos([options.track.reference], options.detect).embedding
+        anyone = replace(options.detect, source_face="auto")
+        wanted = load_photos([options.track.reference], anyone).embedding
         points = np.stack([face.landmarks for face in found])
         distance = np.linalg.norm(embed(rgb, points) - wanted, axis=1)
         return [int(distance.argmin())]

@@ -99,6 +99,14 @@ class LookFlags:
         Path | None,
         _option("--ref", text="A photo of the person to swap; wins over --face.", metavar="PHOTO"),
     ] = None
+    source_face: Annotated[
+        str | None,
+        _option(
+            "--source-face",
+            text="Which face of a source picture with several: largest, left, or N (N-th from the left).",
+            metavar="FACE",
+        ),
+    ] = None
     method: Annotated[str | None, _option("--method", text="auto, fslsd, or mesh (no network, fastest).")] = (
         None
     )

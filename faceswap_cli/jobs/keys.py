@@ -47,7 +47,7 @@ _HOW_IT_RUNS = frozenset(
     }
     | {"mark.c2pa_cert", "mark.c2pa_key", "mark.consent", "policy.model", "policy.every_s"}
 )
-_ONLY_CHOOSE = frozenset({"track.face", "track.reference", "track.cast"})
+_ONLY_CHOOSE = frozenset({"detect.source_face", "track.face", "track.reference", "track.cast"})
 """They name who is swapped among the people found; the analysis is the same for all."""
 
 
