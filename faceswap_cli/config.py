@@ -36,10 +36,18 @@ class DetectOptions:
     """At most this many faces in one frame, the largest first."""
     workers: int = 0
     """Detection threads; 0 takes one per core."""
+    source_face: str = "auto"
+    """Of a source picture with several faces: ``auto`` (clearly the largest, or the one that the other
+    pictures show), ``largest``, ``left``, or a number N from the left, from 1."""
     max_pixels: int = 0
     """Larger pictures and frames are refused; 0: 250 million for a picture, 67 million for a frame."""
 
     def __post_init__(self) -> None:
+        named = self.source_face in ("auto", "largest", "left")
+        number = re.fullmatch(r"0*[1-9]\d{0,2}", self.source_face, re.ASCII) is not None
+        _check(
+            named or number, f"source_face must be largest, left or a number from 1, not {self.source_face!r}"
+        )
         _check(self.min_face_px >= 8, f"min_face_px must be 8 or more, not {self.min_face_px}")
         _check(1 <= self.max_faces <= 64, f"max_faces must be 1 to 64, not {self.max_faces}")
         _check(self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
@@ -243,11 +251,15 @@ class EncodeOptions:
     """Encode losslessly (larger files), for example before grading."""
     hw: bool = False
     """Encode on the GPU: faster, larger files, and not the same bytes on every machine."""
+    interlaced: str = "deinterlace"
+    """Of interlaced footage: ``deinterlace``, or ``keep`` both fields in each frame."""
     copy_untouched: bool = True
     """Copy packets without a swapped face unchanged, where the codec allows it."""
 
     def __post_init__(self) -> None:
         _check(self.crf is None or 0 <= self.crf <= 63, f"crf must be 0 to 63, not {self.crf}")
+        known = self.interlaced in ("deinterlace", "keep")
+        _check(known, f"interlaced must be deinterlace or keep, not {self.interlaced!r}")
         _check(not (self.hw and self.lossless), "--hw cannot encode without loss: leave out one of them")
 
 

@@ -37,6 +37,7 @@ from faceswap_cli.pipeline import analyse, executor_for, gather_sources, prepare
 from faceswap_cli.policy.gate import check_clip, check_sources
 from faceswap_cli.records import Analysis, Plan, Segment, SegmentResult
 from faceswap_cli.swap.engine import Scene
+from faceswap_cli.video.deinterlace import as_read
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
 from faceswap_cli.video.sizes import PacketSizes, packet_sizes
@@ -57,7 +58,7 @@ def forecast(
     if options.job.cluster is not None:
         raise UsageError("--dry-run tries segments on this machine; leave out --cluster")
     clock = Stopwatch()
-    clip = probe(target, options.detect.max_pixels)
+    clip = as_read(probe(target, options.detect.max_pixels), options.encode)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
     people = gather_sources(sources, options, listen)
     check_sources(people.people, options.policy)

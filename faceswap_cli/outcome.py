@@ -6,10 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from faceswap_cli.errors import NoFaceFound
-from faceswap_cli.records import Analysis, Report, SegmentResult
+from faceswap_cli.keyframes import Keyframes
+from faceswap_cli.records import Analysis, Plan, Report, SegmentResult
 from faceswap_cli.swap.ledger import COVERED, NOT_AT_ALL, TURNED
+
+if TYPE_CHECKING:
+    from faceswap_cli.recipe.record import Recipe
 
 NOTHING_ASKED = "the strength is 0 in every frame with a face; the result equals the target"
 
@@ -26,6 +31,18 @@ class Stopwatch:
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
         self._last = now
+
+
+def plan_told(job: Plan, made: Recipe) -> dict[str, Any]:
+    """What the event ``plan`` holds."""
+    changed = {name: value for name, value in made.changed_options().items() if name != "method"}
+    settings = {"method": made.method, **changed}
+    return {
+        "segments": len(job.segments),
+        "frames": job.frames,
+        "cast": sorted(job.cast),
+        "settings": {name: str(v) if isinstance(v, Keyframes) else v for name, v in settings.items()},
+    }
 
 
 def check_swapped(results: Sequence[SegmentResult], target: Path) -> list[str]:

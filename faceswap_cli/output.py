@@ -18,7 +18,7 @@ from pathlib import Path
 
 from faceswap_cli.errors import InputError, OutputError, UsageError
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif")
 """Formats that can carry the machine-readable mark; BMP and GIF cannot."""
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".nut")
 """Likewise: MPEG transport streams have no place for it.  And with exact times, which AVI has not."""
@@ -55,7 +55,7 @@ class Naming:
 def output_path(asked: str | None, naming: Naming) -> Path:
     """The output file for what was given as ``-o``; :class:`UsageError` when it cannot be named."""
     if asked is None:
-        return naming.target.parent / naming.default_name
+        return _short_enough(naming.target.parent / naming.default_name)
     if asked == "":
         raise UsageError("the output name is empty; give a file, a folder or a template after -o")
     if "{" in asked or "}" in asked:
@@ -67,6 +67,10 @@ def output_path(asked: str | None, naming: Naming) -> Path:
         path = path.with_name(path.name + naming.ext)
     if path.suffix.lower() not in naming.kinds:
         raise UsageError(f"{path.name}: cannot write {path.suffix}; known endings: {' '.join(naming.kinds)}")
+    return _short_enough(path)
+
+
+def _short_enough(path: Path) -> Path:
     if len(os.fsencode(path.name)) > _LONGEST_NAME:
         raise OutputError(f"output name {path.name[:40]}... is too long; choose a shorter one with -o")
     return path

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from faceswap_cli.config import SwapOptions
-from faceswap_cli.errors import NoFaceFound
+from faceswap_cli.errors import InputError, NoFaceFound
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align
@@ -44,7 +44,7 @@ from faceswap_cli.swap.method import SwapMethod
 from faceswap_cli.swap.portable import at_home
 from faceswap_cli.swap.prepared import prepared
 from faceswap_cli.swap.selective import Amounts, selection_of
-from faceswap_cli.video.picture import Picture, read_picture, write_picture
+from faceswap_cli.video.picture import Picture, animation_frames, read_picture, write_picture
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -59,6 +59,11 @@ def swap_image(
 ) -> Report:
     """Put the person of ``sources`` into the picture ``target``."""
     clock = Stopwatch()
+    if (count := animation_frames(target)) > 1:
+        raise InputError(
+            f"{target} is animated ({count} frames) and would come out as a still; "
+            "convert it to MP4 and use 'faceswap video'"
+        )
     picture = read_picture(target, options.detect.max_pixels)
     listen(Event("start", {"target": str(target), "frames": 1, "seconds": 0.0}))
     agreed = consent_digest(options.mark.consent)
@@ -113,7 +118,8 @@ def _choose(found: Sequence[Face], rgb: U8, options: SwapOptions) -> list[int]:
         from faceswap_cli.identity.embed import embed
         from faceswap_cli.identity.photos import load_photos
 
-        wanted = load_photos([options.track.reference], options.detect).embedding
+        anyone = replace(options.detect, source_face="auto")
+        wanted = load_photos([options.track.reference], anyone).embedding
         points = np.stack([face.landmarks for face in found])
         distance = np.linalg.norm(embed(rgb, points) - wanted, axis=1)
         return [int(distance.argmin())]

@@ -16,7 +16,6 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from faceswap_cli.cast.roles import Sources, assign, load_sources
 from faceswap_cli.config import SwapOptions
@@ -30,9 +29,8 @@ from faceswap_cli.jobs.keys import Key, analysis_key, check_unchanged, job_key
 from faceswap_cli.jobs.plan import plan, with_halo
 from faceswap_cli.jobs.recipe import write_recipe, write_rows
 from faceswap_cli.jobs.untouched import untouched_notes
-from faceswap_cli.keyframes import Keyframes
 from faceswap_cli.memory import give_back
-from faceswap_cli.outcome import Stopwatch, check_swapped, report
+from faceswap_cli.outcome import Stopwatch, check_swapped, plan_told, report
 from faceswap_cli.policy.consent import consent_digest
 from faceswap_cli.policy.gate import check_clip, check_sources
 from faceswap_cli.provenance.mark import container_metadata
@@ -68,7 +66,9 @@ from faceswap_cli.swap.prepared import meanwhile, prepared
 from faceswap_cli.swap.selective import selection_of
 from faceswap_cli.swap.untouched import copied_segment
 from faceswap_cli.video.assemble import assemble
+from faceswap_cli.video.containers import suited
 from faceswap_cli.video.copying import cuts_for
+from faceswap_cli.video.deinterlace import as_read
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import cut_short, pts_range
 from faceswap_cli.video.reader import read_frames
@@ -95,7 +95,8 @@ def swap_video(
     ``if __name__ == "__main__":`` guard.
     """
     clock = Stopwatch()
-    clip = probe(target, options.detect.max_pixels)
+    clip = as_read(probe(target, options.detect.max_pixels), options.encode)
+    options = replace(options, encode=suited(clip, output, options.encode))
     if expected(clip.frames, options.job):
         load_ahead(networks=needs_networks(options.method))
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
@@ -131,18 +132,6 @@ def swap_video(
             write_rows(journal.folder, results)
         clock.lap("assemble")
     return replace(report(output, analysis, results, clock, notes), consent=agreed)
-
-
-def plan_told(job: Plan, made: Recipe) -> dict[str, Any]:
-    """What the event ``plan`` holds."""
-    changed = {name: value for name, value in made.changed_options().items() if name != "method"}
-    settings = {"method": made.method, **changed}
-    return {
-        "segments": len(job.segments),
-        "frames": job.frames,
-        "cast": sorted(job.cast),
-        "settings": {name: str(v) if isinstance(v, Keyframes) else v for name, v in settings.items()},
-    }
 
 
 def put_together(

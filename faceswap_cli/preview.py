@@ -21,6 +21,7 @@ from faceswap_cli.provenance.mark import xmp_packet
 from faceswap_cli.provenance.signing import sealer
 from faceswap_cli.records import U8, Analysis, Clip, Frame, LedgerRow, Report, Segment
 from faceswap_cli.swap.engine import Scene, StageClock, Swapped
+from faceswap_cli.video.deinterlace import as_read
 from faceswap_cli.video.picture import Picture, write_picture
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
@@ -41,7 +42,7 @@ def preview(
 ) -> Report:
     """Write a contact sheet of the ``count`` hardest frames, each before and after, and stop."""
     clock = Stopwatch()
-    clip = probe(target, options.detect.max_pixels)
+    clip = as_read(probe(target, options.detect.max_pixels), options.encode)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)

@@ -144,6 +144,10 @@ class Clip:
     """What cannot be kept of this clip, in plain words."""
     restarts: tuple[tuple[int, int], ...] = ()
     """Where the file's clock starts again: (place in the file, ticks to add to all times from there on)."""
+    interlaced: str = ""
+    """Which field of its pictures comes first: ``tff`` or ``bff``; empty when they are progressive."""
+    deinterlace: bool = False
+    """Pictures are handed out as progressive ones."""
     max_pixels: int = CLIP_PIXELS
     """Frames that turn out larger than this are not decoded."""
 

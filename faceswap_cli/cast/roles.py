@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faceswap_cli.cast.file import Cast, read_cast
@@ -79,4 +79,4 @@ def _reference(track: TrackOptions, detect: DetectOptions) -> F32 | None:
         return None
     from faceswap_cli.identity.photos import load_photos
 
-    return load_photos([track.reference], detect).embedding
+    return load_photos([track.reference], replace(detect, source_face="auto")).embedding

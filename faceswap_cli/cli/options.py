@@ -151,6 +151,14 @@ class LookFlags:
             text="auto, fslsd (neural network), mesh (no network, fastest), or nitzan (embedding only).",
         ),
     ] = None
+    source_face: Annotated[
+        str | None,
+        _option(
+            "--source-face",
+            text="Which face of a source picture with several: largest, left, or N (N-th from the left).",
+            metavar="FACE",
+        ),
+    ] = None
     profile: Annotated[
         str | None,
         _option(
@@ -403,6 +411,15 @@ class ClipFlags:
     hw: Annotated[bool | None, _option("--hw/--no-hw", text="Encode on the GPU.", panel=ENCODING)] = None
     lossless: Annotated[
         bool | None, _option("--lossless/--lossy", text="Encode losslessly (large files).", panel=ENCODING)
+    ] = None
+    interlaced: Annotated[
+        str | None,
+        _option(
+            "--interlaced",
+            text="Of interlaced footage: deinterlace, or keep both fields of each frame.",
+            panel=ENCODING,
+            metavar="deinterlace|keep",
+        ),
     ] = None
     segment: Annotated[
         float | None,

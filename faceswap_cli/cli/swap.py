@@ -169,6 +169,7 @@ def finish(
     report: Report,
     measure: Callable[[], Mapping[str, float]],
     device: str,
+    losses: Sequence[str] = (),
 ) -> None:
     """Ledger, gates, result; the last two in this order, so that a missed gate is told once."""
     if order.flags.ledger is not None:
@@ -177,13 +178,15 @@ def finish(
         _write_report(session, order, report, device)
     ready = {"identity": ledger.identity(report.ledger), "coverage": ledger.coverage(report.ledger)}
     data = _result(order, report, device, ready)
+    data["not_kept"] = list(losses)
     session.invocation.partial = data
     if order.to_stdout:
         inputs.send(report.output)
     values = figures_for(order.gates, ready, measure)
     data["figures"] = {**ready, **values}
     for note in without_sidecar(report.notes) if order.to_stdout else report.notes:
-        session.warn(note)
+        if note not in losses:
+            session.warn(note)
     session.say(_sentence(report))
     check_gates(order.gates, values)
     session.result(data)

@@ -75,8 +75,10 @@ def _run(session: Session, order: swap.Order, preview: int | None) -> None:
     output = swap.place_output(session, order, _naming(order, clip, preview))
     if output is None:
         return
+    losses: list[str] = []
     if preview is None:
         _load_ahead(order, clip)
+        losses = _tell_losses(session, order, clip, output)
     options = swap.with_device(order.options, may_cluster=preview is None)
     _check_room(order, clip, output, preview)
     sources, target = order.given.sources, order.given.target
@@ -89,7 +91,21 @@ def _run(session: Session, order: swap.Order, preview: int | None) -> None:
         from faceswap_cli import pipeline
 
         report = pipeline.swap_video(sources, target, output, options, listen=hear, stop=stop)
-    swap.finish(session, order, report, lambda: _measured(report, sources, target), options.job.device)
+    device = options.job.device
+    swap.finish(session, order, report, lambda: _measured(report, sources, target), device, losses)
+
+
+def _tell_losses(session: Session, order: swap.Order, clip: Clip, output: Path) -> list[str]:
+    """Say before the work starts what the output will not keep of the input."""
+    from faceswap_cli.video.losses import not_kept
+
+    losses = not_kept(clip, output, order.options.encode)
+    suffix = order.given.target.suffix.lower()
+    if order.flags.output is None and suffix != output.suffix.lower() and suffix not in VIDEO_SUFFIXES:
+        losses.append(f"{suffix or 'this kind of'} file: written as {output.name}")
+    for line in losses:
+        session.warn(line)
+    return losses
 
 
 def _load_ahead(order: swap.Order, clip: Clip) -> None:
@@ -103,11 +119,15 @@ def _load_ahead(order: swap.Order, clip: Clip) -> None:
 
 def probe_target(path: Path, max_pixels: int = 0) -> Clip:
     """The clip of ``path``; a still picture is told apart, since the video library reads it too."""
-    from faceswap_cli.video.picture import is_picture
+    from faceswap_cli.video.picture import animation_frames, is_picture
     from faceswap_cli.video.probe import probe
 
     if path.is_dir():
         raise InputError(f"{path} is a folder; the last argument is the video to change")
+    if path.suffix.lower() != ".gif" and (count := animation_frames(path)) > 1:
+        raise InputError(
+            f"{path} is animated ({count} frames) in a form not read as video; convert it to MP4"
+        )
     if path.suffix.lower() not in (".gif", ".webp") and is_picture(path):
         raise InputError(f"{path} is a picture; use 'faceswap image' for it")
     return probe(path, max_pixels)

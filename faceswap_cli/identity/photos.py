@@ -65,7 +65,7 @@ def load_photos(paths: Sequence[Path], detect: DetectOptions) -> SourceIdentity:
         name=_name(paths),
         photos=photos,
         embedding=embedding.astype(np.float32),
-        digest=digest_of([photo.path for photo in photos]),
+        digest=_digest(photos, detect.source_face),
         notes=(*notes, *more),
     )
 
@@ -75,7 +75,7 @@ def read_photos(
 ) -> tuple[tuple[SourcePhoto, ...], tuple[str, ...]]:
     """Every photograph that can be used, each judged by itself, and one line for each of the others."""
     candidates, notes = _read_all(picture_files(paths), detect)
-    chosen, more = _chosen(candidates)
+    chosen, more = _chosen(candidates, detect.source_face)
     notes += more
     if not chosen:
         raise NoFaceFound(notes[0] if len(notes) == 1 else f"no usable source photo: {'; '.join(notes)}")
@@ -127,12 +127,29 @@ def _read_all(files: Sequence[Path], detect: DetectOptions) -> tuple[list[_Candi
     return candidates, notes
 
 
-def _chosen(candidates: Sequence[_Candidate]) -> tuple[list[tuple[_Candidate, int]], list[str]]:
+def _asked(candidate: _Candidate, face: str) -> int | None:
+    """Row of the face that ``--source-face`` names; None when there are not so many."""
+    if face == "largest" or len(candidate.faces) == 1:
+        return 0
+    by_place = sorted(range(len(candidate.faces)), key=lambda row: float(candidate.faces[row].box[0]))
+    number = 1 if face == "left" else int(face)
+    return by_place[number - 1] if number <= len(by_place) else None
+
+
+def _chosen(candidates: Sequence[_Candidate], face: str) -> tuple[list[tuple[_Candidate, int]], list[str]]:
     """The face to use of each picture, and one line for each picture that leaves it open."""
     clear = [candidate for candidate in candidates if candidate.clear]
     known = np.mean([candidate.embeddings[0] for candidate in clear], axis=0) if clear else None
     chosen, notes = [], []
     for candidate in candidates:
+        count = len(candidate.faces)
+        if face != "auto":
+            row = _asked(candidate, face)
+            if row is None:
+                notes.append(f"{candidate.path} shows {count} faces; --source-face {face} names none of them")
+            else:
+                chosen.append((candidate, row))
+            continue
         if candidate.clear:
             chosen.append((candidate, 0))
             continue
@@ -142,8 +159,8 @@ def _chosen(candidates: Sequence[_Candidate]) -> tuple[list[tuple[_Candidate, in
                 chosen.append((candidate, int(distances.argmin())))
                 continue
         notes.append(
-            f"{candidate.path} shows {len(candidate.faces)} faces of similar size; "
-            "crop it to the person you mean"
+            f"{candidate.path} shows {count} faces of similar size; choose one with --source-face largest, "
+            f"left, or 1 to {count} from the left"
         )
     return chosen, notes
 
@@ -190,6 +207,12 @@ def _strangers(photos: Sequence[SourcePhoto]) -> list[str]:
 def _name(paths: Sequence[Path]) -> str:
     first = Path(paths[0])
     return first.name if first.is_dir() else first.stem
+
+
+def _digest(photos: Sequence[SourcePhoto], face: str) -> str:
+    """Of the photographs, and of the faces chosen in them where that is not up to us."""
+    found = digest_of([photo.path for photo in photos])
+    return found if face == "auto" else hashlib.sha256(f"{found} {face}".encode()).hexdigest()
 
 
 def digest_of(files: Sequence[Path]) -> str:

@@ -47,7 +47,7 @@ _HOW_IT_RUNS = frozenset(
     }
     | {"mark.c2pa_cert", "mark.c2pa_key", "mark.consent", "policy.model", "policy.every_s"}
 )
-_ONLY_CHOOSE = frozenset({"track.face", "track.reference", "track.cast"})
+_ONLY_CHOOSE = frozenset({"detect.source_face", "track.face", "track.reference", "track.cast"})
 """They name who is swapped among the people found; the analysis is the same for all."""
 
 
@@ -75,7 +75,8 @@ def analysis_key(clip: Clip, options: SwapOptions, first_pts: int | None, end_pt
         for name, value in _named(options, _HOW_IT_RUNS | _ONLY_CHOOSE).items()
         if name.startswith(("detect.", "track.", "smooth."))
     }
-    return {**_common(clip), "range": f"{first_pts} {end_pts}", **groups}
+    fields_kept = f"{clip.interlaced} {clip.deinterlace}"
+    return {**_common(clip), "range": f"{first_pts} {end_pts}", "fields": fields_kept, **groups}
 
 
 def option_key(options: SwapOptions) -> Key:

@@ -15,6 +15,7 @@ EMBEDDED = {
     ".png": "image/png",
     ".webp": "image/webp",
     ".gif": "image/gif",
+    ".avif": "image/avif",
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
 }

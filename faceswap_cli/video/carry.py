@@ -18,7 +18,7 @@ from faceswap_cli.video.clock import unroll
 from faceswap_cli.video.opening import clock_of, exact, open_input
 from faceswap_cli.video.sound import Converter, converter
 
-_STALE = ("_statistics", "number_of_", "bps", "duration", "encoder")
+_STALE = ("_statistics", "number_of_", "bps", "duration", "encoder", "alpha_mode")
 """Beginnings of stream metadata keys that describe the old encoding."""
 
 
@@ -64,6 +64,18 @@ def carry_streams(
     return carried
 
 
+def lost_streams(
+    source: av.container.InputContainer, target: av.container.OutputContainer, clip: Clip
+) -> list[str]:
+    """One line for each stream that ``target``, which is never written, would not hold as it is."""
+    carried = Carried()
+    for stream in list(source.streams):
+        others = stream.index != clip.video_stream
+        if others and not _is_made_anew(stream, source, clip, target.format.name):
+            _carry(stream, target, carried)
+    return carried.notes
+
+
 def _carry(stream: Any, target: av.container.OutputContainer, carried: Carried) -> None:
     muxer = target.format.name
     kind = stream.type or "data"
@@ -82,6 +94,7 @@ def _carry(stream: Any, target: av.container.OutputContainer, carried: Carried) 
             return
     if not _fits(muxer, stream):
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
+        codec = "time code" if "timecode" in stream.metadata else codec
         if kind == "audio" and (made := converter(stream, target)) is not None:
             _describe(stream, made.new)
             carried.converted[stream.index] = made

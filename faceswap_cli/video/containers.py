@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from math import lcm
@@ -14,7 +15,7 @@ import av
 from faceswap_cli.config import EncodeOptions
 from faceswap_cli.errors import UsageError
 from faceswap_cli.records import Clip
-from faceswap_cli.video.encoders import encoding_for
+from faceswap_cli.video.encoders import encoder_formats, encoding_for
 
 FORMATS = {
     ".mp4": "mp4",
@@ -61,8 +62,21 @@ def output_extension(clip: Clip, encode: EncodeOptions | None = None) -> str:
     return ".mp4" if fits and holds("mp4", encoder) else ".mkv"
 
 
+def suited(clip: Clip, output: Path, encode: EncodeOptions) -> EncodeOptions:
+    """``encode`` with a codec that the container of ``output`` holds, unless the user has named one."""
+    muxer = container_format(output)
+    if encode.codec is not None or encode.hw or holds(muxer, encoding_for(clip, encode).encoder):
+        return encode
+    for encoder in ("libx264", "libx265", "libvpx-vp9"):
+        other = replace(encode, codec=encoder)
+        if holds(muxer, encoder) and clip.work_format in encoder_formats(encoder):
+            return other
+    return encode
+
+
 def check_output(clip: Clip, output: Path, encode: EncodeOptions) -> list[str]:
     """Before any work: the container must hold the video.  Returns notes on how it is written."""
+    encode = suited(clip, output, encode)
     encoding = encoding_for(clip, encode)
     if not holds(container_format(output), encoding.encoder):
         better = output_extension(clip, encode)

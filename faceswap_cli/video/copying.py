@@ -79,6 +79,8 @@ def find_cuts(clip: Clip, encode: EncodeOptions) -> Cuts:
 def _obstacle(clip: Clip, encode: EncodeOptions) -> str:
     """Why no packet of ``clip`` can stand beside newly encoded ones; empty when they can."""
     encoding = encoding_for(clip, encode)
+    if clip.interlaced:
+        return "it is interlaced"
     if not clip.container.startswith(_TIMED):
         return f"a {clip.container} file does not time its packets exactly"
     if ENCODERS.get(clip.codec) != encoding.encoder:

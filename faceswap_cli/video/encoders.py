@@ -93,7 +93,7 @@ def _encoder(clip: Clip, encode: EncodeOptions) -> tuple[str, tuple[str, ...]]:
         wanted = "libx264"
     if _refuses_size(wanted, clip):
         return "libvpx-vp9", (f"odd size {clip.width}x{clip.height}: written as VP9, which keeps it exactly",)
-    if work not in encoder_formats(wanted):
+    if work not in encoder_formats(wanted) and wanted != "prores_ks":  # editors want ProRes, even at 10 bits
         for other in ("libx264", "libx265"):
             if work in encoder_formats(other) and not _refuses_size(other, clip):
                 return other, (f"{wanted} cannot hold {work}: written with {other}",)
@@ -149,6 +149,9 @@ def _x264(clip: Clip, encode: EncodeOptions) -> dict[str, str]:
     if number := free_number(clip.codec_header):
         params += f":sps-id={number}"  # so that packets of the input can stand beside ours
     options = {"preset": encode.preset or "medium", "x264-params": params}
+    if clip.interlaced and not clip.deinterlace:
+        options["flags"] = "+ildct+ilme"
+        options["x264-params"] += f":{clip.interlaced}=1"
     return {**options, **({"qp": "0"} if encode.lossless else {"crf": _crf(encode, 19)})}
 
 

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ _DEFLATE_RATIO = 1032
 """Bytes that one byte of a PNG can become at most"""
 _BAND = 1 << 20
 """Samples converted at a time, so that what is in between takes no memory to speak of"""
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _GRAY_MODES = ("L", "LA", "La", "1")
+_HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heim", b"heis"))
 _ODD_DAMAGE = (TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
 """What Pillow raises for some damaged tags, besides the errors it names"""
 _FORMATS = {
@@ -40,6 +43,7 @@ _FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".bmp": "BMP",
+    ".avif": "AVIF",
 }
 
 
@@ -79,6 +83,15 @@ def is_picture(path: Path) -> bool:
         return False
 
 
+def animation_frames(path: Path) -> int:
+    """Number of pictures in ``path``: above 1 for animated GIF, WebP and PNG."""
+    try:
+        with _checked(Path(path), 0) as image:
+            return int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
+    except InputError:
+        return 1
+
+
 def read_picture(path: Path, max_pixels: int = 0) -> Picture:
     """Decode ``path``; what cannot be read is an :class:`InputError` of one line.
 
@@ -115,25 +128,41 @@ def _checked(path: Path, max_pixels: int) -> Iterator[Any]:
                 _check_content(image, path)
                 yield image
     except UnidentifiedImageError as error:
-        raise InputError(
-            f"{path} is not a picture this program can read; try JPEG, PNG, WebP or TIFF"
-        ) from error
+        raise InputError(f"{path} {_unreadable(path)}") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path} is too large ({error}); make it smaller first") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise InputError(f"{path} is damaged or cut off ({error}); copy or download it again") from error
 
 
+def _unreadable(path: Path) -> str:
+    """Why a picture is not known, and what to do."""
+    with path.open("rb") as handle:
+        if handle.read(12)[4:] in _HEIC:
+            return "is a HEIC picture; pip install 'faceswap-cli[heic]', or save it as JPEG"
+    return "is not a picture this program can read; try JPEG, PNG, WebP or TIFF"
+
+
 def _opened(path: Path) -> Any:
     """Pillow refuses 179 million pixels of its own accord, by a switch for all of the process."""
     from PIL import Image
 
+    _know_heic()
     with _SWITCH:
         usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(path)
         finally:
             Image.MAX_IMAGE_PIXELS = usual
+
+
+@lru_cache(maxsize=1)
+def _know_heic() -> None:
+    """HEIC is read where the optional package for it is installed."""
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
 
 
 def _check_size(image: Any, path: Path, limit: int) -> None:
@@ -316,7 +345,7 @@ def _encode(handle: Any, picture: Picture, form: str, quality: int, xmp: bytes |
         handle.write(data)
         return
     plain = picture.gray and form in ("PNG", "JPEG", "TIFF") and bool((rgb == rgb[..., :1]).all())
-    if alpha is not None and form in ("PNG", "WEBP", "TIFF"):
+    if alpha is not None and form in ("PNG", "WEBP", "TIFF", "AVIF"):
         image = Image.fromarray(np.dstack([rgb[..., 0], alpha] if plain else [rgb, alpha]))
     elif alpha is not None:
         share = alpha[:, :, None].astype(np.float32) / 255
@@ -329,6 +358,7 @@ def _encode(handle: Any, picture: Picture, form: str, quality: int, xmp: bytes |
     own: dict[str, dict[str, Any]] = {
         "JPEG": {"quality": quality, "subsampling": 0, "optimize": True},
         "WEBP": {"quality": quality, "method": 4},
+        "AVIF": {"quality": min(quality, 92), "subsampling": "4:4:4"},
         "TIFF": {"compression": "tiff_lzw"},
     }
     options |= own.get(form, {})
@@ -348,7 +378,7 @@ def _encode(handle: Any, picture: Picture, form: str, quality: int, xmp: bytes |
 
 
 def _add_xmp(options: dict[str, Any], form: str, xmp: bytes) -> None:
-    if form in ("JPEG", "WEBP"):
+    if form in ("JPEG", "WEBP", "AVIF"):
         options["xmp"] = xmp
     elif form == "PNG":
         from PIL.PngImagePlugin import PngInfo

@@ -16,9 +16,11 @@ from faceswap_cli.errors import InputError
 from faceswap_cli.limits import WIDEST_PIXEL, clip_pixels, size_problem
 from faceswap_cli.records import Clip, ColourTags, StreamInfo
 from faceswap_cli.video.clock import find_restarts, may_restart
+from faceswap_cli.video.deinterlace import field_order
 from faceswap_cli.video.formats import format_depth, has_alpha, is_gray, is_rgb, work_format
 from faceswap_cli.video.opening import CONVERT, exact, open_input
 
+_SMALL = 2_000_000
 _PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "tiff_pipe", "bmp_pipe", "jpegxl_pipe")
 
 
@@ -92,7 +94,8 @@ def _describe(
     seconds += float(restarts[-1][1] * time_base) if restarts else 0.0
     start = stream.start_time if stream.start_time is not None else picture.pts or 0
     stored = picture.format.name
-    work = work_format(stored)
+    indexed = container.format.name == "gif" and not (picture.width % 2 or picture.height % 2)
+    work = "yuv420p" if indexed else work_format(stored)
     mastering, light = _hdr(picture)
     aspect = _aspect(exact(stream.sample_aspect_ratio) or exact(context.sample_aspect_ratio), path)
     return Clip(
@@ -112,6 +115,8 @@ def _describe(
         rotation=round(picture.rotation / 90) * 90 % 360,
         sample_aspect=aspect,
         restarts=restarts,
+        interlaced=(order := field_order(picture, stream)),
+        deinterlace=bool(order),
         colour=_colour(picture, context),
         streams=tuple(_stream_info(s) for s in container.streams),
         video_stream=stream.index,
@@ -121,7 +126,7 @@ def _describe(
         mastering_display=mastering,
         light_level=light,
         codec_header=bytes(context.extradata or b""),
-        notes=_notes(stored, work),
+        notes=(*_notes(picture, work), *_hidden_alpha(stream)),
     )
 
 
@@ -149,13 +154,29 @@ def _duration(container: av.container.InputContainer, stream: av.VideoStream, ti
     return max(container.duration / av.time_base, 0.0) if container.duration else 0.0
 
 
-def _notes(stored: str, work: str) -> tuple[str, ...]:
+def _notes(picture: av.VideoFrame, work: str) -> tuple[str, ...]:
     notes = []
+    stored = picture.format.name
     if has_alpha(stored):
+        if _is_opaque(picture):
+            return ()
         notes.append(f"transparency is not kept ({stored} is read as {work})")
     elif stored.startswith("yuv411") or stored.startswith("yuv410") or is_rgb(stored):
         notes.append(f"pixel format {stored} is read and written as {work}")
     return tuple(notes)
+
+
+def _hidden_alpha(stream: av.VideoStream) -> tuple[str, ...]:
+    """VP8 and VP9 keep transparency beside the pictures, where the decoder does not look."""
+    alpha = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
+    return ("transparency is not kept (VP9 alpha channel)",) if alpha else ()
+
+
+def _is_opaque(picture: av.VideoFrame) -> bool:
+    """Whether a picture with transparency has none; looked at where that is cheap."""
+    if not is_rgb(picture.format.name) or picture.width * picture.height > _SMALL:
+        return False
+    return bool((picture.to_ndarray(format="rgba")[..., 3] == 255).all())
 
 
 def _colour(picture: av.VideoFrame, context: av.VideoCodecContext) -> ColourTags:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -19,6 +20,7 @@ import av.container
 from faceswap_cli.errors import InputError
 from faceswap_cli.records import I64, Clip, Frame
 from faceswap_cli.video.clock import unroll
+from faceswap_cli.video.deinterlace import LEAD, deinterlaced
 from faceswap_cli.video.formats import planes_from_picture
 from faceswap_cli.video.opening import open_input
 
@@ -74,7 +76,7 @@ def read_frames(
     """
     index = first_index
     expected = _Expected(known, first_pts)
-    pictures = _continued(clip, first_pts, damage if damage is not None else Damage(), threads, expected)
+    pictures = _pictures(clip, first_pts, damage if damage is not None else Damage(), threads, expected)
     try:
         for pts, picture in pictures:
             if end_pts is not None and pts >= end_pts:
@@ -84,6 +86,19 @@ def read_frames(
                 index += 1
     finally:
         pictures.close()
+
+
+def _pictures(
+    clip: Clip, first_pts: int | None, damage: Damage, threads: int, expected: _Expected
+) -> Generator[tuple[int, av.VideoFrame], None, None]:
+    """(pts, picture), deinterlaced where the clip is to be."""
+    if not clip.deinterlace:
+        yield from _continued(clip, first_pts, damage, threads, expected)
+        return
+    step = round(1 / ((clip.average_rate or Fraction(25)) * clip.time_base))
+    lead = None if first_pts is None else first_pts - LEAD * step
+    with closing(_continued(clip, lead, damage, threads, expected)) as woven:
+        yield from deinterlaced(woven, clip)
 
 
 class _Expected:

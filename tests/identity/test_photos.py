@@ -98,9 +98,9 @@ def test_no_face(save: Saver, portrait: U8) -> None:
         load_photos([path, save("wall.png", np.full_like(portrait, 30))], DetectOptions())
 
 
-def test_two_people_alike_in_size_must_be_cropped(save: Saver, portrait: U8) -> None:
+def test_two_people_alike_in_size_need_a_choice(save: Saver, portrait: U8) -> None:
     path = save("pair.png", side_by_side(portrait, portrait))
-    with pytest.raises(NoFaceFound, match=r"pair\.png shows 2 faces of similar size; crop"):
+    with pytest.raises(NoFaceFound, match=r"pair\.png shows 2 faces of similar size; choose one"):
         load_photos([path], DetectOptions())
 
 
@@ -160,3 +160,26 @@ def test_quality_falls_with_size_and_cuts(portrait: U8, mesh: F32) -> None:
     assert quality(small, mesh / 4) < 0.75 * best
     middle = int(mesh[1, 0])
     assert quality(np.ascontiguousarray(portrait[:, :middle]), mesh) < 0.6 * best
+
+
+@pytest.mark.parametrize(("face", "place"), [("left", 0), ("1", 0), ("2", 1)])
+def test_a_face_of_several_is_chosen(save: Saver, portrait: U8, face: str, place: int) -> None:
+    path = save("two.png", side_by_side(portrait, portrait[:, ::-1]))
+    (photo,) = load_photos([path], DetectOptions(source_face=face)).photos
+    assert int(photo.landmarks[1, 0] // portrait.shape[1]) == place
+
+
+def test_the_largest_face_is_chosen_and_a_missing_one_is_named(save: Saver, portrait: U8) -> None:
+    path = save("two.png", side_by_side(smaller(portrait, 0.8), portrait))
+    (photo,) = load_photos([path], DetectOptions(source_face="largest")).photos
+    assert photo.landmarks[1, 0] > portrait.shape[1]
+    with pytest.raises(NoFaceFound, match="shows 2 faces; --source-face 3 names none"):
+        load_photos([path], DetectOptions(source_face="3"))
+    with pytest.raises(NoFaceFound, match="--source-face largest, left, or 1 to 2"):
+        load_photos([path], DetectOptions())
+
+
+def test_the_choice_is_part_of_the_digest(save: Saver, portrait: U8) -> None:
+    path = save("two.png", side_by_side(portrait, portrait[:, ::-1]))
+    digests = {load_photos([path], DetectOptions(source_face=face)).digest for face in ("1", "2")}
+    assert len(digests) == 2
