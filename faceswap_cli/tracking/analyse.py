@@ -36,6 +36,8 @@ from faceswap_cli.video.reader import Damage, read_frames
 
 SUSPECT = 3.0
 """A step of the picture at which tracks end for a while: what they look like decides whether they go on."""
+GONE = 0.6
+"""Share of a face outside the picture from which on it may stop without a fade."""
 PROGRESS_EVERY = 5
 DEPTH = 8
 
@@ -182,7 +184,7 @@ def _fades(
 ) -> _Fades:
     """A track fades where the face comes or goes in the middle of a shot and of the picture.
 
-    Not at cuts and at the ends of the clip, not where the face leaves through the picture's
+    Not at cuts and at the ends of the clip, not where the face has left through the picture's
     edge, and not where the same person's next track takes over.
     """
     piece, near = pieces[k], 2
@@ -198,10 +200,10 @@ def _fades(
 
 
 def _at_edge(mesh: F32, clip: Clip) -> bool:
-    """Whether part of the face is outside the picture."""
+    """Whether most of the face is outside the picture: what is left of it shows no eye."""
     width, height = clip.display_size
     outside = (mesh[:, :2] < 0) | (mesh[:, :2] > (width, height))
-    return bool(outside.any(axis=1).mean() > 0.03)
+    return bool(outside.any(axis=1).mean() > GONE)
 
 
 def _track(

@@ -31,6 +31,8 @@ SAMPLE_EVERY = 12
 SAMPLED_AT_ONCE = 8
 SIDES = 3
 """Samples on each side that are compared; one alone may be turned or covered."""
+WHOLE, LEAST_SCORE = 0.97, 0.6
+"""Of a sampled face: the share of its mesh within the picture, and how well its mesh is shaped."""
 LEAST_WORTH = 0.2
 """Faces worth less (small, turned) do not tell who somebody is."""
 
@@ -58,7 +60,7 @@ class Chips:
             return
         worth = chip_worth(face)
         best = len(self.heap) < BEST_CHIPS or worth > self.heap[0][0]
-        due = row % SAMPLE_EVERY == 0 and worth >= LEAST_WORTH
+        due = row % SAMPLE_EVERY == 0 and worth >= LEAST_WORTH and is_whole(face, clip)
         if not best and not due:
             return
         chip = display_crop(seen.frame, clip, chip_from_points(face.landmarks), CHIP)
@@ -97,6 +99,12 @@ class Chips:
     def sharpness(self) -> float:
         """Mean over the chips, in (0, 1]; 1 without any."""
         return float(np.mean([chip_sharpness(chip) for _, _, chip in self.heap])) if self.heap else 1.0
+
+
+def is_whole(face: Face, clip: Clip) -> bool:
+    """Whether the face lies within the picture: one cut by its edge looks like somebody else."""
+    inside = (face.landmarks[:, :2] >= 0) & (face.landmarks[:, :2] <= clip.display_size)
+    return bool(inside.all(axis=1).mean() > WHOLE) and face.score >= LEAST_SCORE
 
 
 def chip_sharpness(chip: U8) -> float:

@@ -118,7 +118,8 @@ def test_fades_only_where_a_face_comes_or_goes_mid_shot() -> None:
     assert ramps(built(gathered(40, piece(range(10, 30), 200)))) == [(True, True)]
     assert ramps(built(gathered(40, piece(range(40), 200)))) == [(False, False)]
     assert ramps(built(gathered(40, piece(range(20), 200), cut=20))) == [(False, False)]
-    assert ramps(built(gathered(40, piece(range(10, 30), 10)))) == [(False, False)]  # at the picture's edge
+    assert ramps(built(gathered(40, piece(range(10, 30), 10)))) == [(True, True)]  # half of it is still seen
+    assert ramps(built(gathered(40, piece(range(10, 30), -14)))) == [(False, False)]  # gone through the edge
 
 
 def test_a_long_gap_fades_out_and_in_and_stays_one_person() -> None:

@@ -13,11 +13,14 @@ from faceswap_cli.config import DetectOptions, SmoothOptions, TrackOptions
 from faceswap_cli.faces.crops import cut, upright_crop
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.faces.finder import FaceFinder
-from faceswap_cli.records import F32, U8, Analysis
+from faceswap_cli.faces.landmarks import bounds
+from faceswap_cli.records import F32, U8, Analysis, Face
 from faceswap_cli.tracking.analyse import analyse_clip
-from faceswap_cli.tracking.looks import Sample, changes
+from faceswap_cli.tracking.looks import Sample, changes, is_whole
 from faceswap_cli.video.probe import probe
 from tests.conftest import ROOT
+from tests.faces.meshes import face
+from tests.faces.test_stage import clip_of
 
 ANNA, BEN = (0.6 * np.eye(128, dtype=np.float32)[k] for k in range(2))
 EACH = 18
@@ -42,6 +45,17 @@ def test_one_person_does_not_change() -> None:
     turning = [np.asarray((1 - s) * ANNA + s * BEN, np.float32) for s in np.linspace(0, 1, 9)]
     assert changes(samples(*turning)) == []
     assert changes([]) == []
+
+
+def test_a_face_cut_by_the_edge_is_no_sample() -> None:
+    clip = clip_of(np.zeros((400, 640, 3), np.uint8))
+    assert is_whole(found_face(300), clip)
+    assert not is_whole(found_face(630), clip)
+
+
+def found_face(x: float) -> Face:
+    mesh = face(x, 200)
+    return Face(box=bounds(mesh), landmarks=mesh, score=0.9)
 
 
 def portrait_of(picture: U8, finder: FaceFinder, tone: U8 | None = None) -> U8:
