@@ -20,7 +20,7 @@ PACKAGE = Path(faceswap_cli.__file__).resolve().parent
 ROOT = PACKAGE.parent
 ERRORS = {name for name in vars(errors) if isinstance(getattr(errors, name), type)} | {"warn", "say"}
 
-NOT_YET_REWRITTEN = {"README.md"}
+NOT_YET_REWRITTEN: set[str] = set()
 """Documents that are being rewritten; take a name off this list when its page is new."""
 PACKAGES_NOT_YET = {"swap", "video", "tracking", "training", "faces", "nets", "geometry"}
 """Packages whose messages still have to be gone through."""

@@ -211,7 +211,7 @@ def test_readme_commands_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     named = set(re.findall(r"^make ([a-z-]+)", readme, re.M))
     assert {"demo", "test"} <= named <= targets
-    commands = set(re.findall(r"^faceswap ([a-z]+)", readme, re.M))
+    commands = set(re.findall(r"(?:^|`)faceswap ([a-z]+)", readme, re.M))
     assert {"image", "video", "inspect", "doctor", "evaluate"} <= commands
     shown = subprocess.run(
         [sys.executable, "-m", "faceswap_cli", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
