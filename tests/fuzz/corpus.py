@@ -306,7 +306,7 @@ def faceids(folder: Path) -> Iterator[Seed]:
     mesh = (MESH_POINTS, 3)
     deltas = {"layer/up": some(4, 2), "layer/down": some(2, 4)}
     codes = Codes("ab" * 32, some(3, 8), some(128), deltas, deltas_digest(deltas))
-    plain = {name: some(*mesh) for name in ("points", "light", "neutral")}
+    plain = {name: some(*mesh) for name in ("points", "light", "neutral")} | {"seen": some(MESH_POINTS)}
     person = Enrolled(
         name="A", level=1, codes=codes, texture=bytes_of(64, 64, 3), surroundings=bytes_of(8, 8, 3), **plain
     )
