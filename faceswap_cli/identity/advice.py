@@ -12,7 +12,7 @@ from faceswap_cli.faces.landmarks import seen_irises
 from faceswap_cli.identity.pose import pose
 from faceswap_cli.records import F32, SourcePhoto
 
-SMALL_PX = 140.0
+SMALL_PX = 90.0
 """Width of a face below which close-ups look soft."""
 TURNED_DEG = 35.0
 SIDE_LIT = 2.1

@@ -156,7 +156,7 @@ def test_folder_with_the_real_program(short: Path, tmp_path: Path) -> None:
     assert "once more, for smaller faces" in ended.stderr
     left = [line.split("\t") for line in ended.stdout.splitlines()]
     assert [Path(name).name for name, _ in left] == ["bad.mp4", "sky.png"]
-    assert "--min-face 8" in left[1][1]
+    assert "no face of 12 px or more" in left[1][1]
     assert sorted(p.name for p in out.glob("*.*") if p.is_file()) == [
         "good_swapped.mp4",
         "portrait_swapped.jpg",

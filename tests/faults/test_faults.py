@@ -80,7 +80,7 @@ def test_input_replaced_by_another_of_the_same_times(job: SmallJob, tmp_path: Pa
     other = tmp_path / "other.mp4"
     small_example(other, FRAMES, audio=1, options={"x264-params": "keyint=4:qp=30"})
     message = ended(job, InputError, listen=at_segment(1, lambda: os.replace(other, job.clip)))
-    assert "changed while it was being worked on" in message
+    assert "changed during the job" in message
 
 
 def test_input_gone_while_running(job: SmallJob, whole: str) -> None:
@@ -99,14 +99,14 @@ def failing_reads(monkeypatch: pytest.MonkeyPatch, code: int, packets: int) -> N
     """The input's disk fails after so many packets of one opening."""
     original = reader._packets
 
-    def demux(container: Any, stream: Any, damage: Any) -> Iterator[Any]:
+    def demux(container: Any, stream: Any, *rest: Any) -> Iterator[Any]:
         def broken(_: Any) -> Iterator[Any]:
             for number, packet in enumerate(container.demux(stream)):
                 if number == packets:
                     av.error.err_check(-code)
                 yield packet
 
-        return original(SimpleNamespace(demux=broken, name=container.name), stream, damage)
+        return original(SimpleNamespace(demux=broken, name=container.name), stream, *rest)
 
     monkeypatch.setattr(reader, "_packets", demux)
 

@@ -24,7 +24,7 @@ def spoiled(fault: str) -> SourcePhoto:
     good = plain()
     points, rgb = good.landmarks.copy(), good.rgb.copy()
     if fault == "small":
-        return photo(picture(mesh_points(160), side=160), mesh_points(160))
+        return photo(picture(mesh_points(100), side=100), mesh_points(100))
     if fault == "turned away":
         turn = np.radians(50)
         points = (
