@@ -114,7 +114,9 @@ def test_a_kept_folder_tells_how_and_serves_other_options(clip: Path, tmp_path: 
     assert [row["pts"] for row in rows] == [row.pts for row in report.ledger]
     coarser = replace(keep, encode=replace(keep.encode, crf=40))
     swap(clip, output, coarser, listen=told.append)
-    (warning,) = [e.data["message"] for e in told if e.kind == "warning" and "encode.crf" in e.data["message"]]
+    (warning,) = [
+        e.data["message"] for e in told if e.kind == "warning" and "encode.crf" in e.data["message"]
+    ]
     assert "encode.crf" in warning
     assert sum(e.kind == "progress" and e.data["stage"] == "analyse" for e in told) == 1
 
