@@ -91,6 +91,10 @@ class SmoothOptions:
         _check(0 <= self.code_radius <= 60, f"code_radius must be 0 to 60, not {self.code_radius}")
 
 
+MASK_REGIONS = ("brows", "eyes", "nose", "mouth", "skin", "forehead")
+"""Parts of a face that ``--mask-regions`` can name."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PasteOptions:
     """Mask and blending."""
@@ -99,9 +103,20 @@ class PasteOptions:
     """Width of the soft edge along the cheeks, as a share of the face's width; wider across the forehead."""
     occlusion: bool = True
     """Keep what passes in front of the face (hands, hair, microphones)."""
+    glasses: str = "keep"
+    """``keep`` the target's glasses in front of the new face, or ``remove`` them where the face is drawn."""
+    occlusion_mask: Path | None = None
+    """A picture as large as the frame; where it is white, the target stays."""
+    mask_regions: str = ""
+    """Parts of the face that are swapped, with commas, of :data:`MASK_REGIONS`; empty: the whole face."""
 
     def __post_init__(self) -> None:
         _check(0.005 <= self.feather <= 0.5, f"feather must be 0.005 to 0.5, not {self.feather}")
+        names = [name.strip() for name in self.mask_regions.split(",")] if self.mask_regions else []
+        unknown = [name for name in names if name not in MASK_REGIONS]
+        known = ", ".join(MASK_REGIONS)
+        _check(not unknown, f"mask_regions does not know {', '.join(map(repr, unknown))}; known: {known}")
+        _check(self.glasses in ("keep", "remove"), f"glasses must be keep or remove, not {self.glasses!r}")
 
 
 EDIT_RANGES: dict[str, tuple[float, float]] = {

@@ -19,7 +19,7 @@ from faceswap_cli.events import NEVER, Listener, StopRequest, ignore
 from faceswap_cli.provenance.mark import Mark, read_mark
 from faceswap_cli.provenance.verify import Statement, read_statement
 from faceswap_cli.provenance.watermark import Detection
-from faceswap_cli.records import I64, U8, Analysis, Clip
+from faceswap_cli.records import F32, I64, U8, Analysis, Clip
 
 _TIMING_FRAMES = 250
 """Frames looked at for the timing when the whole clip is not analysed."""
@@ -81,6 +81,8 @@ class PictureReport:
     alpha: bool
     boxes: tuple[tuple[float, float, float, float], ...]
     """x0, y0, x1, y1 of each face, the largest first"""
+    glasses: tuple[bool, ...] = ()
+    """Whether each of them wears glasses"""
     mark: Mark | None = None
     statement: Statement | None = None
     watermark: Detection | None = None
@@ -122,10 +124,23 @@ def inspect_picture(path: Path, options: SwapOptions) -> PictureReport:
         bits=16 if picture.deep is not None else 8,
         alpha=picture.alpha is not None,
         boxes=tuple(_box(face.box) for face in found),
+        glasses=tuple(_wears_glasses(picture.rgb, face.landmarks) for face in found),
         mark=read_mark(path),
         statement=read_statement(path),
         watermark=search_picture(picture.rgb, found),
     )
+
+
+def _wears_glasses(rgb: U8, landmarks: F32) -> bool:
+    from faceswap_cli.faces.crops import cut
+    from faceswap_cli.geometry import align
+    from faceswap_cli.nets.occluder import SIDE
+    from faceswap_cli.swap.occluder_head import look
+    from faceswap_cli.swap.occlusion import rim_evidence, wears_glasses
+
+    matrix = align.scaled(align.unit_from_points(landmarks), SIDE)
+    points = np.asarray(align.apply(matrix, landmarks) / SIDE, np.float32)
+    return wears_glasses(rim_evidence(look(cut(rgb, matrix, SIDE), points), points)) > 0.5
 
 
 def _box(box: Any) -> tuple[float, float, float, float]:

@@ -223,4 +223,5 @@ def _row(
         occluded=round(drawn.occluded, 4) if drawn else 0.0,
         mask_area=round(pasted_area(drawn), 1) if drawn else 0.0,
         strength=strength or 0.0,
+        in_front=drawn.in_front if drawn else {},
     )

@@ -211,9 +211,10 @@ def identify(
     if isinstance(sources, SourceIdentity):
         return sources
     from faceswap_cli.identity.photos import load_photos
+    from faceswap_cli.swap.hidden import hidden_notes
 
     source = load_photos(sources, options.detect)
-    for note in source.notes:
+    for note in (*source.notes, *hidden_notes(source.photos)):
         listen(Event("warning", {"message": note}))
     return source
 

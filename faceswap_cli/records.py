@@ -248,6 +248,8 @@ class RenderedFace:
     """(478, 3) px: where the mesh was drawn, when that is not at ``crop.landmarks``"""
     bend: Bend | None = None
     """None: the frame around the face stays as it is"""
+    in_front: dict[str, float] = field(default_factory=dict)
+    """Share of the face's area by class of what is in front: rim, lens, hair, thing, mask"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +402,8 @@ class LedgerRow:
     source: str = ""
     """Name of the person whose face was put in; empty when ``swapped`` is false."""
     strength: float = 1.0
+    in_front: dict[str, float] = field(default_factory=dict)
+    """Share of the face that is covered, by what: rim, lens, hair, thing, mask."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

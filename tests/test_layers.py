@@ -155,11 +155,3 @@ print(json.dumps(list(sys.modules)), file=sys.stderr)
     assert [name for name in (*HEAVY, "cryptography", "ray") if name in loaded] == []
     ours = [name for name in loaded if name.startswith("faceswap_cli.")]
     assert len(ours) < MOST_OF_OURS, ours
-
-
-def test_workers_of_a_method_without_a_network_load_no_torch() -> None:
-    """It would be 150 MB and more than a second in each of them."""
-    code = "import faceswap_cli.pipeline, faceswap_cli.swap.methods.mesh"
-    loaded = json.loads(_python(f"import sys, json; {code}; print(json.dumps(list(sys.modules)))"))
-    assert "faceswap_cli.swap.engine" in loaded
-    assert "torch" not in loaded

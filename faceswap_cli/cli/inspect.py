@@ -147,7 +147,9 @@ def _picture_data(found: PictureReport) -> dict[str, Any]:
         "height": found.height,
         "bits": found.bits,
         "alpha": found.alpha,
-        "faces": [{"box": box} for box in found.boxes],
+        "faces": [
+            {"box": box, "glasses": glasses} for box, glasses in zip(found.boxes, found.glasses, strict=True)
+        ],
         **marks_data(found),
     }
 
@@ -159,8 +161,9 @@ def _picture_lines(found: PictureReport) -> list[tuple[str, str]]:
         ("picture", f"{found.format}, {found.width}x{found.height}, {found.bits} bits{alpha}"),
         ("faces", str(len(found.boxes))),
     ]
-    for number, (x0, y0, x1, y1) in enumerate(found.boxes, 1):
-        lines.append((f"  {number}", f"{x1 - x0:.0f}x{y1 - y0:.0f} px at {x0:.0f},{y0:.0f}"))
+    for number, ((x0, y0, x1, y1), glasses) in enumerate(zip(found.boxes, found.glasses, strict=True), 1):
+        worn = ", wears glasses" if glasses else ""
+        lines.append((f"  {number}", f"{x1 - x0:.0f}x{y1 - y0:.0f} px at {x0:.0f},{y0:.0f}{worn}"))
     return [*lines, *marks_lines(found)]
 
 

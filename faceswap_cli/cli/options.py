@@ -288,6 +288,32 @@ class LookFlags:
             panel=TUNING,
         ),
     ] = None
+    glasses: Annotated[
+        str | None,
+        _option(
+            "--glasses",
+            text="keep the target's glasses, or remove them; temples beyond the face always stay.",
+            panel=TUNING,
+        ),
+    ] = None
+    occlusion_mask: Annotated[
+        Path | None,
+        _option(
+            "--occlusion-mask",
+            text="A picture as large as the frame; where it is white, the target stays.",
+            panel=TUNING,
+            metavar="PNG",
+        ),
+    ] = None
+    mask_regions: Annotated[
+        str | None,
+        _option(
+            "--mask-regions",
+            text="Swap only these parts: brows, eyes, nose, mouth, skin, forehead.",
+            panel=TUNING,
+            metavar="PARTS",
+        ),
+    ] = None
     min_face: Annotated[
         int | None,
         _option(

@@ -9,6 +9,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "--method": ("auto", "mesh", "fslsd", "nitzan"),
     "--mapper": ("landmarks", "nitzan", "blend:0.5"),
     "--preserve": ("mouth", "eyes", "brows", "skin", "shape"),
+    "--glasses": ("keep", "remove"),
+    "--mask-regions": ("brows", "eyes", "nose", "mouth", "skin", "forehead"),
     "--device": ("auto", "cpu", "cuda", "mps"),
     "--precision": ("float32", "bfloat16"),
     "--appear-from": ("released", "paper"),

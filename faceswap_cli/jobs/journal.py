@@ -139,6 +139,9 @@ def ledger_row(found: dict[str, Any]) -> LedgerRow:
     """A row out of a record; :class:`ValueError` or :class:`TypeError` when it is none."""
     row = LedgerRow(**{**found, "box": tuple(found["box"])})
     numbers = [row.time_s, *row.box, row.yaw, row.pitch, row.roll, row.occluded, row.mask_area, row.strength]
+    if not isinstance(row.in_front, dict) or any(type(name) is not str for name in row.in_front):
+        raise ValueError("no row of a ledger")
+    numbers += row.in_front.values()
     known = [row.identity_distance] if row.identity_distance is not None else []
     good = all(type(one) is int for one in (row.pts, row.track, row.person)) and len(row.box) == 4
     good = good and type(row.swapped) is bool and {type(row.reason), type(row.source)} == {str}

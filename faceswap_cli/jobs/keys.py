@@ -31,7 +31,7 @@ _MODELS = (
     "quality.safetensors",
     "facespace.safetensors",
     "attributes.safetensors",
-    "occluder.onnx",
+    "occluder.safetensors",
 )
 _HOW_IT_RUNS = frozenset(
     {
@@ -59,8 +59,10 @@ def job_key(
     ``cast`` stands for the reference photograph, whose file the options only name; ``method_digest``
     for weights that the user installs.  The device counts: processors round differently.
     """
+    own = options.paste.occlusion_mask
     return {
         **_common(clip),
+        "occlusion mask": "" if own is None else _file_digest(own),
         "sources": sources_digest,
         "cast": repr(sorted(cast.items())),
         "weights": method_digest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +29,8 @@ class Drawn:
     area: float
     """Pixels of the frame that it replaces, as a soft count"""
     occluded: float
+    in_front: dict[str, float] = field(default_factory=dict)
+    """Share of it by what covers it"""
     distance: float | None = None
     """Of its identity from the source's, where that is measured"""
 
@@ -42,6 +44,7 @@ def drawn_of(faces: Sequence[RenderedFace], scene: Scene) -> tuple[Drawn, ...]:
             float(face.mask.max()) > 0.0,
             pasted_area(face),
             face.occluded,
+            face.in_front,
             _distance(face, people[face.crop.track_id], scene),
         )
         for face in faces
@@ -81,6 +84,7 @@ def ledger_rows(pts: int, faces: Sequence[Drawn], scene: Scene) -> tuple[LedgerR
                 mask_area=round(face.area, 1) if face else 0.0,
                 source=scene.source_names.get(track.person, "") if swapped else "",
                 strength=round(strength, 4) if swapped else 0.0,
+                in_front=face.in_front if face else {},
             )
         )
     return tuple(rows)

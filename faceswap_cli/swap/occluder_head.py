@@ -1,51 +1,63 @@
-"""A small network that sees what lies in front of a face; it runs in OpenCV, without torch.
-
-Workers of methods without a network stay small this way.
-"""
+"""The occluder head on crops: what lies in front of a face, by class."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from threading import local
 
 import cv2
 import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
+from faceswap_cli.nets.blocks import channels_last
+from faceswap_cli.nets.occluder import SIDE, OccluderHead
 from faceswap_cli.records import F32, U8
+from faceswap_cli.weights.load import load_strict
 from faceswap_cli.weights.registry import bundled
 
-SIDE = 128
-FILE = "occluder.onnx"
+FILE = "occluder.safetensors"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What the network says of one crop."""
+    """What the network sees in one crop."""
 
-    covered: F32 = field(repr=False)
-    """(n, n) probability that something lies in front, over the middle of the crop"""
+    shares: F32 = field(repr=False)
+    """(n, n, 6) probabilities of ``nets.occluder.CLASSES`` over the middle of the crop"""
     share: float
     """Side of that middle square as a share of the crop's"""
 
-    def over(self, window: Window, size: tuple[int, int]) -> F32:
-        """The probability over ``window`` of the crop, (height, width) of ``size`` (width, height).
+    def over(self, window: Window, size: tuple[int, int], classes: slice = slice(None)) -> F32:
+        """The probabilities over ``window`` of the crop, (height, width, K) of ``size`` (width, height).
 
         What lies outside the middle square takes the value at its border.
         """
-        n = self.covered.shape[0]
+        n = self.shares.shape[0]
         scale = np.array([window.width / size[0], window.height / size[1]]) / (window.side * self.share)
         start = (np.array([window.x, window.y]) / window.side - 0.5) / self.share + 0.5
-        # Pixel centres: i + 0.5 of the window is j + 0.5 of the answer.
+        # Pixel centers: i + 0.5 of the window is j + 0.5 of the answer.
         shift = (start + 0.5 * scale) * n - 0.5
         matrix = np.array([[scale[0] * n, 0, shift[0]], [0, scale[1] * n, shift[1]]])
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        found = cv2.warpAffine(self.covered, matrix, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(found, np.float32)
+        # Four channels at most at a time.
+        chosen = self.shares[..., classes]
+        found = [
+            cv2.warpAffine(
+                np.ascontiguousarray(chosen[..., k : k + 3]),
+                matrix,
+                size,
+                flags=how,
+                borderMode=cv2.BORDER_REPLICATE,
+            ).reshape(*size[::-1], -1)
+            for k in range(0, chosen.shape[-1], 3)
+        ]
+        return np.asarray(np.concatenate(found, axis=-1), np.float32)
 
 
 def inside_outline(points: F32, side: int) -> F32:
@@ -54,7 +66,7 @@ def inside_outline(points: F32, side: int) -> F32:
 
 
 def head_input(rgb: U8, points: F32) -> F32:
-    """(128, 128, 3) picture and its mesh (478, 2+) in unit coordinates -> (5, 128, 128) in [-1, 1]."""
+    """(192, 192, 3) picture and its mesh (478, 2+) in unit coordinates -> (5, 192, 192) in [-1, 1]."""
     out = np.empty((5, SIDE, SIDE), np.float32)
     out[:3] = rgb.transpose(2, 0, 1) / np.float32(127.5) - np.float32(1)
     out[3] = 2 * inside_outline(points, SIDE) - 1
@@ -75,35 +87,35 @@ def look(rgb: U8, points: F32, crop_scale: float = align.SWAP_SCALE) -> Seen:
     share = middle.shape[0] / side
     small = np.asarray(cv2.resize(middle, (SIDE, SIDE), interpolation=how), np.uint8)
     inner = (points[:, :2] - np.float32(0.5)) / np.float32(share) + np.float32(0.5)
-    return Seen(covered(small, inner), share)
+    return Seen(classify(small, inner), share)
 
 
-def covered(rgb: U8, points: F32) -> F32:
-    """(64, 64) probability that something lies in front, of an aligned (128, 128, 3) crop and its mesh."""
-    net = _network()
-    net.setInput(head_input(rgb, points)[None])
-    logits = np.asarray(net.forward(), np.float32)[0, 0]
-    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
+def classify(rgb: U8, points: F32) -> F32:
+    """(96, 96, 6) probabilities of an aligned (192, 192, 3) crop and its mesh."""
+    return classify_with(occluder_head(), rgb, points)
+
+
+def classify_with(net: OccluderHead, rgb: U8, points: F32) -> F32:
+    """The same by any head."""
+    x = torch.from_numpy(head_input(rgb, points)[None]).contiguous(memory_format=torch.channels_last)
+    bfloat = bool(torch.cpu._is_avx512_bf16_supported())
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat):
+        logits = net(x)
+    found: F32 = logits.float().softmax(1)[0].permute(1, 2, 0).contiguous().numpy()
+    return found
 
 
 @lru_cache(maxsize=1)
-def _model() -> bytes:
-    return bundled(FILE).read_bytes()
-
-
-class _PerThread(local):
-    """A network holds its activations: each thread has its own."""
-
-    net: cv2.dnn.Net | None = None
-
-
-_READY = _PerThread()
-
-
-def _network() -> cv2.dnn.Net:
-    if _READY.net is None:
-        try:
-            _READY.net = cv2.dnn.readNetFromONNX(np.frombuffer(_model(), np.uint8))
-        except cv2.error as error:
-            raise WeightsError(f"{bundled(FILE)} cannot be read; reinstall faceswap-cli") from error
-    return _READY.net
+def occluder_head() -> OccluderHead:
+    """The bundled head, on the CPU, frozen."""
+    path = bundled(FILE)
+    try:
+        stored = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); reinstall faceswap-cli") from error
+    weights = {name: value.float() for name, value in stored.items()}
+    # Counters of training, which are not stored.
+    counters = {name: v for name, v in OccluderHead().state_dict().items() if name.endswith("_tracked")}
+    net = load_strict(OccluderHead, weights | counters, path.name)
+    ready: OccluderHead = channels_last(net.eval().requires_grad_(False))
+    return ready

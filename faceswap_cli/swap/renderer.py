@@ -20,27 +20,38 @@ from faceswap_cli.geometry.canonical import remove_pose
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.keyframes import value_at
 from faceswap_cli.records import F32, MESH_POINTS, Bend, FaceCrop, RenderedFace
-from faceswap_cli.swap import appearance, detail, features
+from faceswap_cli.swap import appearance, detail, features, sight
 from faceswap_cli.swap.carried import Carried, carry
 from faceswap_cli.swap.edge import face_mask
 from faceswap_cli.swap.eyes import keep_eyes
 from faceswap_cli.swap.joining import join
+from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.method import covered, in_frame
 from faceswap_cli.swap.occluder_head import look
-from faceswap_cli.swap.occlusion import occluder_map, reduced
+from faceswap_cli.swap.occlusion import (
+    Front,
+    find_front,
+    reduced,
+    rim_evidence,
+    share_by_class,
+    wears_glasses,
+)
 from faceswap_cli.swap.outline import bend_field
 from faceswap_cli.swap.proportions import Shares, result_mesh
+from faceswap_cli.swap.regions import kept_by_picture, regions_mask
 from faceswap_cli.swap.skin import inner_face, inner_skin
 from faceswap_cli.swap.source_face import SourceFace
 
 SMALL = 256
 """Side at which a network draws, and at which its picture and the photograph are joined."""
 LIGHT = MESH_POINTS * 3
-CODE = LIGHT + detail.BANDS + 2
-"""Light at the mesh points; logarithms of the detail bands and of the spread of a* and b*."""
+TONES = detail.BANDS + 2
+CODE = LIGHT + TONES + sight.NUMBERS
+"""Light at the mesh points; logarithms of the detail bands and of the spread of color; what is in front."""
 LIGHT_BETA, DETAIL_BETA = 12.0, 25.0
 """Smoothing over time (``swap.kernel``)."""
-BETA = np.concatenate([np.full(LIGHT, LIGHT_BETA), np.full(CODE - LIGHT, DETAIL_BETA)]).astype(np.float32)
+BETA = np.concatenate([np.full(LIGHT, LIGHT_BETA), np.full(TONES, DETAIL_BETA), sight.BETA])
+BETA = BETA.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,18 +64,22 @@ class Look:
     """(BANDS,) deviations of L* of its skin"""
     chroma: F32
     """(2,) spread of a* and b*"""
+    front: F32 = field(repr=False, default_factory=lambda: sight.NOTHING)
+    """``sight.pack``: what lies in front of the face"""
 
     def packed(self) -> F32:
         """(CODE,)"""
-        return np.concatenate([self.light.ravel(), np.log([*self.bands, *self.chroma])]).astype(np.float32)
+        tones = np.log([*self.bands, *self.chroma])
+        return np.concatenate([self.light.ravel(), tones, self.front]).astype(np.float32)
 
     @classmethod
     def unpacked(cls, code: F32) -> Look:
-        light, rest = code[:LIGHT].reshape(MESH_POINTS, 3), np.exp(code[LIGHT:])
-        return cls(light, rest[: detail.BANDS], rest[detail.BANDS :])
+        light, tones, front = np.split(code, [LIGHT, LIGHT + TONES])
+        tones = np.exp(tones)
+        return cls(light.reshape(MESH_POINTS, 3), tones[: detail.BANDS], tones[detail.BANDS :], front)
 
 
-def measure(crop: FaceCrop) -> Look:
+def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
     """Read a target crop."""
     side = crop.rgb.shape[0]
     points = crop.landmarks / np.float32(side)
@@ -76,7 +91,12 @@ def measure(crop: FaceCrop) -> Look:
     octaves = detail.split(appearance.lightness(window.of(crop.rgb)))
     bands = detail.measure(octaves, inner_skin(points, window, weight))
     chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
-    return Look(light, bands, chroma)
+    if not paste.occlusion:
+        return Look(light, bands, chroma)
+    real = in_frame(crop)
+    mesh = real.landmarks / np.float32(side)
+    seen = look(real.rgb, mesh)
+    return Look(light, bands, chroma, sight.pack(seen, rim_evidence(seen, mesh)))
 
 
 def default_shares(job: JobOptions) -> Shares:
@@ -119,20 +139,28 @@ def render(
     target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
     features.limit_lips(lab, target, points, drawn, window)
     detail.match_detail(lab, target, look_of.bands, inner_skin(drawn, window), side, seed)
+    front = _in_front(crop, look_of, carried, drawn, window, paste) if paste.occlusion else None
+    matte = np.zeros(window.shape, np.float32) if front is None else front.matte
+    if front is not None and front.lens is not None:
+        matte = np.maximum(front.matte, behind_lenses(lab, target, front.lens, points, window))
     features.keep_mouth(lab, target, points, drawn, window)
     keep_eyes(lab, target, crop, drawn, window, face.tones)
     features.keep_shut_eyes(lab, target, crop, drawn, window)
     mask = np.maximum.reduce([face_mask(mesh, points, window, paste.feather) for mesh in outlines])
     bend = bend_field(points, drawn) if crop.before is None else None
-    occluded = 0.0
-    if paste.occlusion:
-        front = _in_front(crop, carried, drawn, window)
-        occluded = float((mask * front).sum() / max(float(mask.sum()), 1.0))
-        mask = mask * (1.0 - front)
+    in_front = {} if front is None else share_by_class(front, mask)
+    if paste.mask_regions:
+        mask = mask * regions_mask(drawn, window, paste.mask_regions)
+    if paste.occlusion_mask is not None:
+        matte = np.maximum(matte, kept_by_picture(paste.occlusion_mask, in_frame(crop), window))
+    if bend is not None and matte.any():
+        matte = bent_along(matte, bend, window)
+    occluded = float((mask * matte).sum() / max(float(mask.sum()), 1.0))
+    mask = mask * (1.0 - matte)
     mask = mask * np.float32(crop.opacity)
     moved = np.asarray(drawn * side - np.array([window.x, window.y, 0]), np.float32)
     bent = None if bend is None else Bend(bend, crop.crop_from_frame, side)
-    return RenderedFace(part, appearance.rgb_from_lab(lab), mask, occluded, moved, bent)
+    return RenderedFace(part, appearance.rgb_from_lab(lab), mask, occluded, moved, bent, in_front)
 
 
 def _draw(carried: Carried, network: F32 | None, window: Window) -> F32:
@@ -157,14 +185,24 @@ def _resized(image: F32, side: int) -> F32:
     return np.asarray(cv2.resize(image, (side, side), interpolation=how), np.float32)
 
 
-def _in_front(crop: FaceCrop, carried: Carried, drawn: F32, window: Window) -> F32:
-    """(h, w) in [0, 1]: what passes in front of the face."""
-    real = in_frame(crop)
-    side = np.float32(real.rgb.shape[0])
-    found = look(real.rgb, real.landmarks / side)
-    size = reduced(window)
+def _in_front(
+    crop: FaceCrop, look_of: Look, carried: Carried, drawn: F32, window: Window, paste: PasteOptions
+) -> Front:
+    """What lies in front of the face."""
+    real, size = in_frame(crop), reduced(window)
+    seen, evidence = sight.unpack(look_of.front)
     small = appearance.lab_from_rgb(cv2.resize(window.of(real.rgb), size, interpolation=cv2.INTER_AREA))
-    return occluder_map(small, warp.enlarge(carried.target_light, window, size), drawn, window, found)
+    light = warp.enlarge(carried.target_light, window, size)
+    worn, keep = wears_glasses(evidence), paste.glasses == "keep"
+    return find_front(small, light, drawn, window, seen, worn=worn, glasses=keep)
+
+
+def bent_along(matte: F32, bend: F32, window: Window) -> F32:
+    """A matte (h, w) of the crop as it is, moved as the frame around the face is bent."""
+    move = warp.enlarge(bend, window) * np.float32(window.side)
+    y, x = np.mgrid[: window.height, : window.width].astype(np.float32)
+    where = (x + move[..., 0], y + move[..., 1])
+    return np.asarray(cv2.remap(matte, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def cut_down(crop: FaceCrop, window: Window) -> FaceCrop:

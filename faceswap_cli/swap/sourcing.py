@@ -18,7 +18,7 @@ def source_texture(source: SourceIdentity, share: float) -> Texture:
     plain, changes = _plain(source, share), dict(source.changes)
     if not any(changes.values()):
         return plain
-    # Networks are loaded only where they are asked: workers of ``mesh`` do without torch.
+    # Networks are loaded only where they are needed.
     from faceswap_cli.swap.retouch import retouched
 
     return retouched(plain, changes)

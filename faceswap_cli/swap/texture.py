@@ -22,7 +22,7 @@ from faceswap_cli.identity.enrolled import Enrolled
 from faceswap_cli.records import F32, MESH_POINTS, U8, SourcePhoto
 from faceswap_cli.swap import appearance
 from faceswap_cli.swap.occluder_head import look
-from faceswap_cli.swap.occlusion import TOLERANCE
+from faceswap_cli.swap.occlusion import TOLERANCE, rim_evidence, wears_glasses
 
 TEXTURE_SIDE = 640
 """Side of the source texture in pixels."""
@@ -34,6 +34,10 @@ _CHOICE, _OTHERS = 8, 0.7
 photographs differ by a pixel or two, so an even mean would be blurred.  One is chosen wherever it sees."""
 _SUSPECT, _AROUND = 0.35, 0.008
 """Probability from which something may lie in front, and how far around it is left out, in sides."""
+_COVER_SIDE, _DARK_LENS = 320, 0.55
+"""Side at which that is looked for, and lightness of lenses over the skin's below which they hide the eyes"""
+_RIM, _RIM_AT_BROWS, _AROUND_RIM = (0.2, 0.45), (0.55, 0.8), 0.013
+"""The same of the rims of glasses, which cast shadows: probabilities, those over brows, and how far around"""
 _SKIN_NEAR, _UNLIKE, _REACH, _THIN = 0.1, 1.2, 0.12, 0.012
 """Of hair beside a face: blur that tells the skin near it, tolerances by which its colour differs, how far
 into the face it is looked for, and what is too thin, as shares of the picture."""
@@ -128,19 +132,38 @@ def _view(photo: SourcePhoto) -> _View:
     weight = masks.smoothstep((facing - 0.1) / 0.5) * np.float32(photo.quality)
     for ring, seen in zip((parts.LEFT_EYE, parts.RIGHT_EYE), parts.seen_irises(points), strict=True):
         weight[list(ring)] *= seen
-    clear = _clear_skin(lab, points) * _uncovered(rgb, points)
+    clear = _clear_skin(lab, points) * _uncovered(rgb, lab, points)
     seen = masks.smoothstep((facing - _SEEN_FROM) / _SEEN_OVER)
     seen *= np.clip(masks.sample(masks.blur(clear, 0.02 * TEXTURE_SIDE), points), 0.0, 1.0)
     seen[[*parts.EYES, *parts.IRISES, *parts.LIPS]] = 1.0
     return _View(lab, points, np.maximum(weight, _FLOOR), clear, seen)
 
 
-def _uncovered(rgb: U8, points: F32) -> F32:
-    """0 where something lies in front of brows, eyes or mouth too: a fringe, a hand; else 1; (S, S)."""
-    side = rgb.shape[0]
-    seen = look(rgb, points, align.FFHQ_SCALE).over(Window.full(side), (side, side))
-    found = masks.grow(masks.smoothstep((seen - _SUSPECT) / 0.3), _AROUND * side)
-    return 1.0 - masks.blur(found, 0.5 * _AROUND * side)
+def _uncovered(rgb: U8, lab: F32, points: F32) -> F32:
+    """0 where something lies in front of brows, eyes or mouth too: a fringe, a hand, rims; else 1; (S, S).
+
+    Clear lenses show what is behind them; dark ones do not.
+    """
+    n = _COVER_SIDE
+    seen = look(rgb, points, align.FFHQ_SCALE)
+    shares = seen.over(Window.full(n), (n, n))
+    front = shares[..., 3:].sum(axis=-1)
+    worn = np.float32(wears_glasses(rim_evidence(seen, points)))
+    rim, lens = worn * shares[..., 1], worn * shares[..., 2]
+    small = cv2.resize(lab[..., 0], (n, n), interpolation=cv2.INTER_AREA)
+    skin = (appearance.skin_area(points, n) > 0.5) & (shares[..., 0] > 0.5)
+    if skin.any() and (lens > 0.5).any():
+        dark = np.median(small[lens > 0.5]) < _DARK_LENS * np.median(small[skin])
+        front = np.maximum(front, lens) if dark else front
+    found = masks.grow(masks.smoothstep((front - _SUSPECT) / 0.3), _AROUND * n)
+    rim = np.maximum(rim, 4.0 * lens * shares[..., 0])
+    sure, over = (masks.smoothstep((rim - p[0]) / (p[1] - p[0])) for p in (_RIM, _RIM_AT_BROWS))
+    # What is left out there is filled with skin: a brow that a rim touches would be gone.
+    brows = masks.blur(masks.union(points, parts.FEATURE_RINGS[2:4], n, 0.02 * n), 0.01 * n)
+    rims = masks.grow(sure, _AROUND_RIM * n)
+    rims = rims + (over - rims) * brows
+    covered = masks.blur(np.maximum(found, rims), 0.5 * _AROUND * n)
+    return np.asarray(np.clip(1.0 - warp.enlarge(covered, rgb.shape[0]), 0.0, 1.0), np.float32)
 
 
 def _clear_skin(lab: F32, points: F32) -> F32:

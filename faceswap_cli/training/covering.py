@@ -1,6 +1,6 @@
 """What already lies in front of the faces of a pool: fringes and glasses that nobody has marked.
 
-Told by colour, roughly: hair over the forehead is what looks more like the hair above it than like skin.
+Judged by color, roughly: hair over the forehead is what looks more like the hair above it than like skin.
 What looks odd below the eyes is a beard, a shadow or make-up far more often than a thing, so it counts
 as face, and more than other skin does.
 """
@@ -31,9 +31,9 @@ def outline_weight(points: F32, side: int) -> F32:
 
 
 def already_covered(rgb: F32, points: F32) -> tuple[F32, F32]:
-    """Share covered and weight, each (S, S), of a picture (S, S, 3) in [0, 1] with nothing added.
+    """Share that hair covers and weight, each (S, S), of a picture (S, S, 3) in [0, 1] with nothing added.
 
-    ``points`` (478, 2) unit coordinates.
+    ``points`` (478, 2+) unit coordinates.
     """
     side = rgb.shape[0]
     lab = appearance.lab_from_float(cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))

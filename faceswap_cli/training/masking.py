@@ -1,6 +1,6 @@
 """Train the occluder head.
 
-``python -m faceswap_cli.training.masking POOL FOLDER [--images N] [--max-time 25m] [--seed S]``
+``python -m faceswap_cli.training.masking POOL FOLDER [--images N] [--max-time 25m] [--start WEIGHTS]``
 
 POOL is a folder made by ``faceswap train RECIPE.toml --prepare``.  Samples are drawn in chunks, each seen
 several times (drawing one costs as much as learning from it).  Chance depends on the seed and the
@@ -19,25 +19,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from faceswap_cli.errors import FaceswapError, InputError
 from faceswap_cli.geometry import masks
 from faceswap_cli.nets.blocks import channels_last
-from faceswap_cli.nets.occluder import SIDE, SIDE_OUT, OccluderHead
+from faceswap_cli.nets.occluder import CLASSES, SIDE_OUT, OccluderHead
 from faceswap_cli.records import F32
 from faceswap_cli.swap.occluder_head import head_input, inside_outline
 from faceswap_cli.training.occluders import Sample, draw_sample
+from faceswap_cli.training.own_glasses import OwnGlasses, find_own
 from faceswap_cli.training.pool import Pool, open_pool
 from faceswap_cli.training.state import load_state, save_state
 
 METRICS = "occluder.ndjson"
 _EXAM_SEED = 999
+_IMPORTANCE = (1.0, 1.0, 1.0, 1.3, 1.6, 1.3)
+"""Weights of the classes: to draw over a hand is worse than to leave some skin as it is."""
+_OVERLAP = 0.15
+"""Weight of the overlap: more of it makes thin rims thick."""
 _KEEP = 0.995
 """Of the averaged weights per step."""
 
@@ -54,7 +59,7 @@ class MaskOptions:
     seed: int = 0
     chunk: int = 512
     """Samples drawn at a time."""
-    passes: int = 4
+    passes: int = 3
     """Times each sample is seen, mirrored by chance."""
     save_every_s: float = 120.0
     exam: int = 192
@@ -69,10 +74,10 @@ class MaskOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """(N, 5, 128, 128) input; (N, 1, 64, 64) truth and weight."""
+    """(N, 5, 192, 192) input; (N, 6, 96, 96) shares of the classes; (N, 1, 96, 96) weight."""
 
     x: Tensor
-    covered: Tensor
+    shares: Tensor
     weight: Tensor
 
 
@@ -80,24 +85,29 @@ def to_batch(samples: Sequence[Sample], mirror: Sequence[bool]) -> Batch:
     """Samples as tensors, some of them mirrored."""
     columns: tuple[list[F32], ...] = ([], [], [])
     for sample, flip in zip(samples, mirror, strict=True):
-        small = [
-            cv2.resize(m, (SIDE_OUT, SIDE_OUT), interpolation=cv2.INTER_AREA)[None]
-            for m in (sample.covered, sample.weight)
-        ]
-        for column, value in zip(columns, (head_input(sample.rgb, sample.points), *small), strict=True):
+        values = (head_input(sample.rgb, sample.points), _half(sample.shares), _half(sample.weight[None]))
+        for column, value in zip(columns, values, strict=True):
             column.append(np.ascontiguousarray(value[..., ::-1]) if flip else value)
-    x, covered, weight = (torch.from_numpy(np.stack(column)) for column in columns)
-    return Batch(x.contiguous(memory_format=torch.channels_last), covered, weight)
+    x, shares, weight = (torch.from_numpy(np.stack(column)) for column in columns)
+    return Batch(x.contiguous(memory_format=torch.channels_last), shares, weight)
+
+
+def _half(maps: F32) -> F32:
+    """(C, 192, 192) -> (C, 96, 96): means of 2 x 2."""
+    count, side = maps.shape[0], SIDE_OUT
+    return np.asarray(maps.reshape(count, side, 2, side, 2).mean(axis=(2, 4)), np.float32)
 
 
 def loss_of(logits: Tensor, batch: Batch) -> Tensor:
-    """Weighted cross entropy, and one minus the overlap (Dice) per picture where something is covered."""
-    entropy = F.binary_cross_entropy_with_logits(logits, batch.covered, batch.weight)
-    p, dims = logits.sigmoid() * batch.weight, (1, 2, 3)
-    truth = batch.covered * batch.weight
-    both = (p * batch.covered).sum(dims)
+    """Weighted cross entropy, and one minus the overlap (Dice) of each class that a picture holds."""
+    weighted = batch.shares * batch.weight
+    importance = torch.tensor(_IMPORTANCE)[:, None, None]
+    entropy = -(weighted * importance * F.log_softmax(logits, dim=1)).sum(1).mean()
+    p, dims = (logits.softmax(1) * batch.weight)[:, 1:], (2, 3)
+    truth = weighted[:, 1:]
+    both = (p * batch.shares[:, 1:]).sum(dims)
     dice = 1 - (2 * both + 10) / (p.sum(dims) + truth.sum(dims) + 10)
-    return entropy / batch.weight.mean() + 0.5 * dice.mean()
+    return entropy / batch.weight.mean() + dice.sum(1).mean() * _OVERLAP
 
 
 def usable(pool: Pool, *, held_out: bool) -> NDArray[np.int64]:
@@ -109,7 +119,7 @@ def usable(pool: Pool, *, held_out: bool) -> NDArray[np.int64]:
 class Run:
     """Network, its average and the optimiser, and where they stand."""
 
-    def __init__(self, pool: Pool, folder: Path, options: MaskOptions) -> None:
+    def __init__(self, pool: Pool, folder: Path, options: MaskOptions, start: Path | None = None) -> None:
         torch.manual_seed(options.seed)
         self.pool, self.folder, self.options = pool, folder, options
         self.net = channels_last(OccluderHead())
@@ -122,6 +132,11 @@ class Run:
         state = load_state(folder)
         if state is not None:
             self._restore(state)
+        elif start is not None:
+            stored = {name: value.float() for name, value in load_file(start).items()}
+            for net in (self.net, self.average):
+                net.load_state_dict(stored, strict=False)
+        self.own = self._own_glasses(start)
 
     def _restore(self, state: dict[str, Any]) -> None:
         if (state["pool"], state["seed"]) != (self.pool.digest, self.options.seed):
@@ -130,6 +145,16 @@ class Run:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.images = int(state["images"])
+
+    def _own_glasses(self, start: Path | None) -> OwnGlasses | None:
+        """The pool's own, as the weights to start from see them; kept beside the state of the run."""
+        kept = self.folder / "own_glasses.npz"
+        if not kept.is_file():
+            if start is None:
+                return None
+            self.folder.mkdir(parents=True, exist_ok=True)
+            find_own(self.net, self.pool).save(kept)
+        return OwnGlasses.load(kept)
 
     def save(self) -> None:
         save_state(
@@ -143,6 +168,7 @@ class Run:
                 "seed": self.options.seed,
             },
         )
+        write_weights(self.average, self.folder / "occluder.safetensors", self.images)
 
     def batches(self) -> Iterator[Batch]:
         """Batches from where the run stands; the chunk in hand is drawn again after a restart."""
@@ -151,7 +177,7 @@ class Run:
         while True:
             chunk, inside = divmod(self.images, o.chunk * o.passes)
             rng = np.random.default_rng([o.seed, chunk])
-            samples = [draw_sample(self.pool, int(row), rng) for row in rng.choice(rows, o.chunk)]
+            samples = [draw_sample(self.pool, int(row), rng, self.own) for row in rng.choice(rows, o.chunk)]
             order = np.concatenate([rng.permutation(o.chunk) for _ in range(o.passes)])
             flips = rng.random(len(order)) < 0.5
             for start in range(inside, len(order), o.batch):
@@ -214,32 +240,37 @@ class Run:
 
 @torch.inference_mode()
 def exam(net: OccluderHead, pool: Pool, count: int) -> dict[str, float]:
-    """Figures on held-out people: overlap (IoU) inside the outline, and the share of clear faces taken."""
+    """Overlap (IoU) by class inside the outline of held-out people, and the share of clear faces taken."""
     rng = np.random.default_rng(_EXAM_SEED)
     rows = usable(pool, held_out=True)
     net.eval()
-    both = either = clear = taken = 0.0
+    both, either = np.zeros(len(CLASSES)), np.zeros(len(CLASSES))
+    clear = taken = 0.0
     for row in rng.choice(rows if len(rows) else usable(pool, held_out=False), count):
         sample = draw_sample(pool, int(row), rng)
         batch = to_batch([sample], [False])
-        found = net(batch.x)[0, 0].sigmoid().numpy() > 0.5
-        truth = batch.covered[0, 0].numpy() > 0.5
+        found = np.eye(len(CLASSES), dtype=bool)[net(batch.x)[0].argmax(0).numpy()]
+        truth = np.eye(len(CLASSES), dtype=bool)[batch.shares[0].argmax(0).numpy()]
         hull = masks.grow(inside_outline(sample.points, SIDE_OUT), -1) > 0.5
-        counts = hull & (batch.weight[0, 0].numpy() > 0.5)
-        both += float((found & truth & counts).sum())
-        either += float(((found | truth) & counts).sum())
-        if not truth[hull].any():
+        counts = (hull & (batch.weight[0, 0].numpy() > 0.5))[..., None]
+        both += (found & truth & counts).sum((0, 1))
+        either += ((found | truth) & counts).sum((0, 1))
+        if truth[hull][:, 0].all():
             clear += float(counts.sum())
-            taken += float((found & counts).sum())
-    return {"overlap": both / max(either, 1.0), "taken_from_clear": taken / max(clear, 1.0)}
+            taken += float((~found[..., :1] & counts).sum())
+    overlap = {name: float(b / max(e, 1.0)) for name, b, e in zip(CLASSES, both, either, strict=True)}
+    return {**overlap, "taken_from_clear": taken / max(clear, 1.0)}
 
 
-def write_onnx(net: OccluderHead, path: Path) -> None:
-    """The network for OpenCV: batch norms folded, 16-bit weights; the file appears whole or not at all."""
-    from faceswap_cli.training.masking_onnx import model_bytes
-
+def write_weights(net: OccluderHead, path: Path, images: int) -> None:
+    """The network in half precision; the file appears whole or not at all."""
+    state = {
+        name: value.detach().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
+        for name, value in net.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(model_bytes(net.eval().state_dict(), SIDE))
+    save_file(state, part, metadata={"images": str(images)})
     part.replace(path)
 
 
@@ -251,14 +282,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-time", type=str, default="")
+    parser.add_argument("--start", type=Path, default=None, help="weights (safetensors) to start from")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         given.folder.mkdir(parents=True, exist_ok=True)
         limit = _seconds(given.max_time)
-        run = Run(open_pool(given.pool), given.folder, MaskOptions(images=given.images, seed=given.seed))
+        options = MaskOptions(images=given.images, seed=given.seed)
+        run = Run(open_pool(given.pool), given.folder, options, given.start)
         run.go(limit)
-        write_onnx(run.average, given.folder / "occluder.onnx")
     except FaceswapError as error:
         log.error("%s", error)
         return error.exit_code

@@ -1,30 +1,39 @@
 """Faces with something in front of them, made from clear ones: what the occluder head learns from.
 
 A sample begins with a picture of the pool.  Beards, make-up, shadows and bright spots are laid on the
-skin first: they are part of the face.  Then hands, things, hair or glasses are laid in front, with
+skin first: they are part of the face.  Then glasses, hands, things, hair or masks are laid in front, with
 their shadows; last the whole picture goes through a bad camera.
-Layers are (rgb in [0, 1] (S, S, 3), alpha (S, S)).
+Layers are (rgb in [0, 1] (S, S, 3), alpha (S, S)), with the name of their class.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, masks
-from faceswap_cli.nets.occluder import SIDE
+from faceswap_cli.geometry.masks import Window
+from faceswap_cli.nets.occluder import CLASSES, SIDE
 from faceswap_cli.records import F32, U8
+from faceswap_cli.swap.occlusion import eye_band
 from faceswap_cli.training.covering import already_covered, outline_weight
+from faceswap_cli.training.glasses import draw_glasses
 from faceswap_cli.training.hands import Layer, Rng, hand, noise
+from faceswap_cli.training.own_glasses import MAP_SIDE, OwnGlasses, placed
 from faceswap_cli.training.pool import Pool
+from faceswap_cli.training.skin import PX, Face, filled, skin_things
 
-CLEAR = 0.22
-"""Share of samples with nothing in front."""
+GLASSES = 0.3
+"""Share of samples with drawn glasses."""
+CLEAR = 0.33
+"""Share of samples with nothing else in front."""
+_MASK_COLORS = ((0.62, 0.8, 0.88), (0.9, 0.9, 0.9), (0.08, 0.08, 0.09), (0.55, 0.75, 0.72), (0.85, 0.65, 0.7))
+_FACE, _RIM, _LENS = (CLASSES.index(name) for name in ("face", "rim", "lens"))
+_SURE_RIM, _SURE_LENS, _SURE_SKIN = 0.88, 0.85, 0.04
+"""Probabilities from which, or below which, a pixel of a person's own glasses counts"""
 _ADDED = 1.7
 """Weight of what is covered: to draw over a hand is worse than to leave some skin as it is."""
 
@@ -34,44 +43,39 @@ class Sample:
     """One training picture."""
 
     rgb: U8 = field(repr=False)
-    """(128, 128, 3)"""
+    """(192, 192, 3)"""
     points: F32 = field(repr=False)
-    """(478, 2) unit coordinates, displaced a little, as a tracker would under an occluder"""
-    covered: F32 = field(repr=False)
-    """(128, 128) share of each pixel that something covers"""
+    """(478, 3) unit coordinates, displaced a little, as a tracker would under an occluder"""
+    shares: F32 = field(repr=False)
+    """(6, 192, 192) share of each pixel that is of each class of ``nets.occluder.CLASSES``; they sum to 1"""
     weight: F32 = field(repr=False)
-    """(128, 128) how much each pixel counts"""
+    """(192, 192) how much each pixel counts"""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Face:
-    rgb: F32
-    points: F32
-    skin: F32
-    """(3,) median colour of the cheeks"""
-    centre: F32
-    """(2,) px"""
-    height: float
-    """px of the face outline"""
-
-
-def _cut(pool: Pool, row: int, rng: Rng) -> _Face:
-    """A random similarity around the swap crop, mirrored half of the time, at 128 px."""
+def _cut(pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None) -> Face:
+    """A random similarity around the swap crop, mirrored half of the time, at 192 px."""
     source, points = np.asarray(pool.pixels[row]), pool.landmarks[row]
-    if rng.random() < 0.5:
+    mirrored = bool(rng.random() < 0.5)
+    if mirrored:
         source, points = np.ascontiguousarray(source[:, ::-1]), parts.mirrored(points, source.shape[1])
     size = source.shape[0]
     zoom = 2 * SIDE / (size * align.SWAP_SCALE) * np.exp(rng.normal(0, 0.05))
     matrix = cv2.getRotationMatrix2D((size / 2, size / 2), rng.normal(0, 4), zoom)
-    matrix[:, 2] += SIDE - size / 2 + rng.normal(0, 3, 2)
+    matrix[:, 2] += SIDE - size / 2 + rng.normal(0, 3 * PX, 2)
     big = cv2.warpAffine(source, matrix, (2 * SIDE, 2 * SIDE), borderMode=cv2.BORDER_REFLECT)
     small = cv2.resize(big, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    unit = ((points[:, :2] @ matrix[:, :2].T + matrix[:, 2]) / (2 * SIDE)).astype(np.float32)
-    oval = unit[list(parts.OVAL)] * SIDE
-    cheeks = np.clip(unit[[50, 280, 205, 425, 117, 346, 199]] * SIDE, 0, SIDE - 1).astype(int)
+    flat = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    unit = (np.column_stack([flat, points[:, 2] * zoom]) / (2 * SIDE)).astype(np.float32)
+    oval = unit[list(parts.OVAL), :2] * SIDE
+    cheeks = np.clip(unit[[50, 280, 205, 425, 117, 346, 199], :2] * SIDE, 0, SIDE - 1).astype(int)
     skin = np.median(small[cheeks[:, 1], cheeks[:, 0]], axis=0).astype(np.float32) / 255
     rgb = small.astype(np.float32) / np.float32(255)
-    return _Face(rgb, unit, skin, oval.mean(axis=0), float(np.ptp(oval[:, 1])))
+    worn = None
+    if own is not None and row in own.maps:
+        from_map = matrix.copy() / 2
+        from_map[:, :2] *= size / MAP_SIDE
+        worn = placed(own.maps[row], from_map, mirrored, SIDE)
+    return Face(rgb, unit, skin, oval.mean(axis=0), float(np.ptp(oval[:, 1])), worn)
 
 
 def _cloth(pool: Pool, rng: Rng) -> F32:
@@ -79,7 +83,7 @@ def _cloth(pool: Pool, rng: Rng) -> F32:
     kind = rng.random()
     if kind < 0.55:
         source = pool.pixels[int(rng.integers(len(pool)))]
-        n = int(rng.integers(24, 200))
+        n = int(rng.integers(24, 220))
         y, x = rng.integers(0, source.shape[0] - n, 2)
         piece = cv2.resize(np.asarray(source[y : y + n, x : x + n]), (SIDE, SIDE)).astype(np.float32) / 255
         turned = np.rot90(piece, int(rng.integers(4))) * rng.uniform(0.5, 1.2)
@@ -87,31 +91,25 @@ def _cloth(pool: Pool, rng: Rng) -> F32:
     plain = rng.random(3) * rng.uniform(0.1, 1) if kind < 0.85 else np.full(3, rng.random())
     rgb = np.broadcast_to(plain.astype(np.float32), (SIDE, SIDE, 3)).copy()
     if rng.random() < 0.3:
-        waves = np.sin(np.arange(SIDE) * rng.uniform(0.1, 1.2))[:, None, None] > rng.uniform(-0.8, 0.8)
+        waves = np.sin(np.arange(SIDE) * rng.uniform(0.1, 1.2) / PX)[:, None, None] > rng.uniform(-0.8, 0.8)
         rgb = np.where(waves if rng.random() < 0.5 else waves.transpose(1, 0, 2), rgb, rng.random(3))
     light = 1 + rng.uniform(0, 0.3) * noise(rng, SIDE, int(rng.integers(2, 9)))
     return np.clip(rgb * light[..., None], 0, 1).astype(np.float32)
 
 
-def _filled(polygon: NDArray[np.floating[Any]]) -> F32:
-    return masks.fill_polygon(np.asarray(polygon / SIDE, np.float32), SIDE).astype(np.float32) / np.float32(
-        255
-    )
-
-
-def _blob(pool: Pool, face: _Face, rng: Rng) -> Layer:
+def _blob(pool: Pool, face: Face, rng: Rng) -> Layer:
     """A polygon, angular or round, somewhere over the face."""
     count = int(rng.integers(3, 12))
     angle = np.sort(rng.uniform(0, 2 * np.pi, count))
     radius = face.height * rng.uniform(0.12, 0.5) * rng.uniform(0.6, 1.2, count)
     centre = face.centre + rng.uniform(-0.55, 0.55, 2) * face.height
-    shape = _filled(centre + np.stack([np.cos(angle), np.sin(angle)], 1) * radius[:, None])
+    shape = filled(centre + np.stack([np.cos(angle), np.sin(angle)], 1) * radius[:, None])
     if rng.random() < 0.6:
-        shape = masks.smoothstep((masks.blur(shape, rng.uniform(2, 7)) - 0.4) / 0.2)
+        shape = masks.smoothstep((masks.blur(shape, rng.uniform(2, 7) * PX) - 0.4) / 0.2)
     return _cloth(pool, rng), shape
 
 
-def _bar(pool: Pool, face: _Face, rng: Rng) -> Layer:
+def _bar(pool: Pool, face: Face, rng: Rng) -> Layer:
     """A stick, perhaps with a ball on its end: microphones, pens, straws, spoons."""
     angle = rng.uniform(-np.pi, np.pi)
     out = np.array([np.cos(angle), np.sin(angle)])
@@ -119,7 +117,7 @@ def _bar(pool: Pool, face: _Face, rng: Rng) -> Layer:
     thick = face.height * rng.uniform(0.02, 0.14)
     across = np.array([-out[1], out[0]]) * thick / 2
     far = tip + out * 2 * SIDE
-    shape = _filled(np.array([tip + across, far + across * 1.3, far - across * 1.3, tip - across]))
+    shape = filled(np.array([tip + across, far + across * 1.3, far - across * 1.3, tip - across]))
     rgb = _cloth(pool, rng)
     y, x = np.mgrid[:SIDE, :SIDE] + 0.5
     if rng.random() < 0.5:
@@ -132,14 +130,14 @@ def _bar(pool: Pool, face: _Face, rng: Rng) -> Layer:
     return np.clip(rgb * (1 - 0.3 * np.clip(across_it, -1.5, 1.5)[..., None]), 0, 1).astype(np.float32), shape
 
 
-def _cup(pool: Pool, face: _Face, rng: Rng) -> Layer:
+def _cup(pool: Pool, face: Face, rng: Rng) -> Layer:
     """A cup, bottle or telephone at the lower face, or any upright box."""
     width = face.height * rng.uniform(0.2, 0.6)
     top = face.centre + np.array([rng.uniform(-0.3, 0.3), rng.uniform(-0.2, 0.35)]) * face.height
     tall, taper = face.height * rng.uniform(0.3, 1.2), rng.uniform(0.6, 1.1)
     corners = np.array([[-1, 0], [1, 0], [taper, 1], [-taper, 1]]) * (width / 2, tall)
     c, s = np.cos(t := rng.normal(0, 0.4)), np.sin(t)
-    shape = _filled(corners @ np.array([[c, s], [-s, c]]) + top)
+    shape = filled(corners @ np.array([[c, s], [-s, c]]) + top)
     x = (np.arange(SIDE) - top[0]) / width
     round_it = (
         1 - rng.uniform(0, 1.2) * np.clip(x, -0.7, 0.7) ** 2 + rng.uniform(-0.5, 0.5) * np.clip(x, -1, 1)
@@ -147,30 +145,30 @@ def _cup(pool: Pool, face: _Face, rng: Rng) -> Layer:
     return np.clip(_cloth(pool, rng) * round_it[None, :, None], 0, 1).astype(np.float32), shape
 
 
-def _mask(pool: Pool, face: _Face, rng: Rng) -> Layer:
+def _mask(pool: Pool, face: Face, rng: Rng) -> Layer:
     """A medical mask or scarf: everything below a line across the nose."""
     line = float(rng.uniform(0.1, 0.9))
-    left, right, nose = (face.points[k] * SIDE for k in (234, 454, 6))
-    low = face.points[2] * SIDE
+    left, right, nose = (face.points[k, :2] * SIDE for k in (234, 454, 6))
+    low = face.points[2, :2] * SIDE
     top = nose + (low - nose) * line
-    jaw, drop = face.points[list(parts.OVAL[9:28])] * SIDE, np.array([0, 6 * line])
+    jaw, drop = face.points[list(parts.OVAL[9:28]), :2] * SIDE, np.array([0, 6 * PX * line])
     ring = np.concatenate([(left + drop)[None], top[None], (right + drop)[None], jaw])
-    shape = _filled((ring - ring.mean(0)) * rng.uniform(0.95, 1.15) + ring.mean(0))
-    if rng.random() < 0.5:
-        rgb = np.full((SIDE, SIDE, 3), rng.choice([0.9, 0.75, 0.1]), np.float32) * (
-            1,
-            1,
-            rng.uniform(0.9, 1.3),
-        )
-        folds = 1 + 0.1 * np.sin(np.arange(SIDE) * rng.uniform(0.3, 1.2))[:, None, None]
-        rgb = np.clip(rgb * folds * (1 + 0.1 * noise(rng, SIDE, 5)[..., None]), 0, 1)
-        return rgb.astype(np.float32), shape
+    shape = filled((ring - ring.mean(0)) * rng.uniform(0.95, 1.15) + ring.mean(0))
+    if rng.random() < 0.65:
+        color = np.array(_MASK_COLORS[int(rng.integers(len(_MASK_COLORS)))]) * rng.uniform(0.8, 1.1)
+        y = (np.arange(SIDE) - top[1])[:, None] + 4 * np.cos((np.arange(SIDE) - top[0]) / 20)[None, :]
+        folds = 1 - rng.uniform(0, 0.25) * masks.smoothstep(np.sin(y * rng.uniform(0.15, 0.5)) * 2 - 1)
+        rgb = color * folds[..., None] * (1 + rng.uniform(0, 0.12) * noise(rng, SIDE, 5)[..., None])
+        light = masks.blur(face.rgb.mean(axis=2), 12 * PX)
+        rgb = rgb * np.clip(light / max(float(np.median(light[shape > 0.5])), 0.05), 0.6, 1.3)[..., None]
+        return np.clip(rgb, 0, 1).astype(np.float32), shape
     return _cloth(pool, rng), shape
 
 
-def _hair(face: _Face, rng: Rng) -> Layer:
+def _hair(face: Face, rng: Rng) -> Layer:
     """Strands that fall from above the face over forehead or a cheek."""
-    crown = np.clip(face.points[10] * SIDE + rng.uniform(-20, 20, 2) - (0, 12), 0, SIDE - 1).astype(int)
+    jitter = rng.uniform(-20, 20, 2) - (0, 12)
+    crown = np.clip(face.points[10, :2] * SIDE + jitter * PX, 0, SIDE - 1).astype(int)
     own = face.rgb[crown[1], crown[0]]
     colour = own if rng.random() < 0.5 else np.array([0.35, 0.25, 0.18]) * rng.uniform(0.2, 2.4)
     tone, alpha = np.zeros((SIDE, SIDE), np.uint8), np.zeros((SIDE, SIDE), np.uint8)
@@ -183,41 +181,14 @@ def _hair(face: _Face, rng: Rng) -> Layer:
         x = lean * along + rng.normal(0, 0.15) * along**2 + rng.normal(0, 0.05)
         strand = start + np.stack([x, along], 1) * length * rng.uniform(0.7, 1.1)
         fixed = (strand * 16).astype(np.int32)
-        thick = int(rng.integers(1, 3))
+        thick = int(rng.integers(1, 4))
         cv2.polylines(tone, [fixed], False, int(rng.integers(90, 255)), thick, cv2.LINE_AA, 4)
         cv2.polylines(alpha, [fixed], False, int(rng.integers(150, 255)), thick, cv2.LINE_AA, 4)
     rgb = colour * (0.4 + 0.9 * tone.astype(np.float32)[..., None] / 255)
     return np.clip(rgb, 0, 1).astype(np.float32), alpha.astype(np.float32) / np.float32(255)
 
 
-def _glasses(face: _Face, rng: Rng) -> Layer:
-    """Rims, bridge and temples, with or without dark lenses."""
-    rim = np.zeros((SIDE, SIDE), np.uint8)
-    lens = np.zeros((SIDE, SIDE), np.uint8)
-    thick = int(rng.integers(1, 4))
-    eyes = [face.points[list(ring)].mean(0) * SIDE for ring in (parts.RIGHT_EYE, parts.LEFT_EYE)]
-    apart = float(np.hypot(*(eyes[1] - eyes[0])))
-    half = np.array([rng.uniform(0.32, 0.44), rng.uniform(0.22, 0.38)]) * apart
-    sharp, angle = rng.uniform(2, 5), np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    c, s = np.cos(angle), np.sin(angle)
-    ring = np.stack([np.sign(c) * np.abs(c) ** (2 / sharp), np.sign(s) * np.abs(s) ** (2 / sharp)], 1) * half
-    drop, lines = rng.uniform(0, 0.1) * apart, []
-    for eye, ear in zip(eyes, (face.points[127] * SIDE, face.points[356] * SIDE), strict=True):
-        centre = eye + np.array([0, drop])
-        lines.append(ring + centre)
-        cv2.fillPoly(lens, [((ring + centre) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-        side = np.sign(ear[0] - eye[0])
-        lines.append(np.array([centre + half * (side, -0.5), ear]))
-    lines.append(np.stack(eyes) + np.array([[half[0], drop], [-half[0], drop]]))
-    for line in lines:
-        cv2.polylines(rim, [(line * 16).astype(np.int32)], len(line) > 2, 255, thick, cv2.LINE_AA, 4)
-    dark = rng.uniform(0.7, 1.0) if rng.random() < 0.6 else 0.0
-    alpha = np.maximum(rim, lens * dark).astype(np.float32) / np.float32(255)
-    colour = rng.random(3) * rng.choice([0.15, 0.6]) * np.ones((SIDE, SIDE, 3))
-    return np.clip(colour * (1 + 0.3 * noise(rng, SIDE, 4)[..., None]), 0, 1).astype(np.float32), alpha
-
-
-def _hand(pool: Pool, face: _Face, rng: Rng) -> Layer:
+def _hand(pool: Pool, face: Face, rng: Rng) -> Layer:
     """A hand in the person's own skin, now and then in somebody else's, lit as the face is."""
     skin = face.skin if rng.random() < 0.75 else _other_skin(pool, rng)
     rgb, alpha = hand(rng, skin, face.centre, face.height, SIDE)
@@ -226,7 +197,7 @@ def _hand(pool: Pool, face: _Face, rng: Rng) -> Layer:
         light = masks.blur(face.rgb.mean(axis=2), 0.15 * SIDE)
         rgb *= np.clip(light / max(float(light.mean()), 0.02), 0.5, 1.6)[..., None]
     if rng.random() < 0.5:
-        detail = face.rgb - masks.blur(face.rgb, rng.uniform(1.5, 4))
+        detail = face.rgb - masks.blur(face.rgb, rng.uniform(1.5, 4) * PX)
         rgb += np.roll(detail, rng.integers(0, SIDE, 2), (0, 1)) * rng.uniform(0, 0.6)
     return np.clip(rgb, 0, 1).astype(np.float32), alpha.astype(np.float32)
 
@@ -237,20 +208,20 @@ def _other_skin(pool: Pool, rng: Rng) -> F32:
     return np.asarray(pool.pixels[row, y, x], np.float32) / np.float32(255)
 
 
-def _layers(pool: Pool, face: _Face, rng: Rng) -> list[Layer]:
+def _layers(pool: Pool, face: Face, rng: Rng) -> list[tuple[str, Layer]]:
     count = 0 if rng.random() < CLEAR else 1 + int(rng.random() < 0.25)
-    drawn = []
+    drawn: list[tuple[str, Layer]] = []
     for _ in range(count):
         kind = rng.random()
-        if kind < 0.60:
-            drawn.append(_hand(pool, face, rng))
-        elif kind < 0.67:
-            drawn.append(_hair(face, rng))
-        elif kind < 0.72:
-            drawn.append(_glasses(face, rng))
+        if kind < 0.56:
+            drawn.append(("thing", _hand(pool, face, rng)))
+        elif kind < 0.68:
+            drawn.append(("hair", _hair(face, rng)))
+        elif kind < 0.76:
+            drawn.append(("mask", _mask(pool, face, rng)))
         else:
-            things = (_blob, _bar, _cup, _mask)
-            drawn.append(things[int(rng.choice(4, p=(0.4, 0.25, 0.2, 0.15)))](pool, face, rng))
+            things = (_blob, _bar, _cup)
+            drawn.append(("thing", things[int(rng.choice(3, p=(0.45, 0.3, 0.25)))](pool, face, rng)))
     return drawn
 
 
@@ -269,62 +240,17 @@ def _laid(picture: F32, layer: Layer, rng: Rng) -> tuple[F32, F32]:
     rgb, alpha = layer
     colour = rgb * alpha[..., None]
     if rng.random() < 0.25:
-        kernel = _streak(rng, 12)
+        kernel = _streak(rng, 12 * PX if rng.random() < 0.7 else 40)
         colour, alpha = cv2.filter2D(colour, -1, kernel), cv2.filter2D(alpha, -1, kernel)
     elif rng.random() < 0.5:
-        sigma = rng.uniform(0.3, 1.6)
+        sigma = rng.uniform(0.3, 1.6) * PX
         colour, alpha = masks.blur(colour, sigma), masks.blur(alpha, sigma)
     if rng.random() < 0.7:
-        shift = np.array([[1, 0, rng.normal(0, 4)], [0, 1, rng.normal(2, 4)]], np.float32)
-        shadow = masks.blur(cv2.warpAffine(alpha, shift, (SIDE, SIDE)), rng.uniform(1, 7))
+        dx, dy = rng.normal((0, 2), 4) * PX
+        shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+        shadow = masks.blur(cv2.warpAffine(alpha, shift, (SIDE, SIDE)), rng.uniform(1, 7) * PX)
         picture = picture * (1 - rng.uniform(0, 0.6) * shadow[..., None])
     return np.asarray(picture * (1 - alpha[..., None]) + colour, np.float32), np.asarray(alpha, np.float32)
-
-
-def _skin_things(face: _Face, rng: Rng) -> F32:
-    """Shadows, bright spots, stubble, lipstick, freckles: on the face, not in front of it."""
-    rgb = face.rgb.copy()
-    if rng.random() < 0.35:
-        angle, offset = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.3) * face.height
-        y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-        reach = (x - face.centre[0]) * np.cos(angle) + (y - face.centre[1]) * np.sin(angle) - offset
-        shade = masks.smoothstep(reach / (face.height * rng.uniform(0.02, 0.6)) + 0.5)
-        rgb *= 1 - (rng.uniform(0.1, 0.8) * shade)[..., None] * rng.uniform(0.85, 1, 3).astype(np.float32)
-    if rng.random() < 0.15:
-        spots = np.maximum(noise(rng, SIDE, int(rng.integers(3, 10))) - 0.5, 0)
-        rgb += (rng.uniform(-0.2, 0.25) * spots)[..., None]
-    if rng.random() < 0.15:
-        lower = masks.blur(masks.union(face.points, (parts.OVAL[8:29],), SIDE), 3)
-        lips = masks.grow(masks.union(face.points, (parts.LIPS_OUTER,), SIDE), 2)
-        grain = rng.uniform(0, 0.5) * masks.blur(rng.standard_normal((SIDE, SIDE), np.float32), 0.6)
-        coarse = np.clip(0.6 + grain + 0.2 * noise(rng, SIDE, 8), 0, 1.2)
-        rgb *= 1 - (rng.uniform(0.1, 0.75) * lower * (1 - lips) * coarse)[..., None].astype(np.float32)
-    if rng.random() < 0.3:
-        _fade_eyes(face, rgb, rng)
-    if rng.random() < 0.12:
-        lips = masks.blur(masks.union(face.points, (parts.LIPS_OUTER,), SIDE), 1)[..., None]
-        rgb += lips * 0.5 * (np.array([rng.uniform(0.2, 0.8), 0.05, 0.15]) - rgb)
-    if rng.random() < 0.06:
-        dots = (rng.random((SIDE, SIDE)) < 0.02).astype(np.float32)
-        rgb *= 1 - masks.blur(dots, 0.7)[..., None] * rng.uniform(0.2, 0.7)
-    return np.clip(rgb, 0, 1).astype(np.float32)
-
-
-def _fade_eyes(face: _Face, rgb: F32, rng: Rng) -> None:
-    """One or both eyes lost in blur and the shadow of their socket; in place.
-
-    Without these, an eye that cannot be seen would be one that something covers.
-    """
-    rings = (parts.LEFT_EYE + parts.LEFT_BROW, parts.RIGHT_EYE + parts.RIGHT_BROW)
-    chosen = rings if rng.random() < 0.4 else (rings[int(rng.integers(2))],)
-    area = np.zeros((SIDE, SIDE), np.float32)
-    for ring in chosen:
-        corners = cv2.convexHull(face.points[list(ring)])[:, 0]
-        area = np.maximum(area, _filled(corners * SIDE))
-    area = masks.blur(masks.grow(area, rng.uniform(1, 5)), rng.uniform(1.5, 4))[..., None]
-    tone = rng.uniform(0.55, 1.1) + rng.uniform(0, 0.04) * rng.standard_normal(3)
-    soft = masks.blur(rgb, rng.uniform(2, 8)) * (1 + (tone - 1) * area)
-    rgb += area * rng.uniform(0.6, 1.0) * (soft - rgb)
 
 
 def _camera(rgb: F32, rng: Rng) -> U8:
@@ -336,11 +262,11 @@ def _camera(rgb: F32, rng: Rng) -> U8:
     rgb = np.ascontiguousarray(np.clip(lit, 0, 1), np.float32)
     if rng.random() < 0.5:
         # Faces of distant people: eyes are hardly there, and still no thing covers them.
-        n = int(rng.integers(18, 44) if rng.random() < 0.45 else rng.integers(44, 110))
+        n = int(rng.integers(18, 44) if rng.random() < 0.25 else rng.integers(44, 160))
         small = cv2.resize(rgb, (n, n), interpolation=cv2.INTER_AREA)
         rgb = np.clip(cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), 0, 1)
     elif rng.random() < 0.3:
-        rgb = masks.blur(rgb, rng.uniform(0.4, 1.8))
+        rgb = masks.blur(rgb, rng.uniform(0.4, 1.8) * PX)
     if rng.random() < 0.1:
         rgb = cv2.filter2D(rgb, -1, _streak(rng, 7))
     if rng.random() < 0.5:
@@ -352,23 +278,57 @@ def _camera(rgb: F32, rng: Rng) -> U8:
     return out
 
 
-def _seen(face: _Face, rng: Rng) -> F32:
+def _seen(face: Face, rng: Rng) -> F32:
     """Landmarks as a tracker gives them: moved, scaled and bent a little."""
     middle = face.points.mean(axis=0)
-    moved = (face.points - middle) * np.exp(rng.normal(0, 0.03)) + middle + rng.normal(0, 0.012, 2)
+    moved = (face.points - middle) * np.exp(rng.normal(0, 0.03)) + middle + rng.normal(0, 0.012, 3)
     return np.asarray(moved + rng.normal(0, 0.003, face.points.shape), np.float32)
 
 
-def draw_sample(pool: Pool, row: int, rng: Rng) -> Sample:
-    """One training picture from the crop ``row`` of ``pool``; all chance comes from ``rng``."""
-    face = _cut(pool, row, rng)
-    covered, weight = already_covered(face.rgb, face.points)
-    picture = _skin_things(face, rng)
-    clear, added = 1 - covered, np.zeros((SIDE, SIDE), np.float32)
-    for layer in _layers(pool, face, rng):
+def _wear(shares: F32, worn: F32, weight: F32) -> F32:
+    """Put the person's own glasses into ``shares`` (6, S, S), in place; the new weight (S, S).
+
+    A first head sees rims wider than they are: only where it is surest they count, and around them nothing
+    does; how wide rims are is left to the drawn ones.
+    """
+    rim, lens = worn[..., 0], worn[..., 1]
+    for k, share in ((_LENS, lens > _SURE_LENS), (_RIM, rim > _SURE_RIM)):
+        shares *= ~share
+        shares[k] += share
+    known = (rim > _SURE_RIM) | (lens > _SURE_LENS) | (rim + lens < _SURE_SKIN)
+    return np.asarray(np.maximum(weight, rim + lens > 0.5) * known, np.float32)
+
+
+def draw_sample(pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None) -> Sample:
+    """One training picture from the crop ``row`` of ``pool``; all chance comes from ``rng``.
+
+    ``own``: glasses that faces of the pool wear already.
+    """
+    face = _cut(pool, row, rng, own)
+    hair, weight = already_covered(face.rgb, face.points)
+    picture = skin_things(face, rng)
+    shares = np.zeros((len(CLASSES), SIDE, SIDE), np.float32)
+    shares[_FACE], shares[CLASSES.index("hair")] = 1 - hair, hair
+    known = np.zeros((SIDE, SIDE), np.float32)
+    if face.worn is not None:
+        weight = _wear(shares, face.worn, weight)
+    elif own is not None and row in own.doubted:
+        weight = weight * (1 - eye_band(face.points, Window.full(SIDE)))
+    elif rng.random() < GLASSES:
+        pair = draw_glasses(rng, face.points * SIDE, _cloth(pool, rng))
+        picture = pair.over(picture, face.points * SIDE, rng)
+        shares *= 1 - pair.lens
+        shares[_LENS] += pair.lens
+        shares *= 1 - pair.rim
+        shares[_RIM] += pair.rim
+        known = np.maximum(masks.grow(pair.rim, 2), pair.lens)
+    everywhere = known.copy()
+    for name, layer in _layers(pool, face, rng):
         picture, alpha = _laid(picture, layer, rng)
-        clear *= 1 - alpha
-        added = np.maximum(added, alpha)
+        shares *= 1 - alpha
+        shares[CLASSES.index(name)] += alpha
+        known = np.maximum(known, alpha)
     # Where something was laid in front the truth is known, whatever the picture had there.
-    weight += (_ADDED * outline_weight(face.points, SIDE) - weight) * added
-    return Sample(_camera(picture, rng), _seen(face, rng), np.asarray(1 - clear, np.float32), weight)
+    inside = np.maximum(outline_weight(face.points, SIDE), everywhere)
+    weight += (_ADDED * inside - weight) * known
+    return Sample(_camera(picture, rng), _seen(face, rng), shares, weight)

@@ -87,6 +87,8 @@ def test_values_from_the_environment_are_converted(machine: Path) -> None:
         ("[detect]\nmin_face_px = 'big'\n", "whole number"),
         ("[detect]\nmin_face_px = 2.5\n", "whole number"),
         ("[paste]\nocclusion = 3\n", "true or false"),
+        ("[paste]\nglasses = 'lose'\n", "keep or remove"),
+        ("[paste]\nmask_regions = 'brows,ears'\n", "'ears'; known: brows"),
         ("[paste\n", "not valid TOML"),
         ("[detect.min_face_px]\nx = 1\n", "whole number"),
     ],

@@ -332,6 +332,7 @@ def test_what_is_no_analysis_is_an_input_error(tmp_path: Path, content: bytes) -
     "change",
     [
         {"pts": 1.5}, {"box": [1, 2, 3]}, {"box": ["1", 2, 3, 4]}, {"yaw": None}, {"occluded": 10**400},
+        {"in_front": {"rim": None}}, {"in_front": 3},
         {"reason": 3}, {"swapped": 1}, {"more": 1},
     ],
 )  # fmt: skip

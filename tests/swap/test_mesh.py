@@ -168,9 +168,11 @@ def test_hair_over_a_sources_brow_is_not_taken_along(monkeypatch: pytest.MonkeyP
     rows, columns = np.s_[y - 14 : y + 14], np.s_[x - 10 : x + 10]
     hairy[rows, columns] = (20, 20, 140)
 
-    def covered(rgb: U8, mesh_in_rgb: F32) -> F32:
+    def classify(rgb: U8, mesh_in_rgb: F32) -> F32:
         blue = rgb[..., 2].astype(int) - rgb[..., 0] > 60
-        return cv2.resize(blue.astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
+        hair = cv2.resize(blue.astype(np.float32), (96, 96), interpolation=cv2.INTER_AREA)
+        nothing = np.zeros_like(hair)
+        return np.stack([1 - hair, nothing, nothing, hair, nothing, nothing], axis=-1)
 
     def blueness(rgb: U8) -> float:
         made = texture.build_texture(identity(photo(rgb, points)).photos)
@@ -179,7 +181,7 @@ def test_hair_over_a_sources_brow_is_not_taken_along(monkeypatch: pytest.MonkeyP
         return float(-made.lab[r - 10 : r + 10, c - 10 : c + 10, 2].mean())
 
     before = blueness(hairy)
-    monkeypatch.setattr(occluder_head, "covered", covered)
+    monkeypatch.setattr(occluder_head, "classify", classify)
     assert blueness(hairy) < 0.2 * before
     assert blueness(plain) < 0.2 * before
 

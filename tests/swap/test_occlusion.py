@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn import mesh_points
 from numpy.typing import NDArray
 
+from faceswap_cli.config import MASK_REGIONS
 from faceswap_cli.errors import WeightsError
-from faceswap_cli.faces.landmarks import BROWS, OVAL
+from faceswap_cli.faces.landmarks import BROWS, LEFT_BROW, LEFT_LIDS, OVAL
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, U8
-from faceswap_cli.swap import appearance, occluder_head
+from faceswap_cli.swap import appearance, occluder_head, sight
+from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.occluder_head import Seen, look
-from faceswap_cli.swap.occlusion import occluder_map
+from faceswap_cli.swap.occlusion import find_front, occluder_map, rim_evidence, share_by_class, wears_glasses
+from faceswap_cli.swap.regions import regions_mask
+from faceswap_cli.training.glasses import Glasses, draw_glasses
 from faceswap_cli.training.hands import hand
 
 SIDE = 256
@@ -130,7 +136,7 @@ def test_a_window_shows_the_same_as_the_whole_crop(face: tuple[U8, F32]) -> None
 
 def test_another_crop_scale_sees_the_same_place() -> None:
     """A square in the answer lands at the same place of the face, whatever the crop shows around it."""
-    answer = np.zeros((64, 64), np.float32)
+    answer = np.zeros((64, 64, 6), np.float32)
     answer[16:32, 32:48] = 1.0
     tight = Seen(answer, 1.0).over(Window.full(128), (128, 128))
     wide = Seen(answer, 0.8).over(Window.full(160), (160, 160))
@@ -141,9 +147,9 @@ def test_another_crop_scale_sees_the_same_place() -> None:
 
 def test_threads_and_repeats_agree(face: tuple[U8, F32]) -> None:
     rgb, points = face
-    once = look(rgb, points).covered
+    once = look(rgb, points).shares
     with ThreadPoolExecutor(3) as pool:
-        for found in pool.map(lambda _: look(rgb, points).covered, range(6)):
+        for found in pool.map(lambda _: look(rgb, points).shares, range(6)):
             np.testing.assert_array_equal(found, once)
 
 
@@ -164,10 +170,108 @@ def test_weights_that_cannot_be_used_are_named(
     if content is not None:
         (tmp_path / occluder_head.FILE).write_bytes(content)
     monkeypatch.setattr("faceswap_cli.weights.registry.bundled_folder", lambda: tmp_path)
-    monkeypatch.setattr(occluder_head, "_READY", occluder_head._PerThread())
-    occluder_head._model.cache_clear()
+    occluder_head.occluder_head.cache_clear()
     try:
-        with pytest.raises(WeightsError, match=r"occluder\.onnx"):
+        with pytest.raises(WeightsError, match=r"occluder\.safetensors"):
             look(np.zeros((64, 64, 3), np.uint8), np.zeros((478, 3), np.float32))
     finally:
-        occluder_head._model.cache_clear()
+        occluder_head.occluder_head.cache_clear()
+
+
+def with_glasses(rgb: U8, points: F32, seed: int) -> tuple[U8, Glasses]:
+    """A drawn pair on a crop, and where its rims and lenses are."""
+    rng = np.random.default_rng(seed)
+    pair = draw_glasses(rng, points * SIDE, np.zeros((SIDE, SIDE, 3), np.float32))
+    pair = replace(pair, tint=np.ones_like(pair.tint), glare=np.zeros_like(pair.glare), opacity=1.0)
+    worn = pair.over(rgb.astype(np.float32) / 255, points * SIDE, rng)
+    return (np.clip(worn, 0, 1) * 255).astype(np.uint8), pair
+
+
+def test_rims_stay_and_lenses_are_seen_through(face: tuple[U8, F32]) -> None:
+    rgb, points = face
+    window, rims, lenses, beside = Window.full(SIDE), [], [], []
+    for seed in range(8):
+        worn, pair = with_glasses(rgb, points, seed)
+        lab = appearance.lab_from_rgb(worn)
+        light = np.broadcast_to(np.median(lab[inner(points)], axis=0), lab.shape).astype(np.float32)
+        found = find_front(lab, light, points, window, look(worn, points))
+        hull = inner(points)
+        rims.append(float(found.matte[hull & (pair.rim > 0.7)].mean()))
+        lens = hull & (pair.lens > 0.9) & (masks.grow(pair.rim, 4) < 0.1)
+        assert found.lens is not None
+        lenses.append(float(found.lens[lens].mean()))
+        beside.append(
+            float(found.matte[hull & (masks.grow(np.maximum(pair.rim, pair.lens), 6) < 0.1)].mean())
+        )
+    assert np.mean(rims) > 0.7
+    assert np.mean(lenses) > 0.7
+    assert np.mean(beside) < 0.05
+
+
+def test_a_face_without_glasses_wears_none(face: tuple[U8, F32]) -> None:
+    rgb, points = face
+    assert wears_glasses(rim_evidence(look(rgb, points), points)) == 0.0
+
+
+def test_removed_glasses_are_drawn_over(face: tuple[U8, F32]) -> None:
+    rgb, points = face
+    worn, pair = with_glasses(rgb, points, 1)
+    lab = appearance.lab_from_rgb(worn)
+    light = np.broadcast_to(np.median(lab[inner(points)], axis=0), lab.shape).astype(np.float32)
+    found = find_front(lab, light, points, Window.full(SIDE), look(worn, points), glasses=False)
+    assert found.lens is None
+    assert found.matte[inner(points) & (pair.rim > 0.7)].mean() < 0.4
+    shares = share_by_class(found, np.ones((SIDE, SIDE), np.float32))
+    assert {"rim", "lens"} <= set(shares)
+
+
+def test_a_tinted_lens_tints_and_a_reflection_stays() -> None:
+    """Half as light behind the lens, but for a white square, which is the target's own."""
+    points = mesh_points(SIDE) / np.float32(SIDE)
+    window = Window.full(SIDE)
+    lens = np.zeros((SIDE, SIDE), np.float32)
+    x, y = (points[50, :2] * SIDE).astype(int)
+    lens[y - 30 : y + 30, x - 30 : x + 30] = 1.0
+    drawn = np.full((SIDE, SIDE, 3), (60.0, 15.0, 15.0), np.float32)
+    target = drawn.copy()
+    target[lens > 0.5] = (22.0, 7.5, 7.5)
+    target[y - 6 : y + 6, x - 6 : x + 6] = (95.0, 0.0, 0.0)
+    kept = behind_lenses(drawn, target, lens, points, window)
+    np.testing.assert_allclose(drawn[y + 20, x + 20], target[y + 20, x + 20], atol=1.0)
+    assert kept[y, x] > 0.9
+    assert kept[y + 20, x + 20] < 0.1
+    np.testing.assert_array_equal(drawn[:10], np.full((10, SIDE, 3), (60.0, 15.0, 15.0), np.float32))
+
+
+@pytest.mark.parametrize("name", MASK_REGIONS)
+def test_regions_cover_their_part_only(name: str) -> None:
+    points = mesh_points(SIDE) / np.float32(SIDE)
+    places = {"brows": LEFT_BROW, "eyes": LEFT_LIDS, "nose": (4, 5), "mouth": (13, 14), "skin": (50,)}
+    mask = regions_mask(points, Window.full(SIDE), name)
+    forehead = (points[10, :2] + points[9, :2]) / 2
+    for other, indices in places.items():
+        x, y = (points[list(indices), :2].mean(axis=0) * SIDE).astype(int)
+        assert (mask[y, x] > 0.5) == (other == name), other
+    x, y = (forehead * SIDE).astype(int)
+    assert (mask[y, x] > 0.5) == (name == "forehead")
+    both = regions_mask(points, Window.full(SIDE), f"{name}, skin")
+    assert (both + 1e-6 >= regions_mask(points, Window.full(SIDE), name)).mean() > 0.99
+
+
+def test_what_is_seen_survives_the_code_and_hands_are_not_averaged(face: tuple[U8, F32]) -> None:
+    rgb, points = face
+    covered, _ = with_hand(rgb, points, 0)
+    worn, _ = with_glasses(covered, points, 3)
+    seen = look(worn, points)
+    numbers = sight.pack(seen, 0.5)
+    assert numbers.shape == sight.BETA.shape == (sight.NUMBERS,)
+    again, evidence = sight.unpack(numbers)
+    assert evidence == 0.5
+    rows = slice(16, 60)
+    np.testing.assert_allclose(again.shares[rows], seen.shares[rows], atol=0.01)
+    np.testing.assert_allclose(again.shares[..., 3:], seen.shares[..., 3:], atol=1 / 255)
+    others = np.asarray(sight.BETA == 0)
+    assert (numbers[others] == np.round(numbers[others])).all()
+    assert numbers[others].max() < 2**24
+    nothing, _ = sight.unpack(sight.NOTHING)
+    assert nothing.shares[..., 0].min() == 1.0

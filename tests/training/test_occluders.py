@@ -8,19 +8,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from faceswap_cli.errors import InputError
-from faceswap_cli.faces.landmarks import OVAL
+from faceswap_cli.faces.landmarks import LEFT_EYE, OVAL, RIGHT_EYE
 from faceswap_cli.geometry import masks
-from faceswap_cli.nets.occluder import CHANNELS_IN, SIDE, SIDE_OUT, OccluderHead
+from faceswap_cli.nets.occluder import CHANNELS_IN, CLASSES, SIDE, SIDE_OUT, OccluderHead
 from faceswap_cli.training import hands, masking, occluders
 from faceswap_cli.training.covering import already_covered
+from faceswap_cli.training.glasses import draw_glasses
 from faceswap_cli.training.masking import MaskOptions, Run, to_batch
-from faceswap_cli.training.masking_onnx import model_bytes
+from faceswap_cli.training.own_glasses import MAP_SIDE, OwnGlasses, find_own
 from faceswap_cli.training.pool import Pool
 from tests.training.conftest import mesh
 
@@ -50,12 +51,12 @@ def test_hands_reach_over_the_face_in_the_colour_of_the_skin() -> None:
     assert 0.05 < np.mean(shares) < 0.6
 
 
-@pytest.mark.parametrize("kind", ["_blob", "_bar", "_cup", "_mask", "_hand", "_hair", "_glasses"])
+@pytest.mark.parametrize("kind", ["_blob", "_bar", "_cup", "_mask", "_hand", "_hair"])
 def test_every_kind_of_thing_covers_a_part_of_the_face(kind: str, pool: Pool) -> None:
     rng = np.random.default_rng(1)
     face = occluders._cut(pool, 0, rng)
     draw: Callable[..., hands.Layer] = getattr(occluders, kind)
-    first = () if kind in ("_hair", "_glasses") else (pool,)
+    first = () if kind == "_hair" else (pool,)
     hull = masks.union(face.points, (OVAL,), SIDE) > 0.5
     seen = []
     for _ in range(12):
@@ -68,19 +69,38 @@ def test_every_kind_of_thing_covers_a_part_of_the_face(kind: str, pool: Pool) ->
     assert 0.003 < np.mean(seen) < 0.9
 
 
+def test_glasses_follow_the_pose_of_the_mesh(pool: Pool) -> None:
+    """Both lenses lie over the eyes, rims around them, and a turned head turns them along."""
+    rng = np.random.default_rng(0)
+    face = occluders._cut(pool, 0, rng)
+    points = face.points * SIDE
+    mirror = np.zeros((SIDE, SIDE, 3), np.float32)
+    for seed in range(30):
+        pair = draw_glasses(np.random.default_rng(seed), points, mirror)
+        for ring in (LEFT_EYE, RIGHT_EYE):
+            x, y = points[list(ring), :2].mean(axis=0).round().astype(int)
+            assert pair.lens[y, x] > 0.9
+        assert 0.001 < pair.rim.mean() < 0.1
+        assert pair.tint.min() >= 0
+        worn = pair.over(face.rgb, points, np.random.default_rng(seed))
+        assert np.isfinite(worn).all()
+        assert np.abs(worn - face.rgb).max() > 0.05
+
+
 def test_samples_depend_on_chance_only_through_their_generator(pool: Pool) -> None:
     one, two, other = (occluders.draw_sample(pool, 2, np.random.default_rng(s)) for s in (5, 5, 6))
     np.testing.assert_array_equal(one.rgb, two.rgb)
-    np.testing.assert_array_equal(one.covered, two.covered)
+    np.testing.assert_array_equal(one.shares, two.shares)
     assert np.abs(one.rgb.astype(int) - other.rgb).max() > 10
     assert one.rgb.dtype == np.uint8
-    assert 0 <= one.covered.min() <= one.covered.max() <= 1
+    assert one.shares.min() >= 0
+    np.testing.assert_allclose(one.shares.sum(axis=0), 1, atol=1e-5)
 
 
 def test_what_changed_is_what_is_called_covered(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without camera, shadows and skin changes, pictures differ from clear ones where truth says so."""
     monkeypatch.setattr(occluders, "_camera", lambda rgb, rng: np.asarray(rgb * 255, np.uint8))
-    monkeypatch.setattr(occluders, "_skin_things", lambda face, rng: face.rgb)
+    monkeypatch.setattr(occluders, "skin_things", lambda face, rng: face.rgb)
     monkeypatch.setattr(
         occluders, "already_covered", lambda rgb, points: (rgb[..., 0] * 0, rgb[..., 0] * 0 + 1)
     )
@@ -89,11 +109,12 @@ def test_what_changed_is_what_is_called_covered(pool: Pool, monkeypatch: pytest.
         return picture * (1 - layer[1][..., None]) + layer[0] * layer[1][..., None], layer[1]
 
     monkeypatch.setattr(occluders, "_laid", laid)
+    monkeypatch.setattr(occluders, "GLASSES", 0.0)
     for seed in range(8):
         clear = occluders._cut(pool, 1, np.random.default_rng(seed)).rgb
         sample = occluders.draw_sample(pool, 1, np.random.default_rng(seed))
         changed = np.abs(sample.rgb / 255 - clear).max(axis=2) > 0.02
-        assert not changed[sample.covered < 0.01].any()
+        assert not changed[sample.shares[0] > 0.99].any()
 
 
 def test_hair_over_the_forehead_is_told_and_a_beard_is_skin() -> None:
@@ -127,23 +148,14 @@ def test_the_head_is_small() -> None:
         if isinstance(layer, torch.nn.Conv2d):
             layer.register_forward_hook(count)
     with torch.inference_mode():
-        assert net.eval()(torch.zeros(1, CHANNELS_IN, SIDE, SIDE)).shape == (1, 1, SIDE_OUT, SIDE_OUT)
-    assert sum(p.numel() for p in net.parameters()) < 600_000
-    assert products < 250_000_000
-
-
-def test_opencv_computes_what_torch_does() -> None:
-    torch.manual_seed(0)
-    net = OccluderHead()
-    x = torch.randn(6, CHANNELS_IN, SIDE, SIDE)
-    net(x)  # batch norms that are not the identity
-    net.eval()
-    model = cv2.dnn.readNetFromONNX(np.frombuffer(model_bytes(net.state_dict(), SIDE), np.uint8))
-    model.setInput(x[:1].numpy())
-    with torch.inference_mode():
-        wanted = net(x[:1]).numpy()
-    assert np.abs(wanted).max() > 0.1
-    np.testing.assert_allclose(model.forward(), wanted, atol=4e-3 * float(np.abs(wanted).max()))
+        assert net.eval()(torch.zeros(1, CHANNELS_IN, SIDE, SIDE)).shape == (
+            1,
+            len(CLASSES),
+            SIDE_OUT,
+            SIDE_OUT,
+        )
+    assert sum(p.numel() for p in net.parameters()) < 1_000_000
+    assert products < 400_000_000
 
 
 def test_mirrored_samples_are_mirrored_in_every_map(pool: Pool) -> None:
@@ -151,7 +163,7 @@ def test_mirrored_samples_are_mirrored_in_every_map(pool: Pool) -> None:
     plain, mirrored = to_batch([sample], [False]), to_batch([sample], [True])
     for one, other in (
         (plain.x, mirrored.x),
-        (plain.covered, mirrored.covered),
+        (plain.shares, mirrored.shares),
         (plain.weight, mirrored.weight),
     ):
         torch.testing.assert_close(one.flip(3), other)
@@ -190,12 +202,15 @@ def test_the_command_leaves_a_model_and_figures(
     monkeypatch.setattr(masking, "MaskOptions", partial(MaskOptions, chunk=32, exam=8))
     folder = Path(str(pool.pixels.filename)).parent  # type: ignore[attr-defined]
     assert masking.main([str(folder), str(tmp_path / "run"), "--images", "16", "--max-time", "1h"]) == 0
-    model = cv2.dnn.readNetFromONNX(str(tmp_path / "run" / "occluder.onnx"))
-    model.setInput(np.zeros((1, CHANNELS_IN, SIDE, SIDE), np.float32))
-    assert np.isfinite(model.forward()).all()
+    weights = tmp_path / "run" / "occluder.safetensors"
+    stored = load_file(weights)
+    assert {value.dtype for value in stored.values()} == {torch.float16}
+    assert stored.keys() == {name for name in OccluderHead().state_dict() if not name.endswith("_tracked")}
+    again = Run(pool, tmp_path / "again", QUICK, weights)
+    torch.testing.assert_close(again.net.answer.bias, stored["answer.bias"].float())
     rows = [json.loads(line) for line in (tmp_path / "run" / masking.METRICS).read_text().splitlines()]
     assert rows[-1]["images"] == 16
-    assert 0 <= rows[-1]["overlap"] <= 1
+    assert all(0 <= rows[-1][name] <= 1 for name in CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -220,3 +235,46 @@ def test_every_row_of_a_pool_gives_a_sample(pool: Pool) -> None:
         assert np.isfinite(sample.weight).all()
         assert np.isfinite(sample.points).all()
         assert sample.rgb.std() > 1
+
+
+def test_own_glasses_are_kept_and_lie_where_they_were_found(pool: Pool, tmp_path: Path) -> None:
+    """A square in the map of a crop lands where the crop's own pixels do, mirrored or not."""
+    marked = np.zeros((MAP_SIDE, MAP_SIDE, 2), np.uint8)
+    marked[40:80, 30:60, 1] = 255
+    OwnGlasses({3: marked}, frozenset({1})).save(tmp_path / "own.npz")
+    own = OwnGlasses.load(tmp_path / "own.npz")
+    assert own.doubted == {1}
+    np.testing.assert_array_equal(own.maps[3], marked)
+    picture = np.zeros_like(np.asarray(pool.pixels[3]))
+    double = picture.shape[0] // MAP_SIDE
+    picture[40 * double : 80 * double, 30 * double : 60 * double] = 255
+    pixels = np.asarray(pool.pixels).copy()
+    pixels[3] = picture
+    for seed in range(4):
+        face = occluders._cut(replace(pool, pixels=pixels), 3, np.random.default_rng(seed), own)
+        assert face.worn is not None
+        assert face.worn[..., 0].max() == 0
+        assert np.abs(face.worn[..., 1] - face.rgb[..., 0]).mean() < 0.01
+
+
+def test_own_glasses_count_and_doubt_does_not(pool: Pool) -> None:
+    maps = np.zeros((MAP_SIDE, MAP_SIDE, 2), np.uint8)
+    maps[50:70, 20:108, 1] = 255
+    own = OwnGlasses({0: maps}, frozenset({1}))
+    worn = occluders.draw_sample(pool, 0, np.random.default_rng(0), own)
+    assert worn.shares[CLASSES.index("lens")].mean() > 0.01
+    for seed in range(6):
+        doubted = occluders.draw_sample(pool, 1, np.random.default_rng(seed), own)
+        x, y = (doubted.points[[33, 263], :2].mean(axis=0) * SIDE).astype(int)
+        if doubted.shares[0, y, x] > 0.99:
+            assert doubted.weight[y, x] == 0
+
+
+def test_a_head_that_has_learned_nothing_finds_few_glasses(pool: Pool) -> None:
+    net = OccluderHead()
+    torch.nn.init.zeros_(net.answer.weight)
+    with torch.no_grad():
+        net.answer.bias.copy_(torch.tensor([5.0, 0, 0, 0, 0, 0]))
+    found = find_own(net, pool)
+    assert not found.maps
+    assert not found.doubted

@@ -143,7 +143,7 @@ class Fslsd256Method:
         """The codes of several crops."""
         measured = self._measured(tasks)
         return [
-            Code(renderer.measure(task.crop).packed(), *found).packed()
+            Code(renderer.measure(task.crop, self.paste).packed(), *found).packed()
             for task, found in zip(tasks, measured, strict=True)
         ]
 

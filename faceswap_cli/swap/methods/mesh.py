@@ -1,4 +1,4 @@
-"""The ``mesh`` method: the renderer without a network, so what no photograph showed is only stretched."""
+"""The ``mesh`` method: no swap network, so what no photograph showed is only stretched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MeshMethod:
     name = "mesh"
     crop_scale = align.SWAP_SCALE
     light = True
-    memory_mb = 0
+    memory_mb = 200
     inputs_digest = ""
     smoothing = CodeSmoothing(renderer.BETA)
 
@@ -38,7 +38,7 @@ class MeshMethod:
 
     def encode(self, prepared: SourceFace, crop: FaceCrop) -> F32:
         """(``renderer.CODE``,) light, sharpness and color of the target crop."""
-        return renderer.measure(crop).packed()
+        return renderer.measure(crop, self._paste).packed()
 
     def render(self, prepared: SourceFace, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
         """Draw the source into the target."""
