@@ -13,9 +13,9 @@ from pathlib import Path
 from faceswap_cli.errors import FaceswapError
 from faceswap_cli.metrics.evaluate import evaluate
 
-LEAST = {"likeness": 0.5, "likeness_gain": 0.0}
+LEAST = {"likeness": 0.4}
 MOST = {"gaze": 8.0}
-"""Cosine to the source and how far it is above the cosine to the target; gaze in % of the eye's width."""
+"""Likeness is the cosine to the source; gaze in % of the eye's width."""
 
 
 def main() -> int:
