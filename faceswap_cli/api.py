@@ -35,7 +35,6 @@ from faceswap_cli.output import (
 )
 
 if TYPE_CHECKING:
-    from faceswap_cli.batch.rows import Row
     from faceswap_cli.inspection import PictureReport, VideoReport
     from faceswap_cli.metrics.evaluate import Evaluation
     from faceswap_cli.records import Report
@@ -175,6 +174,7 @@ def swap_batch(
     sources = tuple(_sources(source, options))
     check_inputs(sources)
     from faceswap_cli.batch import rows as jobs
+    from faceswap_cli.batch import summary
     from faceswap_cli.batch import targets as media
     from faceswap_cli.batch.records import Records
     from faceswap_cli.batch.runner import Handling, run_rows
@@ -189,7 +189,7 @@ def swap_batch(
     records = Records(place.base)
     protected = [*looks, *jobs.files_read(rows, [])]
     rows = jobs.settle(rows, records, protected, force=force, skip_existing=skip_existing)
-    handling = Handling(_figures, lambda row, told: None, _known)
+    handling = Handling(summary.figures, lambda row, told: None, _known)
     with _listening(progress, listen) as hear:
         return [
             BatchResult(o.row.target.path, o.row.output, o.status, o.error, o.told)
@@ -378,20 +378,6 @@ def _with_device(options: SwapOptions) -> SwapOptions:
     from faceswap_cli.devices import resolve_device
 
     return replace(options, job=replace(options.job, device=resolve_device(options.job.device).name))
-
-
-def _figures(row: Row, report: Report) -> dict[str, Any]:
-    """Figures of a result of a batch, ready for JSON."""
-    return {
-        "device": row.options.job.device,
-        "frames": report.frames,
-        "frames_with_swap": report.frames_with_swap,
-        "faces_swapped": report.faces_swapped,
-        "people": report.people,
-        "damaged_packets": report.damaged_packets,
-        "seconds": dict(report.seconds),
-        "notes": list(report.notes),
-    }
 
 
 def _known(error: Exception) -> FaceswapError:

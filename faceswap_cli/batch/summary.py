@@ -13,6 +13,9 @@ from faceswap_cli.plain import one_line
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from faceswap_cli.batch.rows import Row
+    from faceswap_cli.records import Report
+
 STATUSES = ("done", "kept", "skipped", "failed", "not started")
 LONGEST_TABLE = 40
 """Rows; of a longer batch only those are shown that are not done."""
@@ -39,6 +42,20 @@ def entry(outcome: Outcome) -> dict[str, Any]:
         "wall_s": outcome.seconds,
         **outcome.told,
         "error": None if error is None else error_entry(error),
+    }
+
+
+def figures(row: Row, report: Report) -> dict[str, Any]:
+    """What a new result of ``row`` tells, ready for JSON."""
+    return {
+        "device": row.options.job.device,
+        "frames": report.frames,
+        "frames_with_swap": report.frames_with_swap,
+        "faces_swapped": report.faces_swapped,
+        "people": report.people,
+        "damaged_packets": report.damaged_packets,
+        "seconds": dict(report.seconds),
+        "notes": list(report.notes),
     }
 
 

@@ -155,17 +155,10 @@ def _figures(row: Row, report: Report) -> dict[str, Any]:
 
     return {
         "method": method_name(row.options.method),
-        "device": row.options.job.device,
-        "frames": report.frames,
-        "frames_with_swap": report.frames_with_swap,
-        "faces_swapped": report.faces_swapped,
-        "people": report.people,
-        "damaged_packets": report.damaged_packets,
+        **summary.figures(row, report),
         "figures": {"identity": ledger.identity(report.ledger), "coverage": ledger.coverage(report.ledger)},
         "tracks": ledger.summary(report.ledger),
         "consent_sha256": report.consent or None,
-        "seconds": report.seconds,
-        "notes": report.notes,
     }
 
 

@@ -7,7 +7,6 @@ samples: it never passes through R'G'B'.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from faceswap_cli import colour, hdr
 from faceswap_cli.geometry import align
-from faceswap_cli.records import F32, F64, U8, Bend, ColourTags, FaceCrop, Planes, RenderedFace, Samples
+from faceswap_cli.records import F32, F64, Bend, ColourTags, Planes, RenderedFace, Samples
 from faceswap_cli.tint import tinted
 
 Box = tuple[int, int, int, int]
@@ -50,14 +49,6 @@ def paste_into_rgb(rgb: F32, faces: Sequence[RenderedFace]) -> F32:
         new, mask = _carried(face, box)
         out[y0:y1, x0:x1] = _blended(out[y0:y1, x0:x1], new, mask)
     return out
-
-
-def paste_into_crop(crop: FaceCrop, face: RenderedFace) -> U8:
-    """``crop`` (S, S, 3) with ``face``, which was drawn for it, blended in."""
-    placed = face.crop.crop_from_frame @ np.linalg.inv(crop.crop_from_frame)
-    shown = replace(face, crop=replace(face.crop, crop_from_frame=placed))
-    pasted = paste_into_rgb(crop.rgb.astype(np.float32) / np.float32(255), [shown])
-    return np.asarray((pasted * 255).round().clip(0, 255), np.uint8)
 
 
 def pasted_area(face: RenderedFace) -> float:

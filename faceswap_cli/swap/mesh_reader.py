@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -11,15 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from faceswap_cli.errors import WeightsError
-from faceswap_cli.nets.blocks import channels_last
 from faceswap_cli.nets.mesh import INPUT_SIDE, FaceMesh
 from faceswap_cli.weights.load import load_strict
 from faceswap_cli.weights.registry import bundled
 
 MARGIN = 1.5
 """Side of the network's window over the larger side of the landmarks' bounds."""
-_MARGINS = (1.35, MARGIN, 1.7)
-"""Of several readings of one face"""
 
 
 def load_mesh() -> FaceMesh:
@@ -30,13 +25,6 @@ def load_mesh() -> FaceMesh:
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); reinstall faceswap-cli") from error
     return load_strict(FaceMesh, {name: value.float() for name, value in stored.items()}, path.name)
-
-
-@lru_cache(maxsize=1)
-def mesh_network() -> FaceMesh:
-    """The same, read once, for pictures on the CPU."""
-    net: FaceMesh = channels_last(load_mesh().eval().requires_grad_(False))
-    return net
 
 
 def window(points: Tensor, margin: float) -> tuple[Tensor, Tensor]:
@@ -57,8 +45,3 @@ def points_in(net: FaceMesh, rgb: Tensor, near: Tensor, margin: float = MARGIN) 
     found, _ = net(seen.contiguous(memory_format=torch.channels_last))
     scale = side / INPUT_SIDE
     return torch.cat([corner + found[..., :2] * scale, found[..., 2:] * scale], dim=-1)
-
-
-def steady_points(net: FaceMesh, rgb: Tensor, near: Tensor) -> Tensor:
-    """As :func:`points_in`, the mean of a few windows: a reading moves with its window by a percent."""
-    return torch.stack([points_in(net, rgb, near, margin) for margin in _MARGINS]).mean(0)

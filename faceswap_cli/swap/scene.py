@@ -202,11 +202,6 @@ def lowered(visible: Tensor, drawn: Drawn, losses: Tensor) -> Tensor:
     return visible * (1 - eyes * eye_loss) * (1 - mouth * mouth_loss)
 
 
-def cut_parts(rgb: Tensor, points: Tensor) -> Tensor:
-    """Windows of the eyes and the mouth, (N, 9, 32, 32)."""
-    return cut_windows(rgb, part_windows(points))
-
-
 def part_windows(points: Tensor) -> Tensor:
     """(N, 3, 3): middle (x, y) and half the side of the windows, in unit coordinates."""
     found = []
