@@ -100,7 +100,8 @@ def train(
         options = read_options(given[0])
         options = options if device is None else replace(options, device=device)
         options = options if without is None else leave_out(options, without)
-        total = sum(phase.images for phase in options.phases)
+        recipe = options.refiner
+        total = sum(phase.images for phase in options.phases) if recipe is None else recipe.images
 
         def tell(row: dict[str, Any]) -> None:
             session.listen(progress("train", int(row["images"]), total))
@@ -109,6 +110,10 @@ def train(
             pool = launch.prepared(options)
             session.result({"command": "train", "exit": 0, "faces": len(pool), "folder": str(options.folder)})
             session.say(f"{len(pool)} faces in {options.folder / 'pool'}")
+            if recipe is not None:
+                launch.prepared_pairs(
+                    options, session.stop, lambda *at: session.listen(progress("pairs", *at))
+                )
             return
         last = launch.train(options, limit, session.stop, tell)
         session.stop.check("training")

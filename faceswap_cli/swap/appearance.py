@@ -22,7 +22,7 @@ LIGHT_SIDE = 96
 """Light is measured on crops reduced to this side; nothing finer matters to it."""
 _LIGHT_MOST = 160
 """Larger pictures are reduced to this side before light is measured: it changes by 0.01 of L* at most."""
-LIGHT_SIGMA, CHROMA_SIGMA = 0.07, 0.27
+LIGHT_SIGMA, CHROMA_SIGMA = 0.07, 0.14
 """Blurs that separate light from structure, as shares of the crop's side: of L*, of a* and b*."""
 BANDS = (1.0, 2.0, 4.0)
 """Gaussian sigmas in pixels that bound the three detail bands."""

@@ -23,7 +23,7 @@ _EYE_EDGE = 0.004
 _LIGHT_LEVELS = (2, 4, 8, 16)
 _LIGHT_SIDE = 64
 _SEEN_LEVELS = (2, 4, 8, 16, 32)
-_SEEN = (0.25, 0.65)
+_SEEN = (0.1, 0.35)
 """Interpolated visibility from which the photograph shows a place, a little and wholly."""
 _FACING = 0.05
 _MOUTH_UNLIKE, _LIPS_REACH = 0.2, 0.012

@@ -19,12 +19,13 @@ from faceswap_cli.geometry import warp
 from faceswap_cli.geometry.canonical import remove_pose
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.keyframes import value_at
+from faceswap_cli.nets import refiner
 from faceswap_cli.records import F32, MESH_POINTS, Bend, FaceCrop, RenderedFace
 from faceswap_cli.swap import appearance, detail, features, sight
 from faceswap_cli.swap.carried import Carried, carry
 from faceswap_cli.swap.edge import face_mask
 from faceswap_cli.swap.eyes import keep_eyes
-from faceswap_cli.swap.joining import join
+from faceswap_cli.swap.joining import ALL_SEEN, join
 from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.method import covered, in_frame
 from faceswap_cli.swap.occluder_head import look
@@ -38,6 +39,7 @@ from faceswap_cli.swap.occlusion import (
 )
 from faceswap_cli.swap.outline import bend_field
 from faceswap_cli.swap.proportions import Shares, result_mesh
+from faceswap_cli.swap.refining import Refine, composite, onto_crop, stacked
 from faceswap_cli.swap.regions import kept_by_picture, regions_mask
 from faceswap_cli.swap.skin import inner_face, inner_skin
 from faceswap_cli.swap.source_face import SourceFace
@@ -77,6 +79,15 @@ class Look:
         light, tones, front = np.split(code, [LIGHT, LIGHT + TONES])
         tones = np.exp(tones)
         return cls(light.reshape(MESH_POINTS, 3), tones[: detail.BANDS], tones[detail.BANDS :], front)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """What networks give to a face."""
+
+    picture: F32 = field(repr=False)
+    """(256, 256, 3) R'G'B' in [0, 1] of the whole crop"""
+    refine: Refine | None = None
 
 
 def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
@@ -122,12 +133,11 @@ def render(
     drawn: F32,
     paste: PasteOptions,
     seed: int,
-    network: F32 | None = None,
+    network: Drawing | None = None,
 ) -> RenderedFace:
     """Draw ``face`` into ``crop``; only the bounds of the face come back, as a smaller crop.
 
-    ``drawn`` (478, 3): :func:`mesh_for`; ``seed``: of noise; ``network`` (256, 256, 3): R'G'B' in [0, 1] of
-    the whole crop.
+    ``drawn`` (478, 3): :func:`mesh_for`; ``seed``: of noise.
     """
     side = crop.rgb.shape[0]
     # With an edit both outlines are covered, the one that was there and the new one.
@@ -135,7 +145,7 @@ def render(
     window = Window.around(np.concatenate([mesh[list(parts.OVAL)] for mesh in outlines]), side)
     part = cut_down(crop, window)
     carried = carry(face, drawn, look_of.light, look_of.chroma)
-    lab = _draw(carried, network, window)
+    lab = _draw(carried, None if network is None else network.picture, window)
     target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
     features.limit_lips(lab, target, points, drawn, window)
     detail.match_detail(lab, target, look_of.bands, inner_skin(drawn, window), side, seed)
@@ -157,6 +167,13 @@ def render(
         matte = bent_along(matte, bend, window)
     occluded = float((mask * matte).sum() / max(float(mask.sum()), 1.0))
     mask = mask * (1.0 - matte)
+    if network is not None and network.refine is not None:
+        around = _small_target(crop, bend)
+        pasted, share = composite(lab, mask, around, window)
+        seen = carried.seen(Window.full(refiner.SIDE))
+        covering = onto_crop(matte, window)
+        answer = network.refine(stacked(pasted, share, seen, covering, carried.target_light, drawn))
+        lab += warp.enlarge(answer, window)
     mask = mask * np.float32(crop.opacity)
     moved = np.asarray(drawn * side - np.array([window.x, window.y, 0]), np.float32)
     bent = None if bend is None else Bend(bend, crop.crop_from_frame, side)
@@ -165,18 +182,16 @@ def render(
 
 def _draw(carried: Carried, network: F32 | None, window: Window) -> F32:
     """(h, w, 3) L*a*b* of ``window``."""
-    if network is None:
-        return carried.lab(window)
     whole = Window.full(SMALL)
-    photo, seen = carried.lab(whole), carried.seen(whole)
-    skin = appearance.skin_area(carried.points, SMALL)
-    joined = join(photo, appearance.lab_from_float(network), seen, skin)
-    if window.side <= SMALL:
-        return np.ascontiguousarray(window.of(_resized(joined, window.side)))
-    # Full-resolution detail of the photograph, as far as it is shown, over what was joined.
+    seen = carried.seen(whole)
+    if network is None or float(seen.min()) >= ALL_SEEN:
+        return carried.lab(window)
+    joined = join(carried.lab(whole), appearance.lab_from_float(network), seen)
     lab = np.ascontiguousarray(window.of(_resized(joined, window.side)))
-    coarse = window.of(_resized(np.ascontiguousarray(photo[..., 0]), window.side))
-    lab[..., 0] += (carried.luma(window) - coarse) * window.of(_resized(seen, window.side))
+    if window.side > SMALL:
+        # Full-resolution detail of the photograph, as far as it is shown, over what was joined.
+        coarse = cv2.resize(carried.luma(whole), (window.side, window.side), interpolation=cv2.INTER_CUBIC)
+        lab[..., 0] += (carried.luma(window) - window.of(coarse)) * window.of(_resized(seen, window.side))
     return lab
 
 
@@ -197,12 +212,20 @@ def _in_front(
     return find_front(small, light, drawn, window, seen, worn=worn, glasses=keep)
 
 
-def bent_along(matte: F32, bend: F32, window: Window) -> F32:
-    """A matte (h, w) of the crop as it is, moved as the frame around the face is bent."""
+def _small_target(crop: FaceCrop, bend: F32 | None) -> F32:
+    """(SIDE, SIDE, 3) L*a*b* of the crop as the refiner sees it, bent as the frame will be."""
+    n = refiner.SIDE
+    how = cv2.INTER_AREA if crop.rgb.shape[0] > n else cv2.INTER_CUBIC
+    small = appearance.lab_from_rgb(cv2.resize(crop.rgb, (n, n), interpolation=how))
+    return small if bend is None else bent_along(small, bend, Window.full(n))
+
+
+def bent_along(picture: F32, bend: F32, window: Window) -> F32:
+    """A picture (h, w[, D]) of the crop as it is, moved as the frame around the face is bent."""
     move = warp.enlarge(bend, window) * np.float32(window.side)
     y, x = np.mgrid[: window.height, : window.width].astype(np.float32)
     where = (x + move[..., 0], y + move[..., 1])
-    return np.asarray(cv2.remap(matte, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    return np.asarray(cv2.remap(picture, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def cut_down(crop: FaceCrop, window: Window) -> FaceCrop:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, SourceIdentity
 from faceswap_cli.swap import appearance
-from faceswap_cli.swap.evening import even_out
 from faceswap_cli.swap.eyes import EyeTones, eye_tones
 from faceswap_cli.swap.proportions import neutral_shape
 from faceswap_cli.swap.relighting import SourceLight, source_light
@@ -26,7 +25,6 @@ class SourceFace:
     """Arrays only: worker processes map them instead of copying."""
 
     texture: Texture
-    """Its own light taken off by half"""
     pyramid: tuple[F32, ...] = field(repr=False)
     """L*a*b* textures, each half as large as the one before"""
     lumas: tuple[F32, ...] = field(repr=False)
@@ -44,10 +42,8 @@ def source_face(source: SourceIdentity, mapper: float) -> SourceFace:
 
     ``mapper``: how much of the face is made from the embedding alone (``--mapper``).
     """
-    raw = source_texture(source, mapper)
-    lab = even_out(raw.lab, raw.points)
-    light = appearance.light_at(lab, appearance.skin_weight(lab, raw.points), raw.points)
-    texture = replace(raw, lab=lab, light=light)
+    texture = source_texture(source, mapper)
+    lab = texture.lab
     pyramid = [lab]
     while pyramid[-1].shape[0] > _SMALLEST:
         half = pyramid[-1].shape[0] // 2
@@ -56,10 +52,10 @@ def source_face(source: SourceIdentity, mapper: float) -> SourceFace:
         texture=texture,
         pyramid=tuple(pyramid),
         lumas=tuple(np.ascontiguousarray(level[..., 0]) for level in pyramid),
-        light=source_light(light, raw.points),
+        light=source_light(texture.light, texture.points),
         neutral=_neutral(source, texture, mapper),
         chroma=_chroma(texture),
-        tones=eye_tones(raw.lab, raw.points, Window.full(raw.lab.shape[0])),
+        tones=eye_tones(lab, texture.points, Window.full(lab.shape[0])),
     )
 
 

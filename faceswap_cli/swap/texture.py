@@ -8,6 +8,7 @@ shadow on the skin count as not visible.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,8 +25,9 @@ from faceswap_cli.swap import appearance
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import TOLERANCE, rim_evidence, wears_glasses
 
-TEXTURE_SIDE = 640
-"""Side of the source texture in pixels."""
+TEXTURE_SIDE, _SMALL_SIDE = 640, 320
+"""Largest and smallest side of the source texture in pixels: small photographs need no large one."""
+_STEP = 32
 _MIRROR_QUALITY = 0.04
 """A mirrored view serves only where nothing else does."""
 _FLOOR = 1e-3
@@ -109,7 +111,8 @@ def build_texture(photos: Sequence[SourcePhoto]) -> Texture:
     Open eyes count there: in the geometry of shut ones there is no room for those of the others.
     """
     ranked = sorted(photos, key=lambda photo: -photo.quality * _awake(photo))
-    views = [_view(photo) for photo in ranked]
+    side = _side_for(photos)
+    views = [_view(photo, side) for photo in ranked]
     seen = np.max([view.seen for view in views], axis=0)
     reference = _frontal(views[0].points)
     views += [_mirrored(view) for view in views]
@@ -123,9 +126,16 @@ def _awake(photo: SourcePhoto) -> float:
     return _ASLEEP + (1.0 - _ASLEEP) * float(parts.seen_irises(photo.landmarks).min())
 
 
-def _view(photo: SourcePhoto) -> _View:
+def _side_for(photos: Sequence[SourcePhoto]) -> int:
+    """Side of the texture: about that of the largest face."""
+    halves = [align.square_from_unit(align.unit_from_points(photo.landmarks))[2] for photo in photos]
+    fine = math.ceil(2 * float(max(halves)) / _STEP) * _STEP
+    return min(max(fine, _SMALL_SIDE), TEXTURE_SIDE)
+
+
+def _view(photo: SourcePhoto, side: int) -> _View:
     unit = align.unit_from_points(photo.landmarks)
-    rgb = cut(photo.rgb, align.scaled(unit, TEXTURE_SIDE), TEXTURE_SIDE, sharp=True)
+    rgb = cut(photo.rgb, align.scaled(unit, side), side, sharp=True)
     lab = appearance.lab_from_rgb(rgb)
     points = align.apply(unit, photo.landmarks)
     facing = warp.vertex_normals(points, parts.topology().triangles)[:, 2]
@@ -134,7 +144,7 @@ def _view(photo: SourcePhoto) -> _View:
         weight[list(ring)] *= seen
     clear = _clear_skin(lab, points) * _uncovered(rgb, lab, points)
     seen = masks.smoothstep((facing - _SEEN_FROM) / _SEEN_OVER)
-    seen *= np.clip(masks.sample(masks.blur(clear, 0.02 * TEXTURE_SIDE), points), 0.0, 1.0)
+    seen *= np.clip(masks.sample(masks.blur(clear, 0.02 * side), points), 0.0, 1.0)
     seen[[*parts.EYES, *parts.IRISES, *parts.LIPS]] = 1.0
     return _View(lab, points, np.maximum(weight, _FLOOR), clear, seen)
 

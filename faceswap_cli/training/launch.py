@@ -9,21 +9,28 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 
 from faceswap_cli.errors import DeviceError, FaceswapError, InputError
 from faceswap_cli.events import NEVER, StopRequest
+from faceswap_cli.training import pairs, refine
 from faceswap_cli.training.loop import METRICS, Run, Show
-from faceswap_cli.training.options import DataOptions, TrainOptions
+from faceswap_cli.training.options import DataOptions, RefinerOptions, TrainOptions
 from faceswap_cli.training.pool import Item, Pool, from_clip, from_pictures, from_shards, open_pool, pack
 from faceswap_cli.training.state import load_state
 from faceswap_cli.training.trainer import Place, Trainer
+
+_EXAM_SHARE = 30
+"""Pieces of pairs for each piece of held-out people"""
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +58,51 @@ def prepared(options: TrainOptions) -> Pool:
     return open_pool(folder)
 
 
+def prepared_pairs(
+    options: TrainOptions,
+    stop: StopRequest = NEVER,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[Path], list[Path]]:
+    """Files of the refiner's pairs, those of held-out people apart; made where they are not there yet.
+
+    ``tell`` hears of pairs done and asked for.
+    """
+    recipe = options.refiner or RefinerOptions()
+    pool = prepared(options)
+    count = -(-recipe.pairs // pairs.PIECE)
+    exams = -(-count // _EXAM_SHARE) if len(pairs.stills(pool, held_out=True)) > 1 else 0
+    folder = options.folder / "pairs"
+    wanted = [(number, True) for number in range(exams)] + [(number, False) for number in range(count)]
+    paths = [pairs.piece_path(folder, number, held_out=held_out) for number, held_out in wanted]
+    missing = [row for row, path in zip(wanted, paths, strict=True) if not path.exists()]
+    done = len(wanted) - len(missing)
+    world = options.processes or os.cpu_count() or 1
+    with ProcessPoolExecutor(world, get_context("spawn"), _alone) as workers:
+        left = [workers.submit(_piece, options, *row) for row in missing]
+        try:
+            for made in as_completed(left):
+                made.result()
+                done += 1
+                tell(done * pairs.PIECE, len(wanted) * pairs.PIECE)
+                stop.check("preparing pairs")
+        finally:
+            workers.shutdown(cancel_futures=True)
+    return paths[exams:], paths[:exams]
+
+
+def _alone() -> None:
+    # Ctrl-C reaches the whole group; the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def _piece(options: TrainOptions, number: int, held_out: bool) -> None:
+    pairs.prepare(
+        open_pool(options.folder / "pool"), options.folder / "pairs", number, options.seed, held_out=held_out
+    )
+
+
 def device_for(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -76,6 +128,8 @@ def train(
     A stop request ends it after the step in hand, with the state saved.
     """
     device = device_for(options.device)
+    if options.refiner is not None:
+        return _refined(options, device, max_time_s, stop, show)
     world = processes_for(options, device)
     pool = prepared(options)
     if world == 1:
@@ -84,6 +138,15 @@ def train(
     else:
         _train_in_processes(options, world, max_time_s, stop, show)
     return standing(options.folder)
+
+
+def _refined(
+    options: TrainOptions, device: torch.device, max_time_s: float, stop: StopRequest, show: Show | None
+) -> dict[str, Any]:
+    pieces, exams = prepared_pairs(options, stop)
+    run = refine.Run(pieces, exams, options, device)
+    figures = run.go(max_time_s, stop, lambda images: show({"images": images}) if show else None)
+    return {"images": run.images, "figures": figures}
 
 
 def standing(folder: Path) -> dict[str, Any]:

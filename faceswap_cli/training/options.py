@@ -100,13 +100,33 @@ class Phase:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefinerOptions:
+    """``[refiner]``: the recipe trains the refiner instead of the network."""
+
+    pairs: int = 12_000
+    """Pairs made by ``--prepare``; held-out people add a thirtieth of that."""
+    images: int = 600_000
+    """Until training ends; the rate falls toward it."""
+    batch: int = 24
+    rate: float = 1.5e-3
+    steady: float = 0.5
+    """Weight of changing neighboring frames alike."""
+    save_every_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        _check(self.pairs >= 1 and self.images >= 1, "[refiner] pairs and images must be 1 or more")
+        _check(self.batch >= 2, f"[refiner] batch must be 2 or more, not {self.batch}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """The whole configuration."""
 
     data: DataOptions
     folder: Path
     """Where pool, state, metrics and sample sheets lie."""
-    phases: tuple[Phase, ...]
+    phases: tuple[Phase, ...] = ()
+    refiner: RefinerOptions | None = None
     preset: str = "cpu"
     batch: int = 4
     """Images per process and step."""
@@ -139,7 +159,10 @@ class TrainOptions:
 
         _check(self.preset in PRESETS, f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
         _check(self.batch >= 2, f"batch must be 2 or more, not {self.batch}")
-        _check(bool(self.phases), "no [[phase]] is given; see examples/training")
+        _check(
+            bool(self.phases) != (self.refiner is not None),
+            "give [[phase]] or [refiner]; see examples/training",
+        )
         _check(0 < self.ema < 1, f"ema must lie between 0 and 1, not {self.ema}")
 
 
@@ -166,6 +189,8 @@ def _of_table(table: dict[str, Any], path: Path) -> TrainOptions:
         DataOptions, _paths(table.pop("data", {}), ("pictures", "clips", "shards"), here), f"{path} [data]"
     )
     shared = table.pop("weights", {})
+    if "refiner" in table:
+        table["refiner"] = _build(RefinerOptions, table["refiner"], f"{path} [refiner]")
     phases = tuple(_phase(row, shared, f"{path} [[phase]]") for row in table.pop("phase", []))
     for name in ("folder", "warm_start"):
         if name in table:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -71,3 +74,17 @@ def load_strict(build: Callable[[], M], state: Mapping[str, Tensor], what: str) 
         raise WeightsError(f"{what} does not fit: {problem}")
     module.load_state_dict(dict(state), strict=True, assign=True)
     return module.eval().requires_grad_(False)
+
+
+def load_half(build: Callable[[], M], path: Path) -> M:
+    """The module of ``build`` holding a file in half precision, in single precision and frozen.
+
+    Batch counters of training are not stored.  :class:`WeightsError` when the file does not fit.
+    """
+    try:
+        stored = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); reinstall faceswap-cli") from error
+    weights = {name: value.float() for name, value in stored.items()}
+    counters = {name: v for name, v in build().state_dict().items() if name.endswith("num_batches_tracked")}
+    return load_strict(build, weights | counters, path.name)

@@ -16,12 +16,11 @@ from faceswap_cli.geometry.paste import paste_into_planes
 from faceswap_cli.records import F32, Bend, ColourTags, RenderedFace
 from faceswap_cli.swap import detail
 from faceswap_cli.swap.edge import depth_inside, face_mask
-from faceswap_cli.swap.joining import MOST, join
+from faceswap_cli.swap.joining import join
 from faceswap_cli.swap.outline import FIXED, bend_field
 
 N = 128
 POINTS = mesh_points() / np.float32(SIDE)
-EVERYWHERE = np.ones((N, N), np.float32)
 
 
 def noise(seed: int, sigma: float, size: int = N) -> F32:
@@ -36,22 +35,15 @@ def lab(luma: F32 | float) -> F32:
     return out
 
 
-def test_detail_is_the_photographs_and_the_low_band_the_networks() -> None:
-    fine = 5 * noise(1, 0.6)
-    found = join(lab(50 + fine), lab(53.0), np.ones((N, N), np.float32), EVERYWHERE)[..., 0]
-    assert abs(found.mean() - 53) < 0.3
-    assert np.corrcoef((found - cv2.GaussianBlur(found, (0, 0), 3)).ravel(), fine.ravel())[0, 1] > 0.95
-
-
-def test_the_network_moves_the_photograph_by_little() -> None:
-    found = join(lab(50.0), lab(90.0), np.ones((N, N), np.float32), EVERYWHERE)
-    assert np.abs(found[..., 0] - 50).max() <= MOST[0] + 1e-3
+def test_the_photograph_is_shown_wherever_it_saw() -> None:
+    photo = lab(50 + 5 * noise(1, 0.6))
+    np.testing.assert_allclose(join(photo, lab(90.0), np.ones((N, N), np.float32)), photo, atol=1e-3)
 
 
 def test_what_no_photograph_showed_is_the_networks_without_a_seam() -> None:
     seen = np.ones((N, N), np.float32)
     seen[:, N // 2 :] = 0
-    found = join(lab(50.0), lab(70.0), seen, EVERYWHERE)[..., 0]
+    found = join(lab(50.0), lab(70.0), seen)[..., 0]
     assert found[64, 4] < 60 < 64 < found[64, -4]
     assert np.abs(np.diff(found, axis=1)).max() < 2.0
 

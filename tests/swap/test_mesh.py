@@ -134,7 +134,7 @@ def test_second_photo_serves_where_the_first_is_covered() -> None:
     other = picture(points, seed=3)
     one = texture.build_texture([photo(other, points, 0.9)])
     both = texture.build_texture([photo(covered, points, 1.0), photo(other, points, 0.9)])
-    cheek = (one.points[205, :2] * texture.TEXTURE_SIDE).astype(int)
+    cheek = (one.points[205, :2] * one.lab.shape[0]).astype(int)
     patch = np.s_[cheek[1] - 8 : cheek[1] + 8, cheek[0] - 8 : cheek[0] + 8]
     np.testing.assert_allclose(both.lab[patch].mean((0, 1)), one.lab[patch].mean((0, 1)), atol=6.0)
 
@@ -150,7 +150,7 @@ def test_a_photograph_with_open_eyes_sets_the_geometry() -> None:
     both, one = texture.build_texture([asleep, awake]), texture.build_texture([awake])
     np.testing.assert_array_equal(both.points, one.points)
     assert parts.seen_irises(both.points).min() == 1.0
-    eyes = masks.union(one.points, (parts.LEFT_EYE, parts.RIGHT_EYE), texture.TEXTURE_SIDE) > 0.99
+    eyes = masks.union(one.points, (parts.LEFT_EYE, parts.RIGHT_EYE), one.lab.shape[0]) > 0.99
     assert np.abs(both.lab - one.lab)[eyes].mean() < 0.25 * np.abs(both.lab - one.lab)[~eyes].mean() + 0.5
     assert parts.eye_apertures(texture.build_texture([asleep]).points).max() < 0.1
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from drawn import SIDE, mesh_points, picture
+from drawn import SIDE, mesh_points
 
 from faceswap_cli.faces.landmarks import topology
 from faceswap_cli.geometry import warp
 from faceswap_cli.records import F32
 from faceswap_cli.swap import appearance
-from faceswap_cli.swap.evening import even_out
 from faceswap_cli.swap.relighting import lit_as, source_light
 
 POINTS = mesh_points() / np.float32(SIDE)
@@ -55,21 +54,3 @@ def test_gloss_does_not_grow_with_the_light() -> None:
     found = appearance.relight(shown, dark, bright)[..., 0]
     assert found[0, 0] - found[1, 1] < 8
     assert 9 < found[1, 1] - found[3, 3] < 16
-
-
-def test_half_of_a_dark_side_and_of_a_highlight_go() -> None:
-    rgb = picture(mesh_points()).astype(np.float32)
-    rgb[:, SIDE // 2 :] *= 0.75
-    x, y = (POINTS[50, :2] * SIDE).astype(int)
-    rgb[y - 4 : y + 4, x - 4 : x + 4] = 250
-    before = appearance.lab_from_rgb(rgb.astype(np.uint8))
-    after = even_out(before, POINTS)
-
-    def value(lab: F32, point: int) -> float:
-        c, r = (POINTS[point, :2] * SIDE).astype(int)
-        return float(lab[r - 2 : r + 3, c - 2 : c + 3, 0].mean())
-
-    sides = [value(lab, 205) - value(lab, 425) for lab in (before, after)]
-    assert 0.3 * sides[0] < sides[1] < 0.8 * sides[0]
-    assert value(after, 50) < value(before, 50) - 4
-    np.testing.assert_array_equal(after[2, 2], before[2, 2])

@@ -31,7 +31,7 @@ mix = { self = 1 }
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 def test_examples_are_valid(path: Path) -> None:
     options = read_options(path)
-    assert options.phases
+    assert bool(options.phases) != (options.refiner is not None)
     assert all(place.is_absolute() for place in options.data.pictures)
 
 

@@ -1,4 +1,4 @@
-"""Profile 256 of ``fslsd``: the renderer with our own network's picture under the photograph and in its gaps.
+"""Profile 256 of ``fslsd``: the renderer, our own network's picture in its gaps, and the refiner.
 
 The network draws the face at 256 px from the source's structure and the target's appearance
 (``nets.fslsd256``): inverted codes, structure rows moved by the landmark direction, appearance rows of the
@@ -43,6 +43,8 @@ from faceswap_cli.swap.fslsd256_weights import (
 from faceswap_cli.swap.lane import Lane
 from faceswap_cli.swap.method import CodeSmoothing, Task, covered
 from faceswap_cli.swap.methods.mesh import crop_side
+from faceswap_cli.swap.refiner_weights import refiner_on
+from faceswap_cli.swap.refining import Refine
 from faceswap_cli.swap.shrunk import Shrunk
 from faceswap_cli.swap.source_face import source_face
 from faceswap_cli.swap.texture import Texture
@@ -70,6 +72,8 @@ class Fslsd256Method:
         self.light = self.device == "cpu" or (self.device.startswith("cuda") and job.workers > 1)
         self.inputs_digest = digest(weights)
         self.batches = batches_for(self.device, job)
+        self.refine: Refine | None = None
+        """Takes the bundled refiner's place"""
         self._shrunk, self.lane = Shrunk(SIDE), Lane(self.device)
         preset = preset_of(weights)
         self.code_rows = (preset.rows - STRUCTURE_ROWS, preset.style)
@@ -152,7 +156,7 @@ class Fslsd256Method:
         """What the network sees in each target: appearance rows and light."""
         net = self.net()
         rgb, points = self._small([task.crop for task in tasks])
-        wanted = torch.from_numpy(np.stack([self._mesh_for(task) for task in tasks]))
+        wanted = torch.from_numpy(np.stack([self.mesh_for(task) for task in tasks]))
         drawn = scene.draw(wanted, self._outline_before(tasks, wanted - points))
         light = scene.face_light(rgb, drawn)
         gain = scene.gain_of(light)
@@ -160,7 +164,7 @@ class Fslsd256Method:
         rows = self.lane.call(calls_of(net, self.device).style, erased)
         return zip(*(_arrays(x) for x in (rows, light)), strict=True)
 
-    def _mesh_for(self, task: Task) -> F32:
+    def mesh_for(self, task: Task) -> F32:
         """(478, 3) mesh of the swapped face, unit coordinates."""
         return renderer.mesh_for(task.prepared.face, task.crop, self._shares)
 
@@ -170,13 +174,20 @@ class Fslsd256Method:
         for k, task in enumerate(tasks):
             people.setdefault(id(task.prepared), []).append(k)
         faces: dict[int, RenderedFace] = {}
+        refine = self.refine or refiner_on(self.device)
         for chosen in people.values():
             some = [tasks[k] for k in chosen]
             codes = [self.unpacked(task.code) for task in some]
             for k, code, (picture, drawn) in zip(chosen, codes, self._drawn(some, codes), strict=True):
                 look, task = renderer.Look.unpacked(code.look), tasks[k]
                 faces[k] = renderer.render(
-                    task.prepared.face, task.crop, look, drawn, self.paste, task.seed, picture
+                    task.prepared.face,
+                    task.crop,
+                    look,
+                    drawn,
+                    self.paste,
+                    task.seed,
+                    renderer.Drawing(picture, refine),
                 )
         return [faces[k] for k in range(len(tasks))]
 
@@ -192,7 +203,7 @@ class Fslsd256Method:
             torch.from_numpy(np.stack([getattr(code, name) for code in codes])) for name in ("light", "rows")
         )
         own = torch.tensor(prepared.points).expand(len(tasks), -1, -1)
-        wanted = torch.from_numpy(np.stack([self._mesh_for(task) for task in tasks]))
+        wanted = torch.from_numpy(np.stack([self.mesh_for(task) for task in tasks]))
         pairing = scene.pair_to(own, points, basis_of(net), wanted)
         drawn = scene.draw(wanted, self._outline_before(tasks, wanted - points))
         pairing = replace(pairing, visible=scene.gated(pairing.visible, drawn, own, wanted))
