@@ -6,6 +6,7 @@ Training makes its pairs through the same functions, so that it learns from what
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -31,6 +32,29 @@ _DRAWN_PARTS = (
 def coded(lab: F32) -> U8:
     """(..., 3) L*a*b* as bytes."""
     return np.asarray(np.clip(lab * LAB_SCALE + LAB_ZERO + 0.5, 0, 255), np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Around:
+    """What the refiner is told of a face beside the face."""
+
+    target: F32 = field(repr=False)
+    """(SIDE, SIDE, 3) L*a*b* of the whole crop"""
+    seen: F32 = field(repr=False)
+    """(SIDE, SIDE) in [0, 1]: how far a photograph is shown"""
+    light: F32 = field(repr=False)
+    """(n, n, 3) low-frequency L*a*b* of the target's skin"""
+    points: F32 = field(repr=False)
+    """(478, 3) the drawn mesh, unit coordinates"""
+
+
+def refine_drawn(lab: F32, mask: F32, front: F32, around: Around, window: Window, refine: Refine) -> None:
+    """Fit a drawn face (h, w, 3) of ``window`` to what is around it; in place.
+
+    ``mask`` (h, w) where it will be pasted; ``front`` (h, w) what lies in front of it.
+    """
+    pasted, share = composite(lab, mask, around.target, window)
+    lab += warp.enlarge(refine(stacked(pasted, share, onto_crop(front, window), around)), window)
 
 
 def composite(drawn: F32, mask: F32, target: F32, window: Window) -> tuple[F32, F32]:
@@ -59,19 +83,19 @@ def onto_crop(picture: F32, window: Window) -> F32:
     return np.asarray(cv2.warpAffine(small, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR), np.float32)
 
 
-def stacked(pasted: F32, mask: F32, seen: F32, front: F32, light: F32, points: F32) -> U8:
+def stacked(pasted: F32, mask: F32, front: F32, around: Around) -> U8:
     """(16, SIDE, SIDE) bytes in the order of ``nets.refiner.INPUTS``.
 
-    ``pasted`` (SIDE, SIDE, 3) L*a*b*; ``mask``, ``seen`` and ``front`` (SIDE, SIDE) in [0, 1]; ``light``
-    (n, n, 3) L*a*b*; ``points`` (478, 3) the drawn mesh in unit coordinates.
+    ``pasted`` (SIDE, SIDE, 3) L*a*b*; ``mask`` and ``front`` (SIDE, SIDE) in [0, 1].
     """
+    light, points = around.light, around.points
     normals = warp.vertex_normals(points, parts.topology().triangles)
     facing = warp.scatter(points[:, :2], normals, levels=(2, 4, 8, 16), side=light.shape[0])
     inside = masks.union(points, (parts.OVAL,), light.shape[0])[..., None]
     fields = warp.enlarge(np.ascontiguousarray(facing * inside), SIDE) * 127.5 + 127.5
     out = np.empty((len(INPUTS), SIDE, SIDE), np.uint8)
     out[:3] = coded(pasted).transpose(2, 0, 1)
-    out[3:6] = np.clip(np.stack([mask, seen, front]) * 255 + 0.5, 0, 255)
+    out[3:6] = np.clip(np.stack([mask, around.seen, front]) * 255 + 0.5, 0, 255)
     out[6:9] = coded(warp.enlarge(light, SIDE)).transpose(2, 0, 1)
     out[9:12] = np.clip(fields + 0.5, 0, 255).transpose(2, 0, 1)
     for k, rings in enumerate(_DRAWN_PARTS, start=12):

@@ -39,7 +39,7 @@ from faceswap_cli.swap.occlusion import (
 )
 from faceswap_cli.swap.outline import bend_field
 from faceswap_cli.swap.proportions import Shares, result_mesh
-from faceswap_cli.swap.refining import Refine, composite, onto_crop, stacked
+from faceswap_cli.swap.refining import Around, Refine, refine_drawn
 from faceswap_cli.swap.regions import kept_by_picture, regions_mask
 from faceswap_cli.swap.skin import inner_face, inner_skin
 from faceswap_cli.swap.source_face import SourceFace
@@ -168,12 +168,9 @@ def render(
     occluded = float((mask * matte).sum() / max(float(mask.sum()), 1.0))
     mask = mask * (1.0 - matte)
     if network is not None and network.refine is not None:
-        around = _small_target(crop, bend)
-        pasted, share = composite(lab, mask, around, window)
         seen = carried.seen(Window.full(refiner.SIDE))
-        covering = onto_crop(matte, window)
-        answer = network.refine(stacked(pasted, share, seen, covering, carried.target_light, drawn))
-        lab += warp.enlarge(answer, window)
+        around = Around(_small_target(crop, bend), seen, carried.target_light, drawn)
+        refine_drawn(lab, mask, matte, around, window, network.refine)
     mask = mask * np.float32(crop.opacity)
     moved = np.asarray(drawn * side - np.array([window.x, window.y, 0]), np.float32)
     bent = None if bend is None else Bend(bend, crop.crop_from_frame, side)

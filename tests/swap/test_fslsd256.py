@@ -6,6 +6,7 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,9 @@ from faceswap_cli.faces.landmarks import LIPS_INNER, OVAL
 from faceswap_cli.geometry import masks
 from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import PRESETS
-from faceswap_cli.records import FaceCrop, RenderedFace
+from faceswap_cli.nets.refiner import INPUTS, SIDE_OUT
+from faceswap_cli.records import F32, U8, FaceCrop, RenderedFace
+from faceswap_cli.swap import appearance
 from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method
 from faceswap_cli.training.export import export_weights
 
@@ -62,6 +65,28 @@ def test_mask_stays_inside_the_face(method: Fslsd256Method) -> None:
     window = masks.Window(0, 0, drawn.mask.shape[1], drawn.mask.shape[0], drawn.crop.rgb.shape[1])
     hull = masks.grow(masks.union(unit.astype(np.float32), (OVAL,), window), 4)
     assert drawn.mask[hull < 0.01].max() < 0.05
+
+
+def test_the_refiner_sees_the_face_as_it_is_pasted_and_its_answer_is_laid_on(weights: Path) -> None:
+    method = Fslsd256Method(JobOptions(device="cpu"), PasteOptions(occlusion=False), weights)
+    points = mesh_points()
+    target = crop(picture(points), points)
+    stacks, faces = [], []
+    for change in (0.0, 6.0):
+
+        def answer(stack: U8, change: float = change) -> F32:
+            stacks.append(stack)
+            return np.full((SIDE_OUT, SIDE_OUT, 3), (change, 0, 0), np.float32)
+
+        method.refine = answer
+        faces.append(swapped(method, target))
+    plain, lit = (appearance.lightness(face.rgb) for face in faces)
+    inside = faces[0].mask > 0.9
+    assert np.median((lit - plain)[inside]) == pytest.approx(6.0, abs=0.5)
+    small = cv2.resize(appearance.lightness(target.rgb), (128, 128), interpolation=cv2.INTER_AREA)
+    away = stacks[0][INPUTS.index("mask")] == 0
+    np.testing.assert_allclose(stacks[0][0][away] / 2.55, small[away], atol=1.5)
+    assert not np.array_equal(stacks[0][0][~away], stacks[0][6][~away])
 
 
 def test_a_dark_face_stays_dark(method: Fslsd256Method) -> None:
