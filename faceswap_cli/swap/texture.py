@@ -28,6 +28,8 @@ from faceswap_cli.swap.occlusion import TOLERANCE, rim_evidence, wears_glasses
 TEXTURE_SIDE, _SMALL_SIDE = 640, 320
 """Largest and smallest side of the source texture in pixels: small photographs need no large one."""
 _STEP = 32
+_RIM_SKIN = 0.02
+"""What is left out inside the outline, as a share of the side: hair and background shine in there."""
 _MIRROR_QUALITY = 0.04
 """A mirrored view serves only where nothing else does."""
 _FLOOR = 1e-3
@@ -142,9 +144,11 @@ def _view(photo: SourcePhoto, side: int) -> _View:
     weight = masks.smoothstep((facing - 0.1) / 0.5) * np.float32(photo.quality)
     for ring, seen in zip((parts.LEFT_EYE, parts.RIGHT_EYE), parts.seen_irises(points), strict=True):
         weight[list(ring)] *= seen
-    clear = _clear_skin(lab, points) * _uncovered(rgb, lab, points)
+    bare = _bare_skin(lab, points) * _uncovered(rgb, lab, points)
+    inside = masks.blur(masks.union(points, (parts.OVAL,), side, -_RIM_SKIN * side), 0.01 * side)
+    clear = bare * inside
     seen = masks.smoothstep((facing - _SEEN_FROM) / _SEEN_OVER)
-    seen *= np.clip(masks.sample(masks.blur(clear, 0.02 * side), points), 0.0, 1.0)
+    seen *= np.clip(masks.sample(masks.blur(bare, 0.02 * side), points), 0.0, 1.0)
     seen[[*parts.EYES, *parts.IRISES, *parts.LIPS]] = 1.0
     return _View(lab, points, np.maximum(weight, _FLOOR), clear, seen)
 
@@ -176,8 +180,8 @@ def _uncovered(rgb: U8, lab: F32, points: F32) -> F32:
     return np.asarray(np.clip(1.0 - warp.enlarge(covered, rgb.shape[0]), 0.0, 1.0), np.float32)
 
 
-def _clear_skin(lab: F32, points: F32) -> F32:
-    """0 where hair, glasses or hard shadow lie over the skin and outside the face, else 1; (S, S)."""
+def _bare_skin(lab: F32, points: F32) -> F32:
+    """0 where hair, glasses or hard shadow lie over the skin, else 1; (S, S)."""
     n = _CLEAR_SIDE
     small = cv2.resize(lab, (n, n), interpolation=cv2.INTER_AREA)
     skin = appearance.skin_weight(small, points)
@@ -186,9 +190,8 @@ def _clear_skin(lab: F32, points: F32) -> F32:
     odd = masks.grow(masks.grow(odd, -0.016 * n), 0.028 * n)
     odd = np.maximum(odd, _strands(small[..., 0], skin, points))
     odd = np.maximum(odd, hair_beside(small, skin, points))
-    inside = masks.grow(masks.union(points, (parts.OVAL,), n), -0.012 * n)
-    clear = masks.blur(inside * (1.0 - np.clip(odd, 0.0, 1.0)), 0.01 * n)
-    return np.clip(warp.enlarge(clear, lab.shape[0]), 0.0, 1.0)
+    bare = masks.blur(1.0 - np.clip(odd, 0.0, 1.0), 0.01 * n)
+    return np.clip(warp.enlarge(bare, lab.shape[0]), 0.0, 1.0)
 
 
 def _strands(luma: F32, skin: F32, points: F32) -> F32:
