@@ -61,8 +61,7 @@ def swap_image(
     clock = Stopwatch()
     if (count := animation_frames(target)) > 1:
         raise InputError(
-            f"{target} is animated ({count} frames) and would come out as a still; "
-            "convert it to MP4 and use 'faceswap video'"
+            f"{target} is animated ({count} frames) and would come out as a still; use 'faceswap video'"
         )
     picture = read_picture(target, options.detect.max_pixels)
     listen(Event("start", {"target": str(target), "frames": 1, "seconds": 0.0}))

@@ -51,10 +51,15 @@ def encoding_for(clip: Clip, encode: EncodeOptions) -> Encoding:
         return _on_a_chip(clip, encode)
     encoder, notes = _encoder(clip, encode)
     offered = encoder_formats(encoder)
+    if clip.alpha:
+        offered = ("yuv420p",) if encoder == "libvpx-vp9" else _opaque_names(offered)
     chosen = clip.work_format if clip.work_format in offered else _nearest(clip.work_format, offered)
     if chosen != clip.work_format:
         notes = (*notes, f"{encoder} cannot hold {clip.work_format}: written as {chosen}")
     container = "mov" if encoder.startswith("prores") else "mp4"
+    if clip.alpha:
+        chosen = chosen.replace("yuv", "yuva")
+        container = "matroska" if encoder == "libvpx-vp9" else container  # MP4 drops the alpha packets
     return Encoding(encoder, chosen, container, _settings(encoder, clip, encode), notes)
 
 
@@ -103,6 +108,11 @@ def _encoder(clip: Clip, encode: EncodeOptions) -> tuple[str, tuple[str, ...]]:
 def _refuses_size(encoder: str, clip: Clip) -> bool:
     down, across = format_step(clip.work_format)
     return encoder in _EVEN_ONLY and bool(clip.width % across or clip.height % down)
+
+
+def _opaque_names(offered: tuple[str, ...]) -> tuple[str, ...]:
+    """The formats that are offered with an alpha channel, named without it."""
+    return tuple(name.replace("yuva", "yuv") for name in offered if name.startswith("yuva"))
 
 
 def _nearest(work: str, offered: tuple[str, ...]) -> str:
@@ -178,8 +188,9 @@ def _svtav1(clip: Clip, encode: EncodeOptions) -> dict[str, str]:
 
 
 def _prores(clip: Clip, encode: EncodeOptions) -> dict[str, str]:
-    default = "4444" if "444" in clip.work_format else "hq"
-    profile = next((name for key, name in _PRORES.items() if key in clip.profile), default)
+    default = "4444" if "444" in clip.work_format or clip.alpha else "hq"
+    named = clip.profile if clip.codec == "prores" else ""
+    profile = next((name for key, name in _PRORES.items() if key in named), default)
     return {"profile": encode.preset or profile, "vendor": "apl0"}
 
 
