@@ -225,6 +225,8 @@ class FaceCrop:
     """The same of jaw and cheeks"""
     room: float = 1.0
     """Share of ``outline`` for which the frame has room"""
+    color_px: float = 0.0
+    """Pixels of the crop per color sample of the frame; 0 where the frame has one for each pixel"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
