@@ -18,7 +18,7 @@ _ENOUGH = ("256", "truecolor")
 
 
 def show_faces(pictures: Sequence[Any]) -> None:
-    """Draw ``pictures``, (S, S, 3) uint8, on stdout with their numbers; nothing where it has too few colors."""
+    """Draw ``pictures``, (S, S, 3) uint8, on stdout with their numbers, if it has enough colors."""
     out = console()
     if not out.is_terminal or out.no_color or out.color_system not in _ENOUGH:
         return
