@@ -25,16 +25,15 @@ from faceswap_cli.records import Clip
 from faceswap_cli.video.animate import ANIMATIONS, PLAIN, AnimationOptions, Schedule, write_animation
 from faceswap_cli.video.animated import plays
 from faceswap_cli.video.avc import merged_headers
-from faceswap_cli.video.carry import Carried, Window, carried_packets, carry_streams, copy_chapters
+from faceswap_cli.video.carry import MUXER_OWN, Carried, Window, carried_packets, carry_streams, copy_chapters
 from faceswap_cli.video.containers import container_format, muxer_options, part_path
+from faceswap_cli.video.kept import container
 from faceswap_cli.video.opening import clock_of, open_input
 from faceswap_cli.video.timecode import move_timecode, sane_rate, stated_rate
 from faceswap_cli.video.writer import set_colour, ticks
 
 _FAR_START_S = 60
 """Broadcast clocks start anywhere: a file that begins later than this is moved to begin at 0."""
-_MUXER_OWN = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
-"""Container metadata that the new file makes for itself."""
 STATES_RATES = tuple(int(part) for part in av.__version__.split(".")[:2]) >= (18, 1)
 """Older libraries cannot state the rate of a stream without an encoder, which time code tracks need."""
 
@@ -228,7 +227,7 @@ def _dress(
         stream.metadata["alpha_mode"] = "1"
     if clip.rotation:
         stream.set_display_rotation(clip.rotation)
-    kept = {k: v for k, v in source.metadata.items() if k.lower() not in _MUXER_OWN}
+    kept = {k: v for k, v in source.metadata.items() if k.lower() not in MUXER_OWN}
     target.metadata.update({**kept, **metadata})
 
 
@@ -257,7 +256,8 @@ def _set_tag(stream: Any, segment: av.VideoStream, muxer: str) -> None:
 
 def _lost(muxer: str, clip: Clip, metadata: dict[str, str]) -> list[str]:
     notes = []
-    if muxer in ("avi", "mpegts") and clip.rotation:
+    row = container(muxer)
+    if clip.rotation and not (row and row.rotation):
         notes.append(f"{muxer} cannot store the rotation of {clip.rotation} degrees; use .mp4 or .mkv")
     if muxer in ("avi", "mpegts") and metadata:
         notes.append(f"{muxer} cannot store these metadata entries: {', '.join(sorted(metadata))}")

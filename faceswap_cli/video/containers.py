@@ -86,7 +86,7 @@ def suited(clip: Clip, output: Path, encode: EncodeOptions) -> EncodeOptions:
         return replace(encode, codec=PREFERRED[muxer])
     if holds(muxer, usual):
         return encode
-    for encoder in ("libx264", "libx265", "libvpx-vp9"):
+    for encoder in ("libx264", "libx265", "libvpx-vp9", "libsvtav1"):
         other = replace(encode, codec=encoder)
         if holds(muxer, encoder) and clip.work_format in encoder_formats(encoder):
             return other
