@@ -52,9 +52,9 @@ def containers_page() -> str:
     lines = [
         WRITTEN,
         "# Containers and codecs\n",
-        "What an output keeps of its input, by container and codec. `faceswap doctor` shows the same table. Before",
-        "it starts, a job names what its output will not keep (`--json`: `not_kept`). Times, pixel aspect ratio and",
-        "color tags are kept everywhere but in animations, which are always sRGB with square pixels.\n",
+        "What an output keeps of its input, by container and codec. `faceswap doctor` shows the same table.",
+        "Before it starts, a job names what its output will not keep (`--json`: `not_kept`). Times, pixel aspect",
+        "ratio and color tags are kept everywhere but in animations: they are sRGB with square pixels.\n",
         f"| {' | '.join(HEAD)} |",
         f"|{'---|' * len(HEAD)}",
         *(f"| {' | '.join(row)} |" for row in rows()),
