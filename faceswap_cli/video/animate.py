@@ -184,7 +184,7 @@ def _stream(
     *,
     lossless: bool,
 ) -> Any:
-    options = {"lossless": "1"} if lossless and kind.options else dict(kind.options)
+    options = {"lossless": "1"} if lossless and kind.encoder == "libwebp_anim" else dict(kind.options)
     stream: Any = container.add_stream(kind.encoder, rate=clip.average_rate, options=options)
     stream.height, stream.width = pixels.shape[:2]
     stream.pix_fmt = kind.transparent if pixels.shape[2] == 4 else kind.opaque
@@ -204,7 +204,8 @@ def _indexed(pixels: U8) -> av.VideoFrame | None:
     colors, index = np.unique(packed, return_inverse=True)
     if len(colors) > _COLORS:
         return None
-    palette = np.zeros(_COLORS, ">u4")
+    # Padded with a color that is there: the encoder takes an empty entry for transparency, and uses it.
+    palette = np.full(_COLORS, colors[-1], ">u4")
     palette[: len(colors)] = colors
     planes: Any = index.reshape(packed.shape).astype(np.uint8), palette.view(np.uint8).reshape(_COLORS, 4)
     return av.VideoFrame.from_ndarray(planes, format="pal8")

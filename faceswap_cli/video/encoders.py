@@ -167,6 +167,8 @@ def _x264(clip: Clip, encode: EncodeOptions) -> dict[str, str]:
     if clip.interlaced and not clip.deinterlace:
         options["flags"] = "+ildct+ilme"
         options["x264-params"] += f":{clip.interlaced}=1"
+        if encode.lossless:
+            options["x264-params"] += ":keyint=1"  # predicted fields come back a code off
     return {**options, **({"qp": "0"} if encode.lossless else {"crf": _crf(encode, 19)})}
 
 

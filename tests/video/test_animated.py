@@ -83,7 +83,24 @@ def test_holes_stay_holes(tmp_path: Path, name: str, ending: str) -> None:
     clip = probe(animation(tmp_path / name, alpha=True))
     transcode(clip, tmp_path / f"out{ending}", LOSSLESS)
     for k, frame in enumerate(shown(tmp_path / f"out{ending}")[1]):
-        assert (frame[..., 3] == scene(k, alpha=True)[..., 3]).all()
+        wanted = scene(k, alpha=True)
+        assert (frame[..., 3] == wanted[..., 3]).all()
+        assert (frame[wanted[..., 3] > 0] == wanted[wanted[..., 3] > 0]).all()
+
+
+def test_a_gif_with_a_palette_for_each_frame_is_exact(tmp_path: Path) -> None:
+    """Few colors that differ from frame to frame, most of the picture standing still."""
+    rng = np.random.default_rng(0)
+    frames = [np.repeat(rng.integers(0, 9, (32, 48, 1), np.uint8) * 20, 3, axis=2) for _ in range(4)]
+    for frame in frames[1:]:
+        frame[:24] = frames[0][:24]
+        frame[24:, :, 0] += np.uint8(rng.integers(1, 60))
+    pictures = [Image.fromarray(frame) for frame in frames]
+    path = tmp_path / "a.png"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=80)
+    transcode(probe(path), tmp_path / "out.gif", PLAIN)
+    for got, wanted in zip(shown(tmp_path / "out.gif")[1], frames, strict=True):
+        assert (got[..., :3] == wanted).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
