@@ -12,7 +12,7 @@ import numpy as np
 
 from faceswap_cli.records import Clip, ColourTags, StreamInfo
 from faceswap_cli.video.formats import format_depth, work_format
-from faceswap_cli.video.picture import opened
+from faceswap_cli.video.picture import odd_damage, opened
 
 WEBP = "webp"
 """``Clip.container`` and ``Clip.codec`` of an animated WebP file."""
@@ -22,7 +22,7 @@ _CAMERA_DATA = {"exif": "EXIF data", "icc_profile": "a color profile"}
 
 def describe_webp(path: Path, max_pixels: int) -> Clip:
     """The clip that an animated WebP file is.  Every frame is decoded once: only then are its times known."""
-    with opened(path, max_pixels) as image:
+    with opened(path, max_pixels) as image, odd_damage(path):
         first = _pixels(image)
     durations = frame_durations(path, max_pixels)
     height, width, channels = first.shape
@@ -59,7 +59,7 @@ def playable_format(stored: str, width: int, height: int) -> str:
 
 def webp_pictures(clip: Clip) -> Generator[tuple[int, av.VideoFrame], None, None]:
     """(pts, picture) of an animated WebP file."""
-    with opened(clip.path, clip.max_pixels) as image:
+    with opened(clip.path, clip.max_pixels) as image, odd_damage(clip.path):
         pts = 0
         for row in range(image.n_frames):
             duration = _duration(image, row)
@@ -72,7 +72,7 @@ def webp_pictures(clip: Clip) -> Generator[tuple[int, av.VideoFrame], None, None
 
 def frame_durations(path: Path, max_pixels: int = 0) -> list[int]:
     """How long each frame of an animated picture is shown, in milliseconds."""
-    with opened(path, max_pixels) as image:
+    with opened(path, max_pixels) as image, odd_damage(path):
         return [_duration(image, row) for row in range(image.n_frames)]
 
 

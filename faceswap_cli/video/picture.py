@@ -108,7 +108,7 @@ def read_numbers(path: Path, max_pixels: int = 0) -> Samples:
     Errors as those of :func:`read_picture`.
     """
     path = Path(path)
-    with opened(path, max_pixels) as image, _odd_damage(path):
+    with opened(path, max_pixels) as image, odd_damage(path):
         return np.asarray(image)
 
 
@@ -191,7 +191,7 @@ def _check_content(image: Any, path: Path) -> None:
 
 
 @contextmanager
-def _odd_damage(path: Path) -> Iterator[None]:
+def odd_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except _ODD_DAMAGE as error:
@@ -209,13 +209,13 @@ def _is_deep_colour(image: Any) -> bool:
 def _read(image: Any, path: Path) -> Picture:
     is_deep = _is_deep_colour(image)  # asked first: reading the EXIF data may decode the picture
     icc = image.info.get("icc_profile")
-    with _odd_damage(path):
+    with odd_damage(path):
         exif = image.getexif()
         orientation = exif.pop(_ORIENTATION, 1)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     stored, mode = image.format or "PNG", image.mode
     deep = read_deep(path) if is_deep else None
-    with _odd_damage(path):
+    with odd_damage(path):
         image.load()
     if deep is not None:
         alpha = _upper_byte(deep[:, :, 3]) if deep.shape[2] == 4 else None

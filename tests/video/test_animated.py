@@ -158,3 +158,15 @@ def test_a_still_is_no_clip(tmp_path: Path) -> None:
     assert animation_frames(tmp_path / "still.webp") == 1
     with pytest.raises(InputError, match="picture"):
         probe(tmp_path / "still.webp")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_breaks_off_is_one_line(tmp_path: Path, name: str) -> None:
+    data = animation(tmp_path / name).read_bytes()
+    for share in (0.1, 0.4, 0.7, 0.95):
+        (tmp_path / f"cut{Path(name).suffix}").write_bytes(data[: int(share * len(data))])
+        try:
+            frames = list(read_frames(probe(tmp_path / f"cut{Path(name).suffix}")))
+        except InputError:
+            continue
+        assert len(frames) <= 4
