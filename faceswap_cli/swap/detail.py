@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32
 from faceswap_cli.swap.appearance import DEVIATION, FEW_PIXELS
 
@@ -49,7 +50,6 @@ _COLOR_WARPED = 0.85
 """The same where color has a sample for each pixel."""
 _ROUNDING = 0.4
 """Deviation of a* and b* that comes of 8-bit samples: the output has it anyway."""
-_NOISE_STEP = 64
 _LEAST = 1e-3
 _LITTLE = 0.05
 """Share of a band that is not worth borrowing."""
@@ -115,13 +115,13 @@ def match_detail(
     target: F32,
     wanted: F32,
     skin: NDArray[np.bool_],
-    side: int,
+    window: Window,
     seed: int = 0,
     color_px: float = 0.0,
 ) -> None:
     """Bring the detail of a drawn face to the target's, in place.
 
-    ``lab``, ``target`` (h, w, 3) L*a*b* of the same window of a crop of ``side`` px; ``wanted`` (BANDS,)
+    ``lab``, ``target`` (h, w, 3) L*a*b* of the same ``window`` of a crop; ``wanted`` (BANDS,)
     deviations of the target's skin, smoothed over time; ``skin`` (h, w) where the drawn face shows skin;
     ``seed`` of the noise where the target shows no skin to borrow from; ``color_px`` pixels of the crop per
     color sample of the frame, 0 where the frame has one for each pixel.
@@ -131,7 +131,7 @@ def match_detail(
     finer = np.ones(BANDS, np.float32)
     finer[0] += (_CODED_NOISE - 1.0) * noisy
     have, wanted = measure(drawn, skin), wanted * CODED * finer
-    form = np.array(_SIGMAS) > _FORM * side
+    form = np.array(_SIGMAS) > _FORM * window.side
     gains, feature_gains = (
         np.where(form, 1.0, np.clip(wanted / have, low, GAIN_HIGH)).astype(np.float32)
         for low in (SKIN_LOW, FEATURE_LOW)
@@ -144,11 +144,11 @@ def match_detail(
     luma += cv2.resize(change, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
     missing = np.sqrt(np.maximum(wanted**2 - (have * gains) ** 2, 0.0)) / wanted
     if float(missing[:_BORROWED].max()) > _LITTLE:
-        own, noise = (split(x).fine for x in (np.ascontiguousarray(target[..., 0]), _noise(luma.shape, seed)))
+        own, noise = (split(x).fine for x in (np.ascontiguousarray(target[..., 0]), _noise(window, seed)))
         for k in range(_BORROWED):
             luma += _plain(own[k] * finer[k], noise[k], float(wanted[k])) * missing[k]
     lab[..., 0] = luma
-    _add_color_noise(lab, target, skin, seed, color_px)
+    _add_color_noise(lab, target, skin, window, seed, color_px)
 
 
 def _plain(layer: F32, noise: F32, strength: float) -> F32:
@@ -164,14 +164,22 @@ def _plain(layer: F32, noise: F32, strength: float) -> F32:
     return np.asarray(own + noise * (strength / float(noise.std())) * np.sqrt(1.0 - plain**2), np.float32)
 
 
-def _noise(shape: tuple[int, ...], seed: int) -> F32:
-    """(h, w) of unit deviation, the same for windows that differ by a few columns."""
-    height, width = shape
-    padded = -(-width // _NOISE_STEP) * _NOISE_STEP
-    return np.random.default_rng(seed).standard_normal((height, padded), dtype=np.float32)[:, :width]
+def _noise(window: Window, seed: int, *, coarse: bool = False) -> F32:
+    """(h, w) of unit deviation; ``coarse``: of two pixels.
+
+    It stays where it is in the crop when the window shifts: the same frame, coded or turned in another way,
+    gets the same noise.
+    """
+    side = -(-window.side // 2) if coarse else window.side
+    noise = np.random.default_rng(seed).standard_normal((side, side), dtype=np.float32)
+    if coarse:
+        noise = np.asarray(cv2.resize(noise, (window.side, window.side), interpolation=cv2.INTER_LINEAR))
+    return np.ascontiguousarray(window.of(noise))
 
 
-def _add_color_noise(lab: F32, target: F32, skin: NDArray[np.bool_], seed: int, color_px: float) -> None:
+def _add_color_noise(
+    lab: F32, target: F32, skin: NDArray[np.bool_], window: Window, seed: int, color_px: float
+) -> None:
     """Noise of a* and b*, by octaves, stronger by what pasting takes of it."""
     if np.count_nonzero(skin) < FEW_PIXELS:
         return
@@ -181,9 +189,7 @@ def _add_color_noise(lab: F32, target: F32, skin: NDArray[np.bool_], seed: int, 
         strengths = _noise_strengths(own, skin)
         if float(strengths[0]) < _NOISELESS:
             continue
-        size = _half(skin.shape)
-        coarse = cv2.resize(_noise(size[::-1], seed + k), skin.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        noise = _color_octaves(np.asarray(coarse, np.float32))
+        noise = _color_octaves(_noise(window, seed + k, coarse=True))
         for row, strength in enumerate(strengths.tolist()):
             have = _deviation(drawn[row], skin)
             if strength > have:

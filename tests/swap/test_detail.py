@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from faceswap_cli.colour import planes_region_from_rgb, rgb_float_from_planes
+from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, U8, ColourTags, Planes
 from faceswap_cli.swap import appearance, detail
 
@@ -43,7 +44,7 @@ def pasted(planes: Planes, color_px: float) -> Planes:
     lab = np.empty_like(target)
     lab[:] = target.mean(axis=(0, 1))
     wanted = detail.measure(detail.split(np.ascontiguousarray(target[..., 0])), SKIN)
-    detail.match_detail(lab, target, wanted, SKIN, SIDE, 7, color_px)
+    detail.match_detail(lab, target, wanted, SKIN, Window.full(SIDE), 7, color_px)
     back = turned(appearance.rgb_from_lab(lab), -4.0)
     return planes_region_from_rgb(back, TAGS, 8, planes.chroma_step)
 
@@ -75,3 +76,15 @@ def test_complexion_is_not_noise() -> None:
     planes = planes_region_from_rgb(np.clip(rgb, 0, 255).astype(np.uint8), TAGS, 8, (2, 2))
     before, after = noise(planes), noise(pasted(planes, 2.0))
     assert after[2] < 0.4 * before[2]
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+def test_noise_stays_where_it_is_when_the_window_shifts(coarse: bool) -> None:
+    points = np.array([[0.2, 0.2], [0.7, 0.8]], np.float32)
+    windows = [Window.around(points + shift, SIDE) for shift in (np.float32(0), np.float32(2 / SIDE))]
+    fields = [np.zeros((SIDE, SIDE), np.float32) for _ in windows]
+    for field, window in zip(fields, windows, strict=True):
+        window.of(field)[:] = detail._noise(window, 3, coarse=coarse)
+    both = (fields[0] != 0) & (fields[1] != 0)
+    assert both.sum() > 1000
+    assert (fields[0][both] == fields[1][both]).all()
