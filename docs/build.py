@@ -16,7 +16,7 @@ DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
 from manual import manual  # noqa: E402
-from reference import cli_page, configuration_page, exit_codes_page  # noqa: E402
+from reference import cli_page, configuration_page, containers_page, exit_codes_page  # noqa: E402
 
 from faceswap_cli.events import EVENTS, HEAD, SCHEMA, Field  # noqa: E402
 
@@ -80,6 +80,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "man/faceswap.1": manual,
     "reference/cli.md": cli_page,
     "reference/configuration.md": configuration_page,
+    "reference/containers.md": containers_page,
     "reference/exit-codes.md": exit_codes_page,
 }
 

@@ -113,7 +113,7 @@ def exit_codes() -> list[tuple[int, str]]:
     """Read off the errors themselves, so that a new one cannot be forgotten."""
     found: dict[int, str] = {0: "Done."}
     for _, kind in inspect.getmembers(errors, inspect.isclass):
-        if issubclass(kind, errors.FaceswapError) and kind is not errors.FaceswapError:
+        if errors.FaceswapError in kind.__bases__:
             found[kind.exit_code] = (kind.__doc__ or "").splitlines()[0]
     found[1] = "Unexpected failure (a bug)."
     found[143] = "The same as 130, by SIGTERM."

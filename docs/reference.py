@@ -16,6 +16,7 @@ from faceswap_cli import config, config_files
 from faceswap_cli.cli import PANELS, app
 from faceswap_cli.cli.examples import EXAMPLES
 from faceswap_cli.config import EDIT_RANGES, SwapOptions
+from faceswap_cli.video.kept import HEAD, rows
 
 WRITTEN = "<!-- written by docs/build.py; do not edit -->\n"
 
@@ -42,6 +43,24 @@ def cli_page() -> str:
     lines += [
         "## Options of every command\n",
         *_options([p for p in commands["video"].params if p.name in COMMON]),
+    ]
+    return "\n".join(lines)
+
+
+def containers_page() -> str:
+    """What each container keeps of a clip, by codec."""
+    lines = [
+        WRITTEN,
+        "# Containers and codecs\n",
+        "What an output keeps of its input, by container and codec. `faceswap doctor` shows the same table.",
+        "A job names what its output will not keep before it starts (`--json`: `not_kept`). Times, pixel",
+        "aspect ratio and color tags are kept too, except in animations: they are sRGB with square pixels.\n",
+        f"| {' | '.join(HEAD)} |",
+        f"|{'---|' * len(HEAD)}",
+        *(f"| {' | '.join(row)} |" for row in rows()),
+        "",
+        "Without `--codec`, a codec is chosen that keeps transparency where the container has one.",
+        "",
     ]
     return "\n".join(lines)
 

@@ -23,6 +23,7 @@ from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import FaceswapError, InputError, OutputError, PolicyError, UsageError
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest
 from faceswap_cli.output import (
+    CLIP_SUFFIXES,
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
     Naming,
@@ -89,14 +90,14 @@ def swap_video(
     from faceswap_cli import pipeline
     from faceswap_cli.video.containers import check_output as check_container
     from faceswap_cli.video.containers import output_extension
-    from faceswap_cli.video.picture import is_picture
+    from faceswap_cli.video.picture import animation_frames, is_picture
     from faceswap_cli.video.probe import probe
 
-    if clip_path.suffix.lower() not in (".gif", ".webp") and is_picture(clip_path):
+    if clip_path.suffix.lower() != ".gif" and animation_frames(clip_path) <= 1 and is_picture(clip_path):
         raise InputError(f"{clip_path} is a picture; use swap_image for it")
     clip = probe(clip_path, options.detect.max_pixels)
     ready = _with_device(options)
-    naming = Naming(clip_path, output_extension(clip, ready.encode), VIDEO_SUFFIXES, _name(sources))
+    naming = Naming(clip_path, output_extension(clip, ready.encode), CLIP_SUFFIXES, _name(sources))
     place = _claim(output, naming, [*sources, clip_path, *_files_of(options)], force=force)
     check_container(clip, place, ready.encode)
     size = video_bytes(

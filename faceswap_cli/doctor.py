@@ -72,6 +72,13 @@ def run_checks(folder: Path, terms_accepted: bool, policy: PolicyOptions | None 
         yield Check("terms", WARN, "not accepted yet", "run 'faceswap terms --accept-terms'")
 
 
+def kept_rows() -> list[dict[str, str]]:
+    """What each container keeps of a clip, by codec: a dictionary for each row of the table."""
+    from faceswap_cli.video.kept import HEAD, rows
+
+    return [dict(zip(HEAD, row, strict=True)) for row in rows()]
+
+
 def _guarded(name: str, work: Callable[[], Check], severity: str = FAIL) -> Check:
     """``work``, or what it raised as a line: a broken library must not end the report."""
     try:

@@ -42,6 +42,15 @@ class NoFaceFound(FaceswapError):
     code = "no-face"
 
 
+class SeveralFaces(NoFaceFound):
+    """A source picture shows several people, and none of them is clearly meant."""
+
+    def __init__(self, message: str, pictures: tuple[Any, ...]) -> None:
+        super().__init__(message)
+        self.pictures = pictures
+        """(S, S, 3) uint8 of each face, from the left"""
+
+
 class InputError(FaceswapError):
     """An input file cannot be read, or is of a kind that is not supported."""
 

@@ -21,7 +21,14 @@ from faceswap_cli.errors import InputError, OutputError, UsageError
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif")
 """Formats that can carry the machine-readable mark; BMP and GIF cannot."""
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".nut")
-"""Likewise: MPEG transport streams have no place for it.  And with exact times, which AVI has not."""
+"""The same, with exact times: AVI has neither, MPEG streams have no place for the mark."""
+CLIP_SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".webp", ".png", ".apng")
+"""What a clip is written as: a video or an animated picture."""
+_REMUX = {
+    **dict.fromkeys((".ts", ".mts", ".m2ts", ".avi", ".flv", ".3gp"), "-c copy"),
+    **dict.fromkeys((".mpg", ".mpeg", ".vob"), "-q:v 2"),
+    ".wmv": "-q:v 2 -c:a wmav2",
+}
 FIELDS = ("stem", "ext", "source", "index")
 """``ext`` includes its dot; ``index`` counts from 1 with four digits."""
 
@@ -66,8 +73,17 @@ def output_path(asked: str | None, naming: Naming) -> Path:
     if not path.suffix:
         path = path.with_name(path.name + naming.ext)
     if path.suffix.lower() not in naming.kinds:
-        raise UsageError(f"{path.name}: cannot write {path.suffix}; known endings: {' '.join(naming.kinds)}")
+        raise UsageError(f"{path.name}: cannot write {path.suffix}; {_way_out(path, naming)}")
     return _short_enough(path)
+
+
+def _way_out(path: Path, naming: Naming) -> str:
+    """What to do about an ending that is not written."""
+    how = _REMUX.get(path.suffix.lower())
+    if how is None or ".mkv" not in naming.kinds:
+        return f"known endings: {' '.join(naming.kinds)}"
+    matroska = path.with_suffix(".mkv").name
+    return f"write {matroska} and convert it: ffmpeg -i {matroska} {how} {path.name}"
 
 
 def _short_enough(path: Path) -> Path:

@@ -61,8 +61,7 @@ def swap_image(
     clock = Stopwatch()
     if (count := animation_frames(target)) > 1:
         raise InputError(
-            f"{target} is animated ({count} frames) and would come out as a still; "
-            "convert it to MP4 and use 'faceswap video'"
+            f"{target} is animated ({count} frames) and would come out as a still; use 'faceswap video'"
         )
     picture = read_picture(target, options.detect.max_pixels)
     listen(Event("start", {"target": str(target), "frames": 1, "seconds": 0.0}))
@@ -117,12 +116,13 @@ def _choose(found: Sequence[Face], rgb: U8, options: SwapOptions) -> list[int]:
     if options.track.reference is not None:
         from faceswap_cli.identity.embed import embed
         from faceswap_cli.identity.photos import load_photos
+        from faceswap_cli.tracking.people import matching
 
         anyone = replace(options.detect, source_face="auto")
         wanted = load_photos([options.track.reference], anyone).embedding
         points = np.stack([face.landmarks for face in found])
-        distance = np.linalg.norm(embed(rgb, points) - wanted, axis=1)
-        return [int(distance.argmin())]
+        rows = matching(embed(rgb, points), wanted, options.track.reference.name)
+        return rows if len(rows) == len(found) else rows[:1]  # a recipe names one face, or all
     by_place = sorted(range(len(found)), key=lambda k: float(found[k].box[0]))
     if options.track.face == "all":
         return by_place

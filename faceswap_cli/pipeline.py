@@ -33,10 +33,10 @@ from faceswap_cli.memory import give_back
 from faceswap_cli.outcome import Stopwatch, check_swapped, plan_told, report
 from faceswap_cli.policy.consent import consent_digest
 from faceswap_cli.policy.gate import check_clip, check_sources
-from faceswap_cli.provenance.mark import container_metadata
+from faceswap_cli.provenance.mark import container_metadata, xmp_packet
 from faceswap_cli.provenance.signing import Seal, sealer
 from faceswap_cli.recipe.earlier import NOTHING, Earlier
-from faceswap_cli.recipe.metadata import container_entry
+from faceswap_cli.recipe.metadata import container_entry, xmp_with
 from faceswap_cli.recipe.raw import KeepRaw, raw_keeper
 from faceswap_cli.recipe.record import VIDEO, Recipe, recipe_of
 from faceswap_cli.records import (
@@ -65,10 +65,10 @@ from faceswap_cli.swap.portable import at_home, is_light, packed
 from faceswap_cli.swap.prepared import meanwhile, prepared
 from faceswap_cli.swap.selective import selection_of
 from faceswap_cli.swap.untouched import copied_segment
+from faceswap_cli.video.animate import AnimationOptions
 from faceswap_cli.video.assemble import assemble
-from faceswap_cli.video.containers import suited
+from faceswap_cli.video.containers import prepare_for
 from faceswap_cli.video.copying import cuts_for
-from faceswap_cli.video.deinterlace import as_read
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import cut_short, pts_range
 from faceswap_cli.video.reader import read_frames
@@ -95,8 +95,8 @@ def swap_video(
     ``if __name__ == "__main__":`` guard.
     """
     clock = Stopwatch()
-    clip = as_read(probe(target, options.detect.max_pixels), options.encode)
-    options = replace(options, encode=suited(clip, output, options.encode))
+    clip, encode = prepare_for(probe(target, options.detect.max_pixels), output, options.encode)
+    options = replace(options, encode=encode)
     if expected(clip.frames, options.job):
         load_ahead(networks=needs_networks(options.method))
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
@@ -126,7 +126,10 @@ def swap_video(
         check_unchanged(clip, key)
         notes = [*check_swapped(results, target), *untouched_notes(job)]
         listen(progress("assemble", 0, job.frames))
-        notes += put_together(output, clip, span, results, made, sign, journal)
+        animation = AnimationOptions(xmp_with(xmp_packet(), made), options.encode.lossless)
+        paths = [done.path for done in results]
+        join = partial(assemble, output, clip, paths, span=span, animation=animation)
+        notes += put_together(join, clip, made, sign, journal)
         if options.job.keep:
             write_recipe(journal.folder, people.people, target, options, job, made.text(), people.files)
             write_rows(journal.folder, results)
@@ -135,17 +138,11 @@ def swap_video(
 
 
 def put_together(
-    output: Path,
-    clip: Clip,
-    span: tuple[int | None, int | None],
-    results: Sequence[SegmentResult],
-    made: Recipe,
-    sign: Seal,
-    journal: Journal,
+    join: Callable[..., list[str]], clip: Clip, made: Recipe, sign: Seal, journal: Journal
 ) -> list[str]:
     """The finished file out of its segments: signed and known to the journal before it gets its name.
 
-    Returns what there is to know of it.
+    ``join`` is ``assemble`` for this job.  Returns what there is to know of it.
     """
     told: list[str] = []
 
@@ -153,16 +150,8 @@ def put_together(
         told.extend(sign(part))
         journal.seal(part)
 
-    notes = assemble(
-        output,
-        clip,
-        [done.path for done in results],
-        start_pts=span[0],
-        end_pts=span[1],
-        metadata=container_metadata(clip.metadata) | container_entry(made, clip.metadata),
-        seal=seal,
-    )
-    return [*notes, *told]
+    metadata = container_metadata(clip.metadata) | container_entry(made, clip.metadata)
+    return [*join(metadata=metadata, seal=seal), *told]
 
 
 def known_analysis(

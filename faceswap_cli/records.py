@@ -89,6 +89,8 @@ class Frame:
     """In units of ``time_base``; never a float rate."""
     time_base: Fraction
     planes: Planes = field(repr=False)
+    alpha: Samples | None = field(repr=False, default=None)
+    """(H, W) opacity in the depth of ``planes``, full range; None when opaque, or not wanted"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,10 @@ class Clip:
     """Which field of its pictures comes first: ``tff`` or ``bff``; empty when they are progressive."""
     deinterlace: bool = False
     """Pictures are handed out as progressive ones."""
+    transparent: bool = False
+    """The file has an alpha channel that is not opaque throughout."""
+    alpha: bool = False
+    """Frames are handed out with their alpha channel: the output keeps it."""
     max_pixels: int = CLIP_PIXELS
     """Frames that turn out larger than this are not decoded."""
 
@@ -219,6 +225,8 @@ class FaceCrop:
     """The same of jaw and cheeks"""
     room: float = 1.0
     """Share of ``outline`` for which the frame has room"""
+    color_px: float = 0.0
+    """Pixels of the crop per color sample of the frame; 0 where the frame has one for each pixel"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

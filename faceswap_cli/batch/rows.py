@@ -16,7 +16,7 @@ from faceswap_cli.batch.targets import PICTURES, VIDEOS, Target
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import FaceswapError, InputError, OutputError, UsageError
 from faceswap_cli.jobs.seal import disown, is_own_result
-from faceswap_cli.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Naming, check_folder, output_path
+from faceswap_cli.output import CLIP_SUFFIXES, PICTURE_SUFFIXES, Naming, check_folder, output_path
 
 SEVERAL_SOURCES = "{stem}_{source}{ext}"
 """Default name where several people meet the same targets"""
@@ -169,7 +169,7 @@ def _naming(index: int, request: Request, target: Target) -> Naming:
     from faceswap_cli.video.containers import output_extension
 
     ext = output_extension(target.clip, request.options.encode)
-    return Naming(path, ext, VIDEO_SUFFIXES, source, index)
+    return Naming(path, ext, CLIP_SUFFIXES, source, index)
 
 
 def _inside(path: Path, base: Path) -> bool:

@@ -110,17 +110,15 @@ def examine(paths: Sequence[Path], max_pixels: int = 0) -> dict[Path, Target]:
 
 
 def _look(path: Path, max_pixels: int) -> Target:
-    from faceswap_cli.video.picture import is_picture
+    from faceswap_cli.video.picture import animation_frames, is_picture
     from faceswap_cli.video.probe import probe
 
     try:
         check_inputs([path])
         if path.is_dir():
             raise InputError(f"{path} is a folder; a line of a manifest names one file")
-        still = is_picture(path)
-        if still and path.suffix.lower() != ".gif":
+        if is_picture(path) and animation_frames(path) <= 1:
             return Target(path)
-        clip = probe(path, max_pixels)
-        return Target(path) if still and clip.frames <= 1 else Target(path, clip)
+        return Target(path, probe(path, max_pixels))
     except FaceswapError as error:
         return Target(path, problem=error)

@@ -37,7 +37,7 @@ from faceswap_cli.cli.printing import event_line, write_json
 from faceswap_cli.cli.session import Invocation
 from faceswap_cli.cli.suggest import as_command, suggestion
 from faceswap_cli.cli.weights import weights_app
-from faceswap_cli.errors import DeviceError, FaceswapError, Interrupted, OutputError, UsageError
+from faceswap_cli.errors import DeviceError, FaceswapError, Interrupted, OutputError, SeveralFaces, UsageError
 from faceswap_cli.events import SCHEMA
 from faceswap_cli.plain import one_line
 
@@ -136,6 +136,10 @@ def _report(error: Exception, invocation: Invocation) -> int:
         _tell_program(known, message, invocation)
         sys.stderr.write(f"faceswap: error: {message}\n")
         sys.stderr.flush()
+        if isinstance(known, SeveralFaces) and not invocation.machine:
+            from faceswap_cli.cli.faces import show_faces
+
+            show_faces(known.pictures)
     except BrokenPipeError:
         _closed_pipe()
     return known.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -10,6 +11,9 @@ from faceswap_cli.cli.options import ShowFlags, expanded
 from faceswap_cli.cli.printing import console
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.cli.terms import accepted
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -24,7 +28,7 @@ def doctor(ctx: typer.Context, show: ShowFlags) -> None:
     with Session(ctx.obj, show, settings) as session:
         from rich.text import Text
 
-        from faceswap_cli.doctor import FAIL, run_checks
+        from faceswap_cli.doctor import FAIL, kept_rows, run_checks
 
         out, found = console(), []
         for check in run_checks(Path.cwd(), accepted(), settings.swap_options().policy):
@@ -35,7 +39,24 @@ def doctor(ctx: typer.Context, show: ShowFlags) -> None:
                 if check.fix:
                     line.append(f" -> {check.fix}", style="bold")
                 out.print(line, soft_wrap=True)
+        if session.for_people:
+            out.print(_kept(), soft_wrap=True)
         code = next((check.code for check in found if check.status == FAIL), 0)
-        session.result({"command": "doctor", "exit": code, "checks": found})
+        session.result({"command": "doctor", "exit": code, "checks": found, "kept": kept_rows()})
     if code:
         raise typer.Exit(code)
+
+
+def _kept() -> Table:
+    """What each container keeps of a clip, by codec."""
+    from rich.table import Table
+
+    from faceswap_cli.doctor import kept_rows
+
+    table = Table(title="What an output keeps", title_justify="left", box=None, pad_edge=False)
+    found = kept_rows()
+    for name in found[0]:
+        table.add_column(name)
+    for row in found:
+        table.add_row(*row.values())
+    return table

@@ -16,8 +16,8 @@ from faceswap_cli.config import SwapOptions
 from faceswap_cli.devices import check_device_name
 from faceswap_cli.errors import OutputError, UsageError
 from faceswap_cli.output import (
+    CLIP_SUFFIXES,
     PICTURE_SUFFIXES,
-    VIDEO_SUFFIXES,
     Naming,
     check_disk,
     output_path,
@@ -106,7 +106,7 @@ def _place(session: Session, order: swap.Order, asked: Remake) -> Path | None:
     if asked.recipe.kind == "video":
         from faceswap_cli.video.probe import probe
 
-        clip, suffixes = probe(asked.inputs.target), VIDEO_SUFFIXES
+        clip, suffixes = probe(asked.inputs.target), CLIP_SUFFIXES
     source, ending = asked.inputs.sources[0].stem, f"_{asked.command}"
     naming = Naming(asked.result, asked.result.suffix, suffixes, source, suffix=ending)
     path = output_path(asked.flags.output, naming)

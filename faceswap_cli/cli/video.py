@@ -23,7 +23,7 @@ from faceswap_cli.cli.options import (
 )
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.errors import InputError, UsageError
-from faceswap_cli.output import VIDEO_SUFFIXES, Naming, check_disk, output_path, video_bytes
+from faceswap_cli.output import CLIP_SUFFIXES, Naming, check_disk, output_path, video_bytes
 
 if TYPE_CHECKING:
     from faceswap_cli.records import Clip, Report
@@ -101,7 +101,7 @@ def _tell_losses(session: Session, order: swap.Order, clip: Clip, output: Path) 
 
     losses = not_kept(clip, output, order.options.encode)
     suffix = order.given.target.suffix.lower()
-    if order.flags.output is None and suffix != output.suffix.lower() and suffix not in VIDEO_SUFFIXES:
+    if order.flags.output is None and suffix != output.suffix.lower() and suffix not in CLIP_SUFFIXES:
         losses.append(f"{suffix or 'this kind of'} file: written as {output.name}")
     for line in losses:
         session.warn(line)
@@ -124,11 +124,7 @@ def probe_target(path: Path, max_pixels: int = 0) -> Clip:
 
     if path.is_dir():
         raise InputError(f"{path} is a folder; the last argument is the video to change")
-    if path.suffix.lower() != ".gif" and (count := animation_frames(path)) > 1:
-        raise InputError(
-            f"{path} is animated ({count} frames) in a form not read as video; convert it to MP4"
-        )
-    if path.suffix.lower() not in (".gif", ".webp") and is_picture(path):
+    if path.suffix.lower() != ".gif" and animation_frames(path) <= 1 and is_picture(path):
         raise InputError(f"{path} is a picture; use 'faceswap image' for it")
     return probe(path, max_pixels)
 
@@ -143,7 +139,7 @@ def _naming(order: swap.Order, clip: Clip, preview: int | None) -> Naming:
         # A finished MP4 cannot be read from a pipe; Matroska can.
         return Naming(target, ".mkv", (".mkv",), source)
     encode = order.options.encode
-    naming = Naming(target, output_extension(clip, encode), VIDEO_SUFFIXES, source)
+    naming = Naming(target, output_extension(clip, encode), CLIP_SUFFIXES, source)
     for note in check_output(clip, output_path(order.flags.output, naming), encode):
         swap.note(note)
     return naming

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from faceswap_cli.config import DetectOptions
-from faceswap_cli.errors import InputError, NoFaceFound
-from faceswap_cli.faces.crops import width_px
+from faceswap_cli.errors import InputError, NoFaceFound, SeveralFaces
+from faceswap_cli.faces.crops import cut, width_px
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.faces.finder import FaceFinder
+from faceswap_cli.geometry.align import scaled, unit_from_points
 from faceswap_cli.identity.advice import advice
 from faceswap_cli.identity.agreement import agreement
 from faceswap_cli.identity.embed import SAME_PERSON, embed
@@ -26,6 +27,8 @@ from faceswap_cli.video.picture import read_picture
 
 PICTURES = (".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 CLEARLY_LARGER = 1.5
+_TILE = 48
+"""Side of the pictures in which faces are shown to choose from."""
 _LEAST = 1e-3
 """Quality of a photograph that looks like somebody else."""
 
@@ -77,6 +80,8 @@ def read_photos(
     candidates, notes = _read_all(picture_files(paths), detect)
     chosen, more = _chosen(candidates, detect.source_face)
     notes += more
+    if not chosen and len(candidates) == 1 and detect.source_face == "auto":
+        raise SeveralFaces(notes[-1], _tiles(candidates[0]))
     if not chosen:
         raise NoFaceFound(notes[0] if len(notes) == 1 else f"no usable source photo: {'; '.join(notes)}")
     return tuple(_photo(candidate, row) for candidate, row in chosen), tuple(notes)
@@ -131,9 +136,20 @@ def _asked(candidate: _Candidate, face: str) -> int | None:
     """Row of the face that ``--source-face`` names; None when there are not so many."""
     if face == "largest" or len(candidate.faces) == 1:
         return 0
-    by_place = sorted(range(len(candidate.faces)), key=lambda row: float(candidate.faces[row].box[0]))
+    by_place = _by_place(candidate)
     number = 1 if face == "left" else int(face)
     return by_place[number - 1] if number <= len(by_place) else None
+
+
+def _by_place(candidate: _Candidate) -> list[int]:
+    """Rows of its faces from the left."""
+    return sorted(range(len(candidate.faces)), key=lambda row: float(candidate.faces[row].box[0]))
+
+
+def _tiles(candidate: _Candidate) -> tuple[U8, ...]:
+    """(_TILE, _TILE, 3) of each face, from the left."""
+    meshes = [candidate.faces[row].landmarks for row in _by_place(candidate)]
+    return tuple(cut(candidate.rgb, scaled(unit_from_points(mesh), _TILE), _TILE) for mesh in meshes)
 
 
 def _chosen(candidates: Sequence[_Candidate], face: str) -> tuple[list[tuple[_Candidate, int]], list[str]]:

@@ -13,6 +13,7 @@ EMBEDDED = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
     ".png": "image/png",
+    ".apng": "image/png",
     ".webp": "image/webp",
     ".gif": "image/gif",
     ".avif": "image/avif",

@@ -77,7 +77,7 @@ def _in_xmp(path: Path) -> str | None:
 
 def read_recipe(path: Path) -> Recipe:
     """The recipe of a result; :class:`InputError` when it has none."""
-    from faceswap_cli.video.picture import is_picture
+    from faceswap_cli.video.picture import animation_frames, is_picture
     from faceswap_cli.video.probe import probe
 
     picture = is_picture(path)
@@ -87,6 +87,7 @@ def read_recipe(path: Path) -> Recipe:
             f"{path.name} holds no recipe; it was not made by this program (0.1 or later), or its metadata "
             "was removed since: give the original result"
         )
-    if picture != (recipe.kind == PICTURE):
+    still = picture and animation_frames(path) <= 1
+    if still != (recipe.kind == PICTURE):
         raise InputError(f"the recipe in {path.name} is that of a {recipe.kind}; give the original result")
     return recipe

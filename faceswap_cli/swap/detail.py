@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32
 from faceswap_cli.swap.appearance import DEVIATION, FEW_PIXELS
 
@@ -30,6 +31,9 @@ _SOFT = 7
 """Blur between skin and features, px."""
 CODED = np.array([1.1, 1.0, 1.0, 1.0], np.float32)
 """The finest band is made this much stronger: pasting and coding take of it."""
+_CODED_NOISE, _WHITE = 1.3, (1.3, 1.8)
+"""They take this much more of noise, which is finer than skin; and the finest band over the next one, from
+where it is noise, a little and wholly (skin has about 1)."""
 _BORROWED = 2
 """Bands that may be taken from the target's skin."""
 _CLIP = 2.0
@@ -37,7 +41,15 @@ _CLIP = 2.0
 _AROUND, _STRUCTURE = 5, (1.1, 1.6)
 """Window, px, and mean size of a layer in it, in deviations, from which it is structure, a little and wholly;
 0.8 is noise."""
-_COLOR_SIGMA = 2.0
+_COLOR_SPECTRUM = np.array([1.0, 1.2, 0.85], np.float32)
+"""Color noise by octave, over that of the finest; what the target has beyond it is its complexion."""
+_COLOR_KEPT, _COLOR_KEPT_AT = (0.32, 0.4, 0.68, 1.0), (-1.0, 0.0, 1.0, 2.0)
+"""Share of an octave that is left once a face has been averaged to color samples, by the binary logarithm
+of its sigma in such samples."""
+_COLOR_WARPED = 0.85
+"""The same where color has a sample for each pixel."""
+_ROUNDING = 0.4
+"""Deviation of a* and b* that comes of 8-bit samples: the output has it anyway."""
 _LEAST = 1e-3
 _LITTLE = 0.05
 """Share of a band that is not worth borrowing."""
@@ -99,17 +111,27 @@ def _deviation(layer: F32, where: NDArray[np.bool_]) -> float:
 
 
 def match_detail(
-    lab: F32, target: F32, wanted: F32, skin: NDArray[np.bool_], side: int, seed: int = 0
+    lab: F32,
+    target: F32,
+    wanted: F32,
+    skin: NDArray[np.bool_],
+    window: Window,
+    seed: int = 0,
+    color_px: float = 0.0,
 ) -> None:
     """Bring the detail of a drawn face to the target's, in place.
 
-    ``lab``, ``target`` (h, w, 3) L*a*b* of the same window of a crop of ``side`` px; ``wanted`` (BANDS,)
+    ``lab``, ``target`` (h, w, 3) L*a*b* of the same ``window`` of a crop; ``wanted`` (BANDS,)
     deviations of the target's skin, smoothed over time; ``skin`` (h, w) where the drawn face shows skin;
-    ``seed`` of the noise where the target shows no skin to borrow from.
+    ``seed`` of the noise where the target shows no skin to borrow from; ``color_px`` pixels of the crop per
+    color sample of the frame, 0 where the frame has one for each pixel.
     """
     drawn = split(np.ascontiguousarray(lab[..., 0]))
-    have, wanted = measure(drawn, skin), wanted * CODED
-    form = np.array(_SIGMAS) > _FORM * side
+    noisy = float(np.clip((wanted[0] / wanted[1] - _WHITE[0]) / (_WHITE[1] - _WHITE[0]), 0.0, 1.0))
+    finer = np.ones(BANDS, np.float32)
+    finer[0] += (_CODED_NOISE - 1.0) * noisy
+    have, wanted = measure(drawn, skin), wanted * CODED * finer
+    form = np.array(_SIGMAS) > _FORM * window.side
     gains, feature_gains = (
         np.where(form, 1.0, np.clip(wanted / have, low, GAIN_HIGH)).astype(np.float32)
         for low in (SKIN_LOW, FEATURE_LOW)
@@ -122,11 +144,11 @@ def match_detail(
     luma += cv2.resize(change, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
     missing = np.sqrt(np.maximum(wanted**2 - (have * gains) ** 2, 0.0)) / wanted
     if float(missing[:_BORROWED].max()) > _LITTLE:
-        own, noise = (split(x).fine for x in (np.ascontiguousarray(target[..., 0]), _noise(luma.shape, seed)))
+        own, noise = (split(x).fine for x in (np.ascontiguousarray(target[..., 0]), _noise(window, seed)))
         for k in range(_BORROWED):
-            luma += _plain(own[k], noise[k], float(wanted[k])) * missing[k]
+            luma += _plain(own[k] * finer[k], noise[k], float(wanted[k])) * missing[k]
     lab[..., 0] = luma
-    _add_color_noise(lab, target, skin, seed)
+    _add_color_noise(lab, target, skin, window, seed, color_px)
 
 
 def _plain(layer: F32, noise: F32, strength: float) -> F32:
@@ -142,22 +164,59 @@ def _plain(layer: F32, noise: F32, strength: float) -> F32:
     return np.asarray(own + noise * (strength / float(noise.std())) * np.sqrt(1.0 - plain**2), np.float32)
 
 
-def _noise(shape: tuple[int, ...], seed: int) -> F32:
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+def _noise(window: Window, seed: int, *, coarse: bool = False) -> F32:
+    """(h, w) of unit deviation; ``coarse``: of two pixels.
+
+    It stays where it is in the crop when the window shifts: the same frame, coded or turned in another way,
+    gets the same noise.
+    """
+    side = -(-window.side // 2) if coarse else window.side
+    noise = np.random.default_rng(seed).standard_normal((side, side), dtype=np.float32)
+    if coarse:
+        noise = np.asarray(cv2.resize(noise, (window.side, window.side), interpolation=cv2.INTER_LINEAR))
+    return np.ascontiguousarray(window.of(noise))
 
 
-def _add_color_noise(lab: F32, target: F32, skin: NDArray[np.bool_], seed: int) -> None:
-    """Noise of a* and b*, at half the size: footage holds no finer color."""
-    size, (height, width) = _half(skin.shape), skin.shape
-    small = cv2.resize(skin.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    if np.count_nonzero(small) < FEW_PIXELS:
+def _add_color_noise(
+    lab: F32, target: F32, skin: NDArray[np.bool_], window: Window, seed: int, color_px: float
+) -> None:
+    """Noise of a* and b*, by octaves, stronger by what pasting takes of it."""
+    if np.count_nonzero(skin) < FEW_PIXELS:
         return
-    halves = [cv2.resize(x[..., 1:], size, interpolation=cv2.INTER_AREA) for x in (target, lab)]
-    fine = [half - _gaussian(half, _COLOR_SIGMA / 2) for half in halves]
-    for k in range(2):
-        own, drawn = (np.ascontiguousarray(x[..., k]) for x in fine)
-        there, have = _deviation(own, small), _deviation(drawn, small)
-        if there > max(have, _NOISELESS):
-            noise = _noise(own.shape, seed + k)
-            more = _plain(own, noise, there) * np.float32(np.sqrt(1.0 - (have / there) ** 2))
-            lab[..., k + 1] += cv2.resize(more, (width, height), interpolation=cv2.INTER_LINEAR)
+    kept = _color_kept(color_px)
+    for k in (1, 2):
+        own, drawn = (_color_octaves(x[..., k]) for x in (target, lab))
+        strengths = _noise_strengths(own, skin)
+        if float(strengths[0]) < _NOISELESS:
+            continue
+        noise = _color_octaves(_noise(window, seed + k, coarse=True))
+        for row, strength in enumerate(strengths.tolist()):
+            have = _deviation(drawn[row], skin)
+            if strength > have:
+                share = np.float32(np.sqrt(kept[row] ** -2 - (have / strength) ** 2))
+                lab[..., k] += _plain(own[row], noise[row], strength) * share
+
+
+def _color_kept(color_px: float) -> list[float]:
+    """Share of each octave of color noise that is left after pasting."""
+    if color_px <= 0.0:
+        return [_COLOR_WARPED] * len(_COLOR_SPECTRUM)
+    sigmas = np.log2(np.array(_SIGMAS[: len(_COLOR_SPECTRUM)]) / color_px)
+    return [float(share) for share in np.interp(sigmas, _COLOR_KEPT_AT, _COLOR_KEPT)]
+
+
+def _noise_strengths(octaves: list[F32], skin: NDArray[np.bool_]) -> F32:
+    """Deviations of the noise in each octave of a* or b* of the target."""
+    found = np.array([_deviation(layer, skin) for layer in octaves], np.float32)
+    finest = np.sqrt(max(float(found[0]) ** 2 - _ROUNDING**2, 0.0))
+    return np.asarray(np.minimum(found, _COLOR_SPECTRUM * np.float32(finest)), np.float32)
+
+
+def _color_octaves(plane: F32) -> list[F32]:
+    """(h, w) a* or b* -> its octaves of 1 to 4 px."""
+    layers, current = [], np.ascontiguousarray(plane)
+    for sigma in _SIGMAS[: len(_COLOR_SPECTRUM)]:
+        smooth = _gaussian(current, sigma)
+        layers.append(current - smooth)
+        current = smooth
+    return layers

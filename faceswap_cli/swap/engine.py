@@ -239,8 +239,17 @@ def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop
         open_eyes=scene.open_eyes[track.track_id],
         neutral=scene.neutrals.get(track.track_id),
         room=_room(track.landmarks[row], scene.clip),
+        color_px=_color_px(frame, crop_from_frame),
     )
     return made_ready(crop, scene.amounts(int(track.pts[row])))
+
+
+def _color_px(frame: Frame, crop_from_frame: F64) -> float:
+    """Pixels of the crop per color sample of the frame; 0 where the frame has one for each pixel."""
+    down, across = frame.planes.chroma_step
+    if down * across == 1:
+        return 0.0
+    return float(np.sqrt(abs(np.linalg.det(crop_from_frame[:2, :2])) * down * across))
 
 
 def _room(points: F32, clip: Clip) -> float:

@@ -148,7 +148,7 @@ def render(
     lab = _draw(carried, None if network is None else network.picture, window)
     target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
     features.limit_lips(lab, target, points, drawn, window)
-    detail.match_detail(lab, target, look_of.bands, inner_skin(drawn, window), side, seed)
+    detail.match_detail(lab, target, look_of.bands, inner_skin(drawn, window), window, seed, crop.color_px)
     front = _in_front(crop, look_of, carried, drawn, window, paste) if paste.occlusion else None
     matte = np.zeros(window.shape, np.float32) if front is None else front.matte
     if front is not None and front.lens is not None:

@@ -174,7 +174,9 @@ def choose_cast(analysis: Analysis, track: TrackOptions, reference: F32 | None =
     if not persons:
         raise NoFaceFound("no face was found in the target; nothing to swap")
     if reference is not None:
-        return {_like(persons, reference, track): 0}
+        name = track.reference.name if track.reference is not None else "the reference"
+        rows = matching(np.stack([person.embedding for person in persons]), reference, name)
+        return {persons[row].person: 0 for row in rows}
     if track.face == "all":
         return {person.person: 0 for person in persons}
     if track.face == "largest":
@@ -191,13 +193,18 @@ def presence(person: Person) -> float:
     return person.frames * person.mean_size_px**2
 
 
-def _like(persons: Sequence[Person], reference: F32, track: TrackOptions) -> int:
-    distances = [float(np.linalg.norm(person.embedding - reference)) for person in persons]
-    best = int(np.argmin(distances))
+def matching(embeddings: F32 | F64, reference: F32, name: str) -> list[int]:
+    """Rows of (N, 128) that are the person of ``reference``, the nearest first.
+
+    More than one where the person is seen several times at once: in a mirror, on a screen.
+    :class:`NoFaceFound` without any.
+    """
+    distances = np.linalg.norm(embeddings - reference, axis=1)
+    best = int(distances.argmin())
     if distances[best] >= SAME_PERSON:
-        name = track.reference.name if track.reference is not None else "the reference"
         raise NoFaceFound(
             f"nobody in the target looks like {name} (nearest distance {distances[best]:.2f}, "
             f"the same person is below {SAME_PERSON}); try another photo or --face N"
         )
-    return persons[best].person
+    apart = np.maximum(distances, np.linalg.norm(embeddings - embeddings[best], axis=1))
+    return [best, *(row for row in np.flatnonzero(apart < ALIKE).tolist() if row != best)]

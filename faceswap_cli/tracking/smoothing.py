@@ -38,6 +38,8 @@ FASTEST_S = 1 / 240
 BETA_CENTRE = 2.0
 BETA_SIZE = 10.0
 """Of the logarithm of the crop's size, and of its angle."""
+SPIN = (np.radians(1.5), np.radians(3.0))
+"""Speeds of a turn per 1/25 s from which it is followed, in part and wholly."""
 BETA_LANDMARKS = 0.5
 BETA_MOBILE = 0.06
 """Of lips and eyelids: what they do is signal, not noise."""
@@ -148,9 +150,24 @@ def smooth_crop(unit_from_image: F64, weights: F32, links: F64, factor: float) -
     angle = np.unwrap(np.arctan2(axis[:, 1], axis[:, 0]))
     # The centre moves as far as the face is large: smoothing it in its own unit changes nothing.
     centre = smooth(centre, weights, factor * BETA_CENTRE, links)
-    shape = smooth(np.stack([np.log(half), angle], axis=1), weights, factor * BETA_SIZE, links)
+    motion = np.stack([np.zeros_like(angle), _spin(angle, weights, links)], axis=1)
+    shape = smooth(np.stack([np.log(half), angle], axis=1), weights, factor * BETA_SIZE, links, motion)
     turned = np.stack([np.cos(shape[:, 1]), np.sin(shape[:, 1])], axis=1)
     return unit_from_square(centre, turned, np.exp(shape[:, 0]))
+
+
+def _spin(angle: F64, weights: F32, links: F64) -> F64:
+    """(T,) rad: the steady part of a fast turn, of a camera or a tumbling head; 0 for what heads do.
+
+    Without it the crop would lag at both ends of the track, where the smoothing sees one side only.
+    """
+    if len(angle) < 2:
+        return np.zeros_like(angle)
+    per_step = np.sqrt(links)
+    trust = np.minimum(weights[1:], weights[:-1])
+    speed = smooth(np.diff(angle) * per_step, trust, BETA_SIZE, np.minimum(links[1:], links[:-1]))
+    share = np.clip((np.abs(speed) - SPIN[0]) / (SPIN[1] - SPIN[0]), 0.0, 1.0)
+    return np.concatenate([[0.0], np.cumsum(speed * share / per_step)])
 
 
 def _groups() -> list[tuple[float, list[int]]]:

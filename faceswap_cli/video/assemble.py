@@ -22,17 +22,18 @@ import numpy as np
 
 from faceswap_cli.errors import InputError, OutputError
 from faceswap_cli.records import Clip
+from faceswap_cli.video.animate import ANIMATIONS, PLAIN, AnimationOptions, Schedule, write_animation
+from faceswap_cli.video.animated import plays
 from faceswap_cli.video.avc import merged_headers
-from faceswap_cli.video.carry import Carried, Window, carried_packets, carry_streams, copy_chapters
+from faceswap_cli.video.carry import MUXER_OWN, Carried, Window, carried_packets, carry_streams, copy_chapters
 from faceswap_cli.video.containers import container_format, muxer_options, part_path
+from faceswap_cli.video.kept import container
 from faceswap_cli.video.opening import clock_of, open_input
 from faceswap_cli.video.timecode import move_timecode, sane_rate, stated_rate
-from faceswap_cli.video.writer import set_colour
+from faceswap_cli.video.writer import set_colour, ticks
 
 _FAR_START_S = 60
 """Broadcast clocks start anywhere: a file that begins later than this is moved to begin at 0."""
-_MUXER_OWN = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
-"""Container metadata that the new file makes for itself."""
 STATES_RATES = tuple(int(part) for part in av.__version__.split(".")[:2]) >= (18, 1)
 """Older libraries cannot state the rate of a stream without an encoder, which time code tracks need."""
 
@@ -42,21 +43,25 @@ def assemble(
     clip: Clip,
     segments: Sequence[Path],
     *,
-    start_pts: int | None = None,
-    end_pts: int | None = None,
+    span: tuple[int | None, int | None] = (None, None),
     metadata: dict[str, str] | None = None,
+    animation: AnimationOptions = PLAIN,
     seal: Callable[[Path], None] = lambda finished: None,
 ) -> list[str]:
     """Join ``segments`` to ``output``; returns notes on what could not be carried over.
 
-    With ``start_pts`` or ``end_pts`` (clip time base) sound and subtitles are cut to match and all
-    times are moved so that ``start_pts`` becomes 0.  ``metadata`` is added to the container's own.
+    With a ``span``, (first, end) in the clip's time base, sound and subtitles are cut to match and all
+    times are moved so that the first becomes 0.  ``metadata`` is added to the container's own; GIF, WebP
+    and PNG are written as ``animation`` says.
     The file appears under its name only when it is complete and on disk; before that ``seal`` may
     still change it.
     """
     part = part_path(output)
     try:
-        notes = _assemble(part, output, clip, segments, (start_pts, end_pts), metadata or {})
+        if (muxer := container_format(output)) in ANIMATIONS:
+            notes = _animate(part, muxer, clip, segments, animation)
+        else:
+            notes = _assemble(part, output, clip, segments, span, metadata or {})
         seal(part)
         with open(part, "rb+") as handle:
             os.fsync(handle.fileno())
@@ -70,6 +75,25 @@ def assemble(
         with suppress(OSError):
             part.unlink(missing_ok=True)
     return notes
+
+
+def _animate(
+    part: Path, muxer: str, clip: Clip, segments: Sequence[Path], options: AnimationOptions
+) -> list[str]:
+    video = _survey(clip, segments)
+    often = plays(clip.path) if clip.container in ANIMATIONS else 0
+    schedule = Schedule(video.pts, video.end, often)
+    write_animation(part, muxer, clip, _decoded(segments, clip), schedule, options)
+    return list(clip.notes)
+
+
+def _decoded(segments: Sequence[Path], clip: Clip) -> Iterator[tuple[int, av.VideoFrame]]:
+    """(pts, picture) of segments in which every packet is a whole picture."""
+    for path in segments:
+        with open_input(path) as container:
+            for packet in _filled(container, container.streams.video[0]):
+                pts = ticks(packet, container, clip)
+                yield from ((pts, picture) for picture in packet.decode())
 
 
 @dataclass(frozen=True)
@@ -104,7 +128,7 @@ def _survey(clip: Clip, segments: Sequence[Path]) -> _Video:
         with open_input(path) as container:
             stream = container.streams.video[0]
             headers.setdefault(stream.codec_context.extradata or b"", path)
-            found += [_in_clock(packet, clip.time_base) for packet in _filled(container, stream)]
+            found += [ticks(packet, container, clip) for packet in _filled(container, stream)]
     header = _one_header(headers)
     if not found:
         raise InputError(f"{clip.path}: there are no frames to write")
@@ -116,7 +140,9 @@ def _survey(clip: Clip, segments: Sequence[Path]) -> _Video:
     behind = np.arange(len(found)) - np.searchsorted(pts, found)
     last = int(pts[-1] - pts[-2]) if len(pts) > 1 else max(round(1 / (sane_rate(clip) * clip.time_base)), 1)
     end = clip.start_pts + round(clip.duration_s / clip.time_base)
-    plausible = 0 < end - int(pts[-1]) <= 4 * last
+    # A last frame that stays is usual in animations, and a wrong claim anywhere else.
+    most = end if clip.container in ANIMATIONS else int(pts[-1]) + 4 * last
+    plausible = int(pts[-1]) < end <= most
     end = end if plausible else int(pts[-1]) + last
     anew = [path for own, path in headers.items() if own != clip.codec_header]
     template = (anew or list(segments))[0]
@@ -138,11 +164,6 @@ def _filled(container: av.container.InputContainer, stream: Any) -> Iterator[av.
     for packet in container.demux(stream):
         if packet.size:
             yield packet
-
-
-def _in_clock(packet: av.Packet[Any], time_base: Fraction) -> int:
-    assert packet.pts is not None
-    return round(packet.pts * clock_of(packet) / time_base)
 
 
 def _window(clip: Clip, source: av.container.InputContainer, part: tuple[int | None, int | None]) -> Window:
@@ -202,9 +223,11 @@ def _dress(
     stream.time_base = clip.time_base
     stream.sample_aspect_ratio = clip.sample_aspect
     set_colour(stream.codec_context, clip)
+    if clip.alpha and stream.codec_context.codec.canonical_name == "vp9":
+        stream.metadata["alpha_mode"] = "1"
     if clip.rotation:
         stream.set_display_rotation(clip.rotation)
-    kept = {k: v for k, v in source.metadata.items() if k.lower() not in _MUXER_OWN}
+    kept = {k: v for k, v in source.metadata.items() if k.lower() not in MUXER_OWN}
     target.metadata.update({**kept, **metadata})
 
 
@@ -233,7 +256,8 @@ def _set_tag(stream: Any, segment: av.VideoStream, muxer: str) -> None:
 
 def _lost(muxer: str, clip: Clip, metadata: dict[str, str]) -> list[str]:
     notes = []
-    if muxer in ("avi", "mpegts") and clip.rotation:
+    row = container(muxer)
+    if clip.rotation and not (row and row.rotation):
         notes.append(f"{muxer} cannot store the rotation of {clip.rotation} degrees; use .mp4 or .mkv")
     if muxer in ("avi", "mpegts") and metadata:
         notes.append(f"{muxer} cannot store these metadata entries: {', '.join(sorted(metadata))}")
@@ -249,7 +273,7 @@ def _video_packets(
     for path in segments:
         with open_input(path) as container:
             for packet in _filled(container, container.streams.video[0]):
-                pts, dts = _in_clock(packet, clip.time_base), video.dts(position)
+                pts, dts = ticks(packet, container, clip), video.dts(position)
                 packet.duration = video.duration(pts)
                 packet.pts, packet.dts = pts - shift, dts - shift
                 packet.time_base = clip.time_base

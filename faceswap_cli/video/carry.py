@@ -18,6 +18,8 @@ from faceswap_cli.video.clock import unroll
 from faceswap_cli.video.opening import clock_of, exact, open_input
 from faceswap_cli.video.sound import Converter, converter
 
+MUXER_OWN = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
+"""Container metadata that a new file makes for itself."""
 _STALE = ("_statistics", "number_of_", "bps", "duration", "encoder", "alpha_mode")
 """Beginnings of stream metadata keys that describe the old encoding."""
 
@@ -126,7 +128,8 @@ def _is_made_anew(stream: Any, source: av.container.InputContainer, clip: Clip, 
         "SubtitleHandler",
         "",
     )
-    is_timecode = "timecode" in stream.metadata and muxer in ("mp4", "mov")
+    # Matroska keeps the time code as a tag of the video.
+    is_timecode = "timecode" in stream.metadata and muxer in ("mp4", "mov", "matroska", "webm")
     return is_chapters or is_timecode
 
 

@@ -28,7 +28,7 @@ def compared(before: Frame, after: Frame, clip: Clip, how: str) -> Frame:
     joined = (
         _side(before.planes, after.planes, clip.rotation) if how == "side" else _wipe(before, after, clip)
     )
-    return replace(after, planes=joined)
+    return replace(after, planes=joined, alpha=None)
 
 
 def _side(before: Planes, after: Planes, rotation: int) -> Planes:

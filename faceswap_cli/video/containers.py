@@ -15,7 +15,11 @@ import av
 from faceswap_cli.config import EncodeOptions
 from faceswap_cli.errors import UsageError
 from faceswap_cli.records import Clip
+from faceswap_cli.video.alpha import PREFERRED, keeps_alpha
+from faceswap_cli.video.animate import ANIMATIONS, EXACT, JOINED
+from faceswap_cli.video.deinterlace import as_read
 from faceswap_cli.video.encoders import encoder_formats, encoding_for
+from faceswap_cli.video.formats import format_depth, is_rgb
 
 FORMATS = {
     ".mp4": "mp4",
@@ -28,6 +32,10 @@ FORMATS = {
     ".mts": "mpegts",
     ".m2ts": "mpegts",
     ".nut": "nut",
+    ".gif": "gif",
+    ".webp": "webp",
+    ".png": "apng",
+    ".apng": "apng",
 }
 _KEPT = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 _MP4_SAFE_AUDIO = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "mp3float"})
@@ -46,11 +54,13 @@ def container_format(output: Path) -> str:
 def output_extension(clip: Clip, encode: EncodeOptions | None = None) -> str:
     """The extension of a default output name.
 
-    That of the input for MP4, QuickTime, Matroska and WebM when it can hold the new video;
+    That of the input for animations, and for MP4, QuickTime, Matroska and WebM that can hold the new video;
     otherwise ``.mp4``, or ``.mkv`` when the sound or the subtitles do not fit MP4.
     """
-    encoder = encoding_for(clip, encode or EncodeOptions()).encoder
     suffix = clip.path.suffix.lower()
+    if clip.container in ANIMATIONS and FORMATS.get(suffix) == clip.container:
+        return suffix
+    encoder = encoding_for(clip, encode or EncodeOptions()).encoder
     if suffix in _KEPT and holds(FORMATS[suffix], encoder):
         return suffix
     fits = all(
@@ -65,20 +75,41 @@ def output_extension(clip: Clip, encode: EncodeOptions | None = None) -> str:
 def suited(clip: Clip, output: Path, encode: EncodeOptions) -> EncodeOptions:
     """``encode`` with a codec that the container of ``output`` holds, unless the user has named one."""
     muxer = container_format(output)
-    if encode.codec is not None or encode.hw or holds(muxer, encoding_for(clip, encode).encoder):
+    if muxer in ANIMATIONS:
+        if encode.codec not in (None, JOINED) or encode.hw:
+            raise UsageError(f"{output.name}: {output.suffix} has one codec; leave out --codec and --hw")
+        return replace(encode, codec=JOINED)
+    if encode.codec is not None or encode.hw:
         return encode
-    for encoder in ("libx264", "libx265", "libvpx-vp9"):
+    usual = encoding_for(clip, encode).encoder
+    if clip.transparent and muxer in PREFERRED and not keeps_alpha(muxer, usual) and not encode.lossless:
+        return replace(encode, codec=PREFERRED[muxer])
+    if holds(muxer, usual):
+        return encode
+    for encoder in ("libx264", "libx265", "libvpx-vp9", "libsvtav1"):
         other = replace(encode, codec=encoder)
         if holds(muxer, encoder) and clip.work_format in encoder_formats(encoder):
             return other
     return encode
 
 
+def prepare_for(clip: Clip, output: Path, encode: EncodeOptions) -> tuple[Clip, EncodeOptions]:
+    """How ``clip`` is read and encoded for ``output``: with a codec that fits, fields and alpha as wanted."""
+    encode = suited(clip, output, encode)
+    muxer = container_format(output)
+    kept = clip.transparent and keeps_alpha(muxer, encoding_for(clip, encode).encoder)
+    clip = replace(as_read(clip, encode), alpha=kept)
+    if muxer in ANIMATIONS and is_rgb(clip.pixel_format):
+        clip = replace(clip, work_format=EXACT, bit_depth=format_depth(EXACT))
+    return clip, encode
+
+
 def check_output(clip: Clip, output: Path, encode: EncodeOptions) -> list[str]:
     """Before any work: the container must hold the video.  Returns notes on how it is written."""
-    encode = suited(clip, output, encode)
+    clip, encode = prepare_for(clip, output, encode)
     encoding = encoding_for(clip, encode)
-    if not holds(container_format(output), encoding.encoder):
+    muxer = container_format(output)
+    if muxer not in ANIMATIONS and not holds(muxer, encoding.encoder):
         better = output_extension(clip, encode)
         raise UsageError(
             f"{output.suffix} cannot hold video of {encoding.encoder}; try {output.stem}{better}"

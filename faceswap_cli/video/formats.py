@@ -81,6 +81,30 @@ def planes_from_picture(picture: av.VideoFrame, clip: Clip) -> Planes:
     return _views(_reformatted(picture, clip), clip)
 
 
+def alpha_from_picture(picture: av.VideoFrame, clip: Clip) -> Samples | None:
+    """(H, W) opacity in the clip's depth and full range; None when it is not wanted or there is none."""
+    name = picture.format.name
+    if not clip.alpha or not has_alpha(name):
+        return None
+    if name.startswith("yuva") and (picture.width, picture.height) == (clip.width, clip.height):
+        bits = picture.format.components[3].bits
+        samples = view(picture.planes[3], clip.height, clip.width, bits)
+    else:
+        bits = 16 if picture.format.components[0].bits > 8 else 8
+        form = "rgba64le" if bits == 16 else "rgba"
+        samples = picture.reformat(clip.width, clip.height, form).to_ndarray()[..., 3]
+    return rescaled(samples, bits, clip.bit_depth)
+
+
+def rescaled(samples: Samples, bits: int, wanted: int) -> Samples:
+    """Full-range samples of one depth in another, rounded; there and back again is exact from 8 bits on."""
+    if bits == wanted:
+        return np.array(samples)
+    top, wanted_top = (1 << bits) - 1, (1 << wanted) - 1
+    scaled = (samples.astype(np.uint32) * wanted_top + top // 2) // top
+    return scaled.astype(np.uint8 if wanted == 8 else np.uint16)
+
+
 def _reformatted(picture: av.VideoFrame, clip: Clip) -> av.VideoFrame:
     tags = {"src_color_range": picture.color_range, "dst_color_range": picture.color_range}
     kept: dict[str, Any] = tags if picture.color_range else {}
@@ -133,12 +157,21 @@ def _from_rgb(picture: av.VideoFrame, clip: Clip) -> Planes:
     return planes_region_from_rgb(rgb, tags, clip.bit_depth, format_step(clip.work_format))
 
 
-def picture_from_planes(planes: Planes, clip: Clip, pixel_format: str) -> av.VideoFrame:
-    """A library picture with a copy of ``planes``, converted to ``pixel_format`` if that differs."""
+def picture_from_planes(
+    planes: Planes, clip: Clip, pixel_format: str, alpha: Samples | None = None
+) -> av.VideoFrame:
+    """A library picture with a copy of ``planes``, converted to ``pixel_format`` if that differs.
+
+    Where ``pixel_format`` has an alpha channel and there is no ``alpha``, the picture is opaque.
+    """
     height, width = planes.shape
     name = format_of(planes)
+    parts = [planes.y, planes.cb, planes.cr]
+    if has_alpha(pixel_format):
+        name = name.replace("yuv", "yuva")
+        opaque = np.full((height, width), (1 << planes.bit_depth) - 1, planes.y.dtype)
+        parts.append(opaque if alpha is None else alpha)
     picture = av.VideoFrame(width, height, name)
-    parts = (planes.y, planes.cb, planes.cr)
     for plane, part in zip(picture.planes, parts, strict=False):
         view(plane, part.shape[0], part.shape[1], planes.bit_depth)[:] = part
     if name != pixel_format:

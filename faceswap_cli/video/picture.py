@@ -1,6 +1,6 @@
 """Still pictures in and out: upright, with alpha, depth, colour profile and metadata kept.
 
-The only module that imports Pillow.
+With :mod:`faceswap_cli.video.animated` the only module that imports Pillow.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def is_picture(path: Path) -> bool:
 def animation_frames(path: Path) -> int:
     """Number of pictures in ``path``: above 1 for animated GIF, WebP and PNG."""
     try:
-        with _checked(Path(path), 0) as image:
+        with opened(Path(path), 0) as image:
             return int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
     except InputError:
         return 1
@@ -98,7 +98,7 @@ def read_picture(path: Path, max_pixels: int = 0) -> Picture:
     More than ``max_pixels`` are refused before any is decoded (0: the usual limit).
     """
     path = Path(path)
-    with _checked(path, max_pixels) as image:
+    with opened(path, max_pixels) as image:
         return _read(image, path)
 
 
@@ -108,12 +108,12 @@ def read_numbers(path: Path, max_pixels: int = 0) -> Samples:
     Errors as those of :func:`read_picture`.
     """
     path = Path(path)
-    with _checked(path, max_pixels) as image, _odd_damage(path):
+    with opened(path, max_pixels) as image, odd_damage(path):
         return np.asarray(image)
 
 
 @contextmanager
-def _checked(path: Path, max_pixels: int) -> Iterator[Any]:
+def opened(path: Path, max_pixels: int) -> Iterator[Any]:
     """``path`` opened, found to be within the limits, not decoded yet."""
     from PIL import Image, UnidentifiedImageError
 
@@ -191,7 +191,7 @@ def _check_content(image: Any, path: Path) -> None:
 
 
 @contextmanager
-def _odd_damage(path: Path) -> Iterator[None]:
+def odd_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except _ODD_DAMAGE as error:
@@ -209,13 +209,13 @@ def _is_deep_colour(image: Any) -> bool:
 def _read(image: Any, path: Path) -> Picture:
     is_deep = _is_deep_colour(image)  # asked first: reading the EXIF data may decode the picture
     icc = image.info.get("icc_profile")
-    with _odd_damage(path):
+    with odd_damage(path):
         exif = image.getexif()
         orientation = exif.pop(_ORIENTATION, 1)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     stored, mode = image.format or "PNG", image.mode
     deep = read_deep(path) if is_deep else None
-    with _odd_damage(path):
+    with odd_damage(path):
         image.load()
     if deep is not None:
         alpha = _upper_byte(deep[:, :, 3]) if deep.shape[2] == 4 else None

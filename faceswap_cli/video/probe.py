@@ -15,10 +15,12 @@ from av.sidedata.sidedata import Type as SideType
 from faceswap_cli.errors import InputError
 from faceswap_cli.limits import WIDEST_PIXEL, clip_pixels, size_problem
 from faceswap_cli.records import Clip, ColourTags, StreamInfo
+from faceswap_cli.video.animated import describe_webp, frame_durations, playable_format
 from faceswap_cli.video.clock import find_restarts, may_restart
 from faceswap_cli.video.deinterlace import field_order
 from faceswap_cli.video.formats import format_depth, has_alpha, is_gray, is_rgb, work_format
 from faceswap_cli.video.opening import CONVERT, exact, open_input
+from faceswap_cli.video.picture import animation_frames
 
 _SMALL = 2_000_000
 _PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "tiff_pipe", "bmp_pipe", "jpegxl_pipe")
@@ -42,6 +44,8 @@ def probe(path: Path, max_pixels: int = 0) -> Clip:
     """
     path, limit = Path(path), clip_pixels(max_pixels)
     with open_input(path, max_pixels) as container:
+        if container.format.name == "webp_pipe" and animation_frames(path) > 1:
+            return replace(describe_webp(path, max_pixels), max_pixels=limit)
         if container.format.name in _PICTURE_FORMATS:
             raise InputError(f"{path} is a picture, not a video; use the image command for it")
         stream = main_video_stream(container, path)
@@ -90,12 +94,15 @@ def _describe(
     time_base = exact(stream.time_base) or Fraction(1, 1000)
     rate = exact(stream.average_rate) or exact(stream.guessed_rate) or Fraction(25)
     restarts = find_restarts(path, stream.index) if may_restart(container.format.name) else ()
-    seconds = _duration(container, stream, time_base)
+    seconds, counted = _duration(container, stream, time_base), stream.frames
+    if container.format.name == "apng":  # it says neither
+        durations = frame_durations(path)
+        counted, seconds = len(durations), sum(durations) / 1000
     seconds += float(restarts[-1][1] * time_base) if restarts else 0.0
     start = stream.start_time if stream.start_time is not None else picture.pts or 0
     stored = picture.format.name
-    indexed = container.format.name == "gif" and not (picture.width % 2 or picture.height % 2)
-    work = "yuv420p" if indexed else work_format(stored)
+    is_animation = container.format.name in ("gif", "apng")
+    work = playable_format(stored, picture.width, picture.height) if is_animation else work_format(stored)
     mastering, light = _hdr(picture)
     aspect = _aspect(exact(stream.sample_aspect_ratio) or exact(context.sample_aspect_ratio), path)
     return Clip(
@@ -110,7 +117,7 @@ def _describe(
         time_base=time_base,
         start_pts=start,
         average_rate=rate,
-        frames=_frame_count(stream.frames, seconds * rate, path),
+        frames=_frame_count(counted, seconds * rate, path),
         duration_s=seconds,
         rotation=round(picture.rotation / 90) * 90 % 360,
         sample_aspect=aspect,
@@ -126,7 +133,8 @@ def _describe(
         mastering_display=mastering,
         light_level=light,
         codec_header=bytes(context.extradata or b""),
-        notes=(*_notes(picture, work), *_hidden_alpha(stream)),
+        notes=_notes(picture, work, is_animation=is_animation),
+        transparent=_is_transparent(picture, stream),
     )
 
 
@@ -154,22 +162,21 @@ def _duration(container: av.container.InputContainer, stream: av.VideoStream, ti
     return max(container.duration / av.time_base, 0.0) if container.duration else 0.0
 
 
-def _notes(picture: av.VideoFrame, work: str) -> tuple[str, ...]:
+def _notes(picture: av.VideoFrame, work: str, *, is_animation: bool) -> tuple[str, ...]:
     notes = []
     stored = picture.format.name
-    if has_alpha(stored):
-        if _is_opaque(picture):
-            return ()
-        notes.append(f"transparency is not kept ({stored} is read as {work})")
-    elif stored.startswith("yuv411") or stored.startswith("yuv410") or is_rgb(stored):
+    if has_alpha(stored) or is_animation:
+        return ()
+    if stored.startswith("yuv411") or stored.startswith("yuv410") or is_rgb(stored):
         notes.append(f"pixel format {stored} is read and written as {work}")
     return tuple(notes)
 
 
-def _hidden_alpha(stream: av.VideoStream) -> tuple[str, ...]:
-    """VP8 and VP9 keep transparency beside the pictures, where the decoder does not look."""
-    alpha = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
-    return ("transparency is not kept (VP9 alpha channel)",) if alpha else ()
+def _is_transparent(picture: av.VideoFrame, stream: av.VideoStream) -> bool:
+    """VP8 and VP9 keep transparency beside the pictures, where the usual decoder does not look."""
+    if has_alpha(picture.format.name):
+        return not _is_opaque(picture)
+    return any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
 
 
 def _is_opaque(picture: av.VideoFrame) -> bool:

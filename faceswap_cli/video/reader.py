@@ -19,9 +19,11 @@ import av.container
 
 from faceswap_cli.errors import InputError
 from faceswap_cli.records import I64, Clip, Frame
+from faceswap_cli.video.alpha import alpha_decoder
+from faceswap_cli.video.animated import WEBP, webp_pictures
 from faceswap_cli.video.clock import unroll
 from faceswap_cli.video.deinterlace import LEAD, deinterlaced
-from faceswap_cli.video.formats import planes_from_picture
+from faceswap_cli.video.formats import alpha_from_picture, planes_from_picture
 from faceswap_cli.video.opening import open_input
 
 _SEEKABLE = ("mov", "matroska", "avi", "mpegts", "flv", "asf", "ogg", "nut", "mxf")
@@ -82,7 +84,8 @@ def read_frames(
             if end_pts is not None and pts >= end_pts:
                 return
             if first_pts is None or pts >= first_pts:
-                yield Frame(index, pts, clip.time_base, planes_from_picture(picture, clip))
+                planes, alpha = planes_from_picture(picture, clip), alpha_from_picture(picture, clip)
+                yield Frame(index, pts, clip.time_base, planes, alpha)
                 index += 1
     finally:
         pictures.close()
@@ -92,6 +95,9 @@ def _pictures(
     clip: Clip, first_pts: int | None, damage: Damage, threads: int, expected: _Expected
 ) -> Generator[tuple[int, av.VideoFrame], None, None]:
     """(pts, picture), deinterlaced where the clip is to be."""
+    if clip.container == WEBP:
+        yield from webp_pictures(clip)
+        return
     if not clip.deinterlace:
         yield from _continued(clip, first_pts, damage, threads, expected)
         return
@@ -178,6 +184,8 @@ class _Run:
     attempt: int
     careful: bool
     threads: int
+    keys: set[int] = field(default_factory=set)
+    """Times of key frames, where the decoder does not mark their pictures."""
 
     def pictures(self, damage: Damage) -> Generator[tuple[int, av.VideoFrame], None, None]:
         with open_input(self.clip.path, self.clip.max_pixels) as container:
@@ -226,9 +234,10 @@ class _Run:
         Pictures before the first keyframe lack their references (open groups of pictures).
         """
         assert self.wanted is not None
-        if pts is None or pts > self.wanted or (pts == self.wanted and not picture.key_frame):
+        is_key = bool(picture.key_frame) or pts in self.keys
+        if pts is None or pts > self.wanted or (pts == self.wanted and not is_key):
             raise _TooLate
-        return bool(picture.key_frame)
+        return is_key
 
     def _repaired(self, pts: int | None, previous: int | None) -> int:
         step = max(round(1 / (self.clip.average_rate * self.clip.time_base)), 1)
@@ -243,13 +252,16 @@ class _Run:
         tally: _Tally,
         damage: Damage,
     ) -> Iterator[av.VideoFrame]:
+        other = alpha_decoder(stream, self.clip, self.threads)
         for packet in _packets(container, stream, self.clip, damage):
             if tally.skip > 0:
                 tally.skip -= 1
                 continue
             tally.packets += packet.size > 0
             try:
-                decoded = packet.decode()
+                decoded = packet.decode() if other is None else other.decode(packet if packet.size else None)
+                if other is not None and packet.is_keyframe and packet.pts is not None:
+                    self.keys.add(packet.pts)
             except av.error.EOFError:
                 continue
             except av.error.MemoryError:

@@ -62,6 +62,8 @@ def _finer(time_base: Fraction) -> int:
 
 def segment_container(part: Path, clip: Clip, form: str) -> av.container.OutputContainer:
     """An open segment file; both of its clocks divide the clip's: even a late start is stored exactly."""
+    if form == TICKED:
+        return av.open(os.path.abspath(part), "w", format=form)
     clock = str(clip.time_base.denominator * _finer(clip.time_base))
     options = {"movie_timescale": clock, "video_track_timescale": clock}
     return av.open(os.path.abspath(part), "w", format=form, options=options)
@@ -85,9 +87,9 @@ def _write(part: Path, clip: Clip, frames: Iterable[Frame], encoding: Encoding, 
         container = segment_container(part, clip, encoding.container)
     try:
         stream = _add_stream(container, clip, encoding, threads)
-        decoding = DecodingClock()
+        decoding = DecodingClock() if encoding.container != TICKED else _Ticks(clip.start_pts)
         for frame in frames:
-            picture = picture_from_planes(frame.planes, clip, encoding.pixel_format)
+            picture = picture_from_planes(frame.planes, clip, encoding.pixel_format, frame.alpha)
             picture.pts, picture.time_base = count, stream.codec_context.time_base
             decoding.pts.append(frame.pts)
             with explained(part, encoding.encoder):
@@ -118,6 +120,18 @@ def _timed(packets: list[av.Packet[Any]], pts: Sequence[int], clip: Clip) -> lis
     return packets
 
 
+TICKED = "matroska"
+"""Segments of this container count the clip's ticks from its first frame, as if each were a millisecond."""
+
+
+def ticks(packet: av.Packet[Any], container: av.container.InputContainer, clip: Clip) -> int:
+    """Presentation time of a segment's packet in the clip's own clock."""
+    assert packet.pts is not None
+    if TICKED in container.format.name:
+        return packet.pts + clip.start_pts
+    return round(packet.pts * clock_of(packet) / clip.time_base)
+
+
 class DecodingClock:
     """Decoding times by our own count: those of x265 are not set when a segment has one or two frames.
 
@@ -142,6 +156,20 @@ class DecodingClock:
             packet.duration = (packet.duration or 0) * finer
             packet.time_base = clock / finer
             self.packets += 1
+        return packets
+
+
+class _Ticks(DecodingClock):
+    """The times of a container whose clock is fixed, for codecs that show packets in the order they come."""
+
+    def __init__(self, start_pts: int) -> None:
+        super().__init__()
+        self._start = start_pts
+
+    def stamped(self, packets: list[av.Packet[Any]]) -> list[av.Packet[Any]]:
+        for packet in packets:
+            packet.pts = packet.dts = (packet.pts or 0) - self._start
+            packet.time_base = Fraction(1, 1000)
         return packets
 
 

@@ -61,7 +61,8 @@ def test_an_existing_folder_takes_the_default_name(naming: Naming, machine: Path
         ("{}.mp4", "known"),
         ("", "empty"),
         ("out.jpg", ".mp4"),
-        ("out.ts", "cannot write .ts"),
+        ("out.ts", "cannot write .ts; write out.mkv and convert it: ffmpeg -i out.mkv -c copy out.ts"),
+        ("out.mpg", "cannot write .mpg; write out.mkv and convert it: ffmpeg -i out.mkv -q:v 2 out.mpg"),
     ],
 )
 def test_what_cannot_be_named_is_a_usage_error(naming: Naming, asked: str, told: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from faceswap_cli.config import DetectOptions
-from faceswap_cli.errors import InputError, NoFaceFound
+from faceswap_cli.errors import InputError, NoFaceFound, SeveralFaces
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.faces.finder import FaceFinder
 from faceswap_cli.identity.photos import load_photos, picture_files
@@ -99,9 +99,11 @@ def test_no_face(save: Saver, portrait: U8) -> None:
 
 
 def test_two_people_alike_in_size_need_a_choice(save: Saver, portrait: U8) -> None:
-    path = save("pair.png", side_by_side(portrait, portrait))
-    with pytest.raises(NoFaceFound, match=r"pair\.png shows 2 faces of similar size; choose one"):
+    path = save("pair.png", side_by_side(portrait, portrait // 2))
+    with pytest.raises(SeveralFaces, match=r"pair\.png shows 2 faces of similar size; choose one") as caught:
         load_photos([path], DetectOptions())
+    bright, dark = (picture.mean() for picture in caught.value.pictures)
+    assert bright > 1.5 * dark
 
 
 def test_a_clearly_larger_face_wins(save: Saver, portrait: U8) -> None:

@@ -10,7 +10,7 @@ import pytest
 from faceswap_cli.config import TrackOptions
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.records import F32, Analysis, FaceTrack
-from faceswap_cli.tracking.people import Presence, choose_cast, doubt, groups, people
+from faceswap_cli.tracking.people import Presence, choose_cast, doubt, groups, matching, people
 from tests.faces.meshes import face
 
 ANNA, BEN, CLEO = (np.eye(128, dtype=np.float32)[k] * 0.6 for k in range(3))
@@ -134,3 +134,19 @@ def test_what_cannot_be_chosen_says_why(analysis: Analysis) -> None:
         choose_cast(analysis, TrackOptions(reference=Path("aunt.jpg")), np.full(128, -1, np.float32))
     with pytest.raises(NoFaceFound, match="no face was found"):
         choose_cast(Analysis(np.arange(3), (), (), ()), TrackOptions())
+
+
+def test_a_reference_means_the_person_and_the_mirror_image() -> None:
+    seen = np.stack([BEN, blurred(ANNA, 3), CLEO, blurred(ANNA, 4)])
+    assert sorted(matching(seen, ANNA, "anna.jpg")) == [1, 3]
+    assert matching(seen, BEN, "ben.jpg") == [0]
+
+
+def test_relatives_of_a_reference_are_left_alone() -> None:
+    sister = np.asarray(ANNA + 0.8 * BEN, np.float32)  # 0.48 away
+    assert matching(np.stack([sister, blurred(ANNA, 3)]), ANNA, "anna.jpg") == [1]
+
+
+def test_nobody_like_the_reference() -> None:
+    with pytest.raises(NoFaceFound, match=r"looks like anna\.jpg"):
+        matching(np.stack([BEN, CLEO]), ANNA, "anna.jpg")

@@ -147,3 +147,21 @@ def test_elimination_solves_the_system(count: int) -> None:
     whole = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
     found = smoothing._tridiagonal(diagonal, beside, right)
     np.testing.assert_allclose(whole @ found, right, atol=1e-9)
+
+
+@pytest.mark.parametrize("fps", [25, 50])
+def test_a_spin_is_followed_to_the_very_ends(fps: int) -> None:
+    """Ten degrees per 1/25 s, with some jitter."""
+    times = np.arange(30) / fps
+    jitter = np.random.default_rng(0).normal(0, 0.3, 30)
+    meshes = np.stack([face(300, 200, 90, roll=250 * t + e) for t, e in zip(times, jitter, strict=True)])
+    crops = unit_from_points(meshes)
+    steady = smooth_face(meshes, np.ones(30, np.float32), times, SmoothOptions()).crop_from_display
+    for one, other in zip(crops, steady, strict=True):
+        apart = one[:2, :2] @ np.linalg.inv(other[:2, :2])
+        assert abs(np.degrees(np.arctan2(apart[1, 0], apart[0, 0]))) < 2
+
+
+def test_a_nod_is_smoothed_as_ever() -> None:
+    angle = np.radians(1.0) * np.sin(np.arange(40) / 3)
+    assert (smoothing._spin(angle, np.ones(40, np.float32), np.ones(39)) == 0).all()

@@ -171,7 +171,7 @@ def test_a_range_is_cut_in_step(
         write_segment(segment, clip, read_frames(clip, first_pts=start_pts, end_pts=end_pts), LOSSLESS)
         == count
     )
-    assemble(output, clip, [segment], start_pts=start_pts, end_pts=end_pts)
+    assemble(output, clip, [segment], span=(start_pts, end_pts))
     shift = 0 if start_pts is None else start_pts * clip.time_base
     made = frames_of(probe(output))
     assert [f.pts * f.time_base for f in made] == [f.pts * f.time_base - shift for f in wanted]

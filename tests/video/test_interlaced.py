@@ -82,3 +82,13 @@ def test_a_line_says_so(clip: Clip, tmp_path: Path) -> None:
     assert find_cuts(clip, EncodeOptions()).reason == "it is interlaced"
     with pytest.raises(UsageError, match="deinterlace or keep"):
         EncodeOptions(interlaced="both")
+
+
+def test_both_fields_are_exact_without_loss(clip: Clip, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    transcode(clip, output, EncodeOptions(interlaced="keep", lossless=True))
+    result = as_read(probe(output), KEEP)
+    assert result.interlaced == "tff"
+    for before, after in zip(read_frames(as_read(clip, KEEP)), read_frames(result), strict=True):
+        for name in ("y", "cb", "cr"):
+            assert (getattr(before.planes, name) == getattr(after.planes, name)).all()

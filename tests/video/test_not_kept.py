@@ -6,7 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
@@ -15,7 +14,7 @@ from faceswap_cli.errors import InputError
 from faceswap_cli.records import Clip
 from faceswap_cli.video.containers import check_output, suited
 from faceswap_cli.video.losses import not_kept
-from faceswap_cli.video.picture import Picture, animation_frames, read_picture, write_picture
+from faceswap_cli.video.picture import Picture, read_picture, write_picture
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.transcode import transcode
 from tests.clips import make_clip
@@ -63,50 +62,12 @@ def test_webm_becomes_mp4(tmp_path: Path) -> None:
     assert written(clip, tmp_path / "out.mp4").frames == 12
 
 
-def test_hidden_transparency_is_named_and_its_tag_goes(tmp_path: Path) -> None:
-    path = tmp_path / "a.webm"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libvpx-vp9", rate=25)
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuva420p"
-        stream.metadata["alpha_mode"] = "1"
-        for k in range(3):
-            rgba = np.full((48, 64, 4), 40 * k, np.uint8)
-            frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format="yuva420p")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    clip = probe(path)
-    assert any("transparency" in line for line in not_kept(clip, tmp_path / "out.webm", PLAIN))
-    transcode(clip, tmp_path / "out.webm", PLAIN)
-    with av.open(str(tmp_path / "out.webm")) as container:
-        assert "alpha_mode" not in {key.lower() for key in container.streams.video[0].metadata}
-
-
-def test_prores_4444_stays_prores(tmp_path: Path) -> None:
-    clip = made(tmp_path / "a.mov", codec="prores_ks", pix_fmt="yuva444p10le", options={"profile": "4444"})
-    assert any("transparency" in line for line in clip.notes)
-    result = written(clip, tmp_path / "out.mov")
-    assert result.codec == "prores"
-    assert "444" in result.pixel_format
-
-
 def test_an_opaque_gif_becomes_a_plain_mp4(tmp_path: Path) -> None:
     options = {"gifflags": "-transdiff-offsetting"}
     clock = Fraction(1, 100)
     clip = made(tmp_path / "a.gif", codec="gif", pix_fmt="rgb8", frames=4, options=options, time_base=clock)
-    assert clip.notes == ()
+    assert not_kept(clip, tmp_path / "out.mp4", PLAIN) == []
     assert written(clip, tmp_path / "out.mp4").pixel_format == "yuv420p"
-
-
-def test_animations_are_counted(tmp_path: Path) -> None:
-    from PIL import Image
-
-    frames = [Image.new("RGB", (32, 32), (60 * k, 0, 0)) for k in range(3)]
-    for name in ("a.png", "a.webp"):
-        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=80)
-        assert animation_frames(tmp_path / name) == 3
-    frames[0].save(tmp_path / "b.png")
-    assert animation_frames(tmp_path / "b.png") == 1
 
 
 def test_avif_is_written_and_read(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_time_code_moves_with_the_start(tmp_path: Path) -> None:
     start, end = pts_range(clip, RangeOptions(start="4f"))
     segment, output = tmp_path / "segment", tmp_path / "out.mp4"
     write_segment(segment, clip, read_frames(clip, first_pts=start), EncodeOptions())
-    assemble(output, clip, [segment], start_pts=start, end_pts=end)
+    assemble(output, clip, [segment], span=(start, end))
     assert timecodes_of(output) == ["10:01:00;04", "10:01:00;04"]
 
 
