@@ -25,6 +25,7 @@ from faceswap_cli.video.deinterlace import as_read
 from faceswap_cli.video.picture import Picture, write_picture
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
+from faceswap_cli.video.user_mask import open_clip_mask
 
 TILE = 320
 """Side of one picture of the sheet in pixels."""
@@ -46,9 +47,10 @@ def preview(
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
+    first, end = pts_range(clip, options.range)
+    open_clip_mask(options.paste.occlusion_mask, clip, end)
     people = gather_sources(sources, options, listen)
     check_sources(people.people, options.policy)
-    first, end = pts_range(clip, options.range)
     analysis = analyse(clip, options, listen, stop, (first, end))
     check_clip(clip, analysis, options.policy, listen, stop)
     clock.lap("analyse")

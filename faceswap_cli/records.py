@@ -89,6 +89,8 @@ class Frame:
     """In units of ``time_base``; never a float rate."""
     time_base: Fraction
     planes: Planes = field(repr=False)
+    mask: Planes | None = field(repr=False, default=None)
+    """The user's mask at this time, where there is one (``video.user_mask``)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,8 @@ class FaceCrop:
     """The same of jaw and cheeks"""
     room: float = 1.0
     """Share of ``outline`` for which the frame has room"""
+    user_mask: U8 | None = field(repr=False, default=None)
+    """(S, S) 255 where the user's own mask keeps the target"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

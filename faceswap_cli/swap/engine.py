@@ -41,6 +41,7 @@ from faceswap_cli.swap.ledger import drawn_of, ledger_rows
 from faceswap_cli.swap.method import SwapMethod, Task, batches_of, encode_all, render_all
 from faceswap_cli.swap.proportions import facing, neutral_shape
 from faceswap_cli.swap.selective import Amounts, Selection, selected
+from faceswap_cli.video.user_mask import UserMask
 
 BEND_ROOM = 0.45
 """What the frame must show around jaw and cheeks for the outline to be bent, as a share of the oval."""
@@ -70,6 +71,8 @@ class Scene:
     neutrals: dict[int, F32] = field(default_factory=dict)
     """track -> (478, 3) canonical shape of the person over the whole track"""
     selection: Selection = field(default_factory=Selection)
+    mask: UserMask | None = None
+    """Where the user keeps the target"""
 
     def amounts(self, pts: int) -> Amounts:
         """How far the swap goes at ``pts``, and what stays the target's own."""
@@ -239,6 +242,7 @@ def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop
         open_eyes=scene.open_eyes[track.track_id],
         neutral=scene.neutrals.get(track.track_id),
         room=_room(track.landmarks[row], scene.clip),
+        user_mask=scene.mask.cut(frame.mask, crop_from_display, side) if scene.mask and frame.mask else None,
     )
     return made_ready(crop, scene.amounts(int(track.pts[row])))
 

@@ -38,7 +38,7 @@ from faceswap_cli.swap.occlusion import (
 )
 from faceswap_cli.swap.outline import bend_field
 from faceswap_cli.swap.proportions import Shares, result_mesh
-from faceswap_cli.swap.regions import kept_by_picture, regions_mask
+from faceswap_cli.swap.regions import regions_mask
 from faceswap_cli.swap.skin import inner_face, inner_skin
 from faceswap_cli.swap.source_face import SourceFace
 
@@ -151,8 +151,8 @@ def render(
     in_front = {} if front is None else share_by_class(front, mask)
     if paste.mask_regions:
         mask = mask * regions_mask(drawn, window, paste.mask_regions)
-    if paste.occlusion_mask is not None:
-        matte = np.maximum(matte, kept_by_picture(paste.occlusion_mask, in_frame(crop), window))
+    if (own := in_frame(crop).user_mask) is not None:
+        matte = np.maximum(matte, window.of(own).astype(np.float32) / np.float32(255))
     if bend is not None and matte.any():
         matte = bent_along(matte, bend, window)
     occluded = float((mask * matte).sum() / max(float(mask.sum()), 1.0))
