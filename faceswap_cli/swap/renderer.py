@@ -31,7 +31,6 @@ from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import (
     Front,
     find_front,
-    reduced,
     rim_evidence,
     share_by_class,
     wears_glasses,
@@ -189,19 +188,17 @@ def _in_front(
     crop: FaceCrop, look_of: Look, carried: Carried, drawn: F32, window: Window, paste: PasteOptions
 ) -> Front:
     """What lies in front of the face."""
-    real, size = in_frame(crop), reduced(window)
     seen, evidence = sight.unpack(look_of.front)
-    small = appearance.lab_from_rgb(cv2.resize(window.of(real.rgb), size, interpolation=cv2.INTER_AREA))
-    light = warp.enlarge(carried.target_light, window, size)
     worn, keep = wears_glasses(evidence), paste.glasses == "keep"
-    return find_front(small, light, drawn, window, seen, worn=worn, glasses=keep)
+    rgb = window.of(in_frame(crop).rgb)
+    return find_front(rgb, carried.target_light, drawn, window, seen, worn=worn, glasses=keep)
 
 
 def bent_along(matte: F32, bend: F32, window: Window) -> F32:
     """A matte (h, w) of the crop as it is, moved as the frame around the face is bent."""
     move = warp.enlarge(bend, window) * np.float32(window.side)
-    y, x = np.mgrid[: window.height, : window.width].astype(np.float32)
-    where = (x + move[..., 0], y + move[..., 1])
+    x, y = (np.arange(length, dtype=np.float32) for length in (window.width, window.height))
+    where = (move[..., 0] + x, move[..., 1] + y[:, None])
     return np.asarray(cv2.remap(matte, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
