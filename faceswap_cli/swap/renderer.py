@@ -24,16 +24,16 @@ from faceswap_cli.swap import appearance, detail, features, sight
 from faceswap_cli.swap.carried import Carried, carry
 from faceswap_cli.swap.edge import face_mask
 from faceswap_cli.swap.eyes import keep_eyes
+from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
 from faceswap_cli.swap.joining import join
 from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.method import covered, in_frame
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import (
     Front,
+    bare_skin,
     find_front,
-    rim_evidence,
     share_by_class,
-    wears_glasses,
 )
 from faceswap_cli.swap.outline import bend_field
 from faceswap_cli.swap.proportions import Shares, result_mesh
@@ -85,17 +85,20 @@ def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
     n = appearance.LIGHT_SIDE
     small = appearance.lab_from_rgb(cv2.resize(crop.rgb, (n, n), interpolation=cv2.INTER_AREA))
     weight = appearance.skin_weight(small, points)
+    front = sight.NOTHING
+    if paste.occlusion:
+        real = in_frame(crop)
+        mesh = real.landmarks / np.float32(side)
+        seen = look(real.rgb, mesh)
+        evidence = rim_evidence(seen, mesh)
+        front = sight.pack(seen, evidence)
+        weight *= bare_skin(seen, mesh, n, wears_glasses(evidence))
     light = appearance.light_at(small, weight, points)
     window = Window.around(points[list(parts.OVAL)], side)
     octaves = detail.split(appearance.lightness(window.of(crop.rgb)))
     bands = detail.measure(octaves, inner_skin(points, window, weight))
     chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
-    if not paste.occlusion:
-        return Look(light, bands, chroma)
-    real = in_frame(crop)
-    mesh = real.landmarks / np.float32(side)
-    seen = look(real.rgb, mesh)
-    return Look(light, bands, chroma, sight.pack(seen, rim_evidence(seen, mesh)))
+    return Look(light, bands, chroma, front)
 
 
 def default_shares(job: JobOptions) -> Shares:
@@ -148,6 +151,8 @@ def render(
     mask = np.maximum.reduce([face_mask(mesh, points, window, paste.feather) for mesh in outlines])
     bend = bend_field(points, drawn) if crop.before is None else None
     in_front = {} if front is None else share_by_class(front, mask)
+    if front is not None and front.removed is not None:
+        mask = np.maximum(mask, front.removed)
     if paste.mask_regions:
         mask = mask * regions_mask(drawn, window, paste.mask_regions)
     if (own := in_frame(crop).user_mask) is not None:

@@ -26,7 +26,7 @@ NOTHING = np.zeros(NUMBERS, np.float32)
 
 
 def pack(seen: Seen, evidence: float) -> F32:
-    """(NUMBERS,) of what is seen in a whole crop; ``evidence``: ``occlusion.rim_evidence``."""
+    """(NUMBERS,) of what is seen in a whole crop; ``evidence``: ``glasses.rim_evidence``."""
     worn = seen.shares[_ROWS, :, _GLASSES]
     # Three bytes in one number: whole numbers up to 2^24 are exact, and nothing averages them.
     bytes_of = np.zeros((SIDE_OUT, SIDE_OUT, 4), np.uint8)

@@ -16,8 +16,8 @@ from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.nets.occluder import CLASSES, SIDE
 from faceswap_cli.records import F32, F64, U8, Analysis, Clip, FaceTrack, Person
+from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
 from faceswap_cli.swap.occluder_head import look
-from faceswap_cli.swap.occlusion import rim_evidence, wears_glasses
 from faceswap_cli.video.reader import read_frames
 
 FRAMES = 9

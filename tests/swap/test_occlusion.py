@@ -13,18 +13,20 @@ import torch
 from drawn import mesh_points
 from numpy.typing import NDArray
 
-from faceswap_cli.config import MASK_REGIONS
+from faceswap_cli.config import MASK_REGIONS, PasteOptions
 from faceswap_cli.errors import WeightsError
-from faceswap_cli.faces.landmarks import BROWS, LEFT_BROW, LEFT_LIDS, OVAL
+from faceswap_cli.faces.landmarks import BROWS, EYES, LEFT_BROW, LEFT_EYE, LEFT_LIDS, OVAL, RIGHT_EYE
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.occluder import OccluderHead, fuse_norms
-from faceswap_cli.records import F32, U8
+from faceswap_cli.records import F32, U8, FaceCrop
 from faceswap_cli.swap import appearance, occluder_head, sight
+from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
 from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.occluder_head import Seen, look
-from faceswap_cli.swap.occlusion import find_front, occluder_map, rim_evidence, share_by_class, wears_glasses
+from faceswap_cli.swap.occlusion import bare_skin, find_front, occluder_map, share_by_class
 from faceswap_cli.swap.regions import regions_mask
+from faceswap_cli.swap.renderer import measure
 from faceswap_cli.training.glasses import Glasses, draw_glasses
 from faceswap_cli.training.hands import hand
 
@@ -248,9 +250,35 @@ def test_removed_glasses_are_drawn_over(face: tuple[U8, F32]) -> None:
     light = np.broadcast_to(np.median(lab[inner(points)], axis=0), (8, 8, 3)).astype(np.float32)
     found = find_front(worn, light, points, Window.full(SIDE), look(worn, points), glasses=False)
     assert found.lens is None
+    assert found.removed is not None
     assert found.matte[inner(points) & (pair.rim > 0.7)].mean() < 0.4
+    assert found.removed[inner(points) & (pair.rim > 0.7)].mean() > 0.6
+    assert found.removed[~(masks.grow(masks.union(points, (OVAL,), SIDE), 4) > 0.5)].max() < 0.05
     shares = share_by_class(found, np.ones((SIDE, SIDE), np.float32))
     assert {"rim", "lens"} <= set(shares)
+
+
+def test_light_is_not_measured_on_rims_or_through_lenses(face: tuple[U8, F32]) -> None:
+    rgb, points = face
+    worn, pair = with_glasses(rgb, points, 1)
+    bare = bare_skin(look(worn, points), points, SIDE, 1.0)
+    assert bare[inner(points) & (pair.rim > 0.7)].mean() < 0.25
+    assert bare[inner(points) & (masks.grow(np.maximum(pair.rim, pair.lens), 20) < 0.1)].mean() > 0.95
+    assert bare_skin(look(rgb, points), points, SIDE, 0.0)[inner(points)].mean() > 0.97
+
+
+def test_dark_rims_do_not_darken_the_light_around_the_eyes(face: tuple[U8, F32]) -> None:
+    """Black rims painted on, looked for and not, beside the bare face."""
+    rgb, points = face
+    rims = masks.union(points, (LEFT_EYE, RIGHT_EYE), SIDE, 16) - masks.union(
+        points, (LEFT_EYE, RIGHT_EYE), SIDE, 8
+    )
+    covered = np.where(rims[..., None] > 0.5, np.uint8(20), rgb)
+    lit = []
+    for picture, occlusion in ((rgb, True), (covered, True), (covered, False)):
+        crop = FaceCrop(0, picture, np.eye(3), np.asarray(points * SIDE, np.float32))
+        lit.append(measure(crop, PasteOptions(occlusion=occlusion)).light[list(EYES), 0].mean())
+    assert abs(lit[1] - lit[0]) < max(0.5 * abs(lit[2] - lit[0]), 1.0)
 
 
 def test_a_tinted_lens_tints_and_a_reflection_stays() -> None:
