@@ -10,6 +10,7 @@ import pytest
 
 from faceswap_cli.config import EncodeOptions, JobOptions, PasteOptions, SwapOptions
 from faceswap_cli.errors import InputError, UsageError
+from faceswap_cli.jobs.keys import differences, job_key
 from faceswap_cli.pipeline import swap_video
 from faceswap_cli.recipe.again import make_again, options_of
 from faceswap_cli.recipe.inputs import find_inputs
@@ -60,3 +61,19 @@ def test_a_mask_video_keeps_the_target_while_it_is_white(tmp_path: Path) -> None
     inputs = find_inputs(recipe, [SOURCE], clip, mask=mask.rename(tmp_path / "moved.mkv"))
     make_again(recipe, inputs, tmp_path / "again.mp4", options_of(recipe, inputs, options(None)))
     assert frames_digest(tmp_path / "again.mp4") == frames_digest(out)
+
+
+def test_a_job_depends_on_what_the_mask_holds_not_on_its_name(tmp_path: Path) -> None:
+    """So a moved mask lets an unfinished job go on, and another one starts it over."""
+    clip, mask = tmp_path / "in.mp4", tmp_path / "mask.png"
+    make_clip(clip)
+    mask.write_bytes(b"one")
+
+    def key() -> dict[str, str]:
+        return job_key(probe(clip), "sources", {0: 0}, "weights", options(mask))
+
+    first = key()
+    mask = mask.rename(tmp_path / "moved.png")
+    assert differences(first, key()) == []
+    mask.write_bytes(b"another")
+    assert differences(first, key()) == ["occlusion mask"]
