@@ -64,13 +64,12 @@ def draw(mark: dict[str, Any], side: int) -> dict[str, F32]:
 def find(crop: U8, points: F32) -> tuple[Front, F32]:
     """What the renderer keeps of a crop; and the matte of everything but glasses."""
     n = crop.shape[0]
-    lab = appearance.lab_from_rgb(crop)
-    small = cv2.resize(lab, (96, 96), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(appearance.lab_from_rgb(crop), (96, 96), interpolation=cv2.INTER_AREA)
     light = appearance.light_at(small, appearance.skin_weight(small, points), points)
-    expected = warp.enlarge(warp.scatter(points[:, :2], light, levels=(2, 4, 8, 16), side=64), n)
+    expected = warp.scatter(points[:, :2], light, levels=(2, 4, 8, 16), side=64)
     seen, window = look(crop, points), Window.full(n)
-    with_glasses = find_front(lab, expected, points, window, seen)
-    return with_glasses, find_front(lab, expected, points, window, seen, glasses=False).matte
+    with_glasses = find_front(crop, expected, points, window, seen)
+    return with_glasses, find_front(crop, expected, points, window, seen, glasses=False).matte
 
 
 def place(mark: dict[str, Any], frame: U8, side: int, pool: Pool | None) -> tuple[U8, F32]:

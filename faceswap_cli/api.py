@@ -349,7 +349,9 @@ def _name(sources: Sequence[Path]) -> str:
 
 def _files_of(options: SwapOptions) -> list[Path]:
     """Files that the options name: they are inputs too."""
-    named = (options.track.cast, options.track.reference, options.mark.consent, options.job.parsing)
+    track = options.track
+    own = (options.mark.consent, options.job.parsing, options.paste.occlusion_mask)
+    named = (track.cast, track.reference, *own)
     return [path for path in named if path is not None]
 
 

@@ -106,7 +106,7 @@ class PasteOptions:
     glasses: str = "keep"
     """``keep`` the target's glasses in front of the new face, or ``remove`` them where the face is drawn."""
     occlusion_mask: Path | None = None
-    """A picture as large as the frame; where it is white, the target stays."""
+    """A picture or video as large as the target; where it is white, the target stays."""
     mask_regions: str = ""
     """Parts of the face that are swapped, with commas, of :data:`MASK_REGIONS`; empty: the whole face."""
 

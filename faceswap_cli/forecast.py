@@ -41,6 +41,7 @@ from faceswap_cli.video.deinterlace import as_read
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
 from faceswap_cli.video.sizes import PacketSizes, packet_sizes
+from faceswap_cli.video.user_mask import open_clip_mask
 
 FEWEST = 3
 """Swapped segments that are tried, at least; one for each worker where there are more."""
@@ -60,9 +61,10 @@ def forecast(
     clock = Stopwatch()
     clip = as_read(probe(target, options.detect.max_pixels), options.encode)
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
+    first, end = pts_range(clip, options.range)
+    open_clip_mask(options.paste.occlusion_mask, clip, end)
     people = gather_sources(sources, options, listen)
     check_sources(people.people, options.policy)
-    first, end = pts_range(clip, options.range)
     clock.lap("prepare")
     with MemoryWatch(every_s=0.2) as memory:
         analysis = analyse(clip, options, listen, stop, (first, end))

@@ -62,6 +62,8 @@ class VideoReport:
     """The signed C2PA manifest, in the file or beside it"""
     watermark: Detection | None = None
     """The search for the invisible mark; None when people were left out"""
+    glasses: tuple[float, ...] = ()
+    """Share of the frames looked at in which each person wears glasses"""
 
     @property
     def synthetic(self) -> bool:
@@ -135,12 +137,11 @@ def _wears_glasses(rgb: U8, landmarks: F32) -> bool:
     from faceswap_cli.faces.crops import cut
     from faceswap_cli.geometry import align
     from faceswap_cli.nets.occluder import SIDE
-    from faceswap_cli.swap.occluder_head import look
-    from faceswap_cli.swap.occlusion import rim_evidence, wears_glasses
+    from faceswap_cli.swap.sightings import look_at
 
     matrix = align.scaled(align.unit_from_points(landmarks), SIDE)
     points = np.asarray(align.apply(matrix, landmarks) / SIDE, np.float32)
-    return wears_glasses(rim_evidence(look(cut(rgb, matrix, SIDE), points), points)) > 0.5
+    return look_at(cut(rgb, matrix, SIDE), points)[0]
 
 
 def _box(box: Any) -> tuple[float, float, float, float]:
@@ -161,16 +162,25 @@ def inspect_video(
 
     clip = probe(path, options.detect.max_pixels)
     analysis = watermark = None
+    glasses: tuple[float, ...] = ()
     if people:
         from faceswap_cli.provenance.search import search_clip
         from faceswap_cli.tracking.analyse import analyse_clip
 
         analysis = analyse_clip(clip, options.detect, options.track, options.smooth, listen, stop)
         watermark = search_clip(clip, analysis, stop)
+        glasses = _glasses_of_people(clip, analysis, stop)
     pts = analysis.pts if analysis is not None else _first_pts(clip)
     timing = timing_of(pts, clip.time_base, clip.average_rate, exact=people)
     mark, statement = read_mark(path, clip.metadata), read_statement(path)
-    return VideoReport(clip, timing, analysis, mark, statement, watermark)
+    return VideoReport(clip, timing, analysis, mark, statement, watermark, glasses)
+
+
+def _glasses_of_people(clip: Clip, analysis: Analysis, stop: StopRequest) -> tuple[float, ...]:
+    from faceswap_cli.swap.sightings import glasses_share, sightings
+
+    seen = list(sightings(clip, analysis, analysis.people, stop=stop))
+    return tuple(glasses_share(seen, person.person) for person in analysis.people)
 
 
 def _first_pts(clip: Clip) -> I64:

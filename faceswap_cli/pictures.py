@@ -45,6 +45,7 @@ from faceswap_cli.swap.portable import at_home
 from faceswap_cli.swap.prepared import prepared
 from faceswap_cli.swap.selective import Amounts, selection_of
 from faceswap_cli.video.picture import Picture, animation_frames, read_picture, write_picture
+from faceswap_cli.video.user_mask import UserMask, open_picture_mask, picture_planes
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -65,6 +66,7 @@ def swap_image(
         )
     picture = read_picture(target, options.detect.max_pixels)
     listen(Event("start", {"target": str(target), "frames": 1, "seconds": 0.0}))
+    mask = open_picture_mask(options.paste.occlusion_mask, target, picture.rgb.shape[1::-1])
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
     source = identify(sources, options, listen)
@@ -78,7 +80,8 @@ def swap_image(
     ready = prepared(method, source, options)
     amounts = selection_of(options).at()
     drawn = chosen if amounts.strength > 0 else []
-    rendered = {row: _render(picture.rgb, found[row], row, method, ready, options, amounts) for row in drawn}
+    crops = {row: _crop(picture.rgb, found[row], row, method, mask) for row in drawn}
+    rendered = {row: _render(crop, method, ready, options, amounts) for row, crop in crops.items()}
     result = _pasted(picture, list(rendered.values()), options)
     made = recipe_of(PICTURE, target, [source], {}, method, _settled(options, found, chosen))
     for text in elsewhere([source.enrolled], made.target):
@@ -141,26 +144,24 @@ def _settled(options: SwapOptions, found: Sequence[Face], chosen: Sequence[int])
     return replace(options, track=replace(options.track, face=face))
 
 
-@told("in the picture")
-def _render(
-    rgb: U8,
-    face: Face,
-    row: int,
-    method: SwapMethod,
-    prepared: Any,
-    options: SwapOptions,
-    amounts: Amounts,
-) -> RenderedFace:
+def _crop(rgb: U8, face: Face, row: int, method: SwapMethod, mask: UserMask | None) -> FaceCrop:
     unit = align.unit_from_points(face.landmarks, method.crop_scale)
     _, _, half = align.square_from_unit(unit)
     side = method.crop_side(2.0 * float(half))
     crop_from_frame = align.scaled(unit, side)
-    crop = FaceCrop(
+    return FaceCrop(
         row,
         cut(rgb, crop_from_frame, side, sharp=True),
         crop_from_frame,
         align.apply(crop_from_frame, face.landmarks),
+        user_mask=mask.cut(picture_planes(mask), crop_from_frame, side) if mask else None,
     )
+
+
+@told("in the picture")
+def _render(
+    crop: FaceCrop, method: SwapMethod, prepared: Any, options: SwapOptions, amounts: Amounts
+) -> RenderedFace:
     crop = made_ready(crop, amounts)
     drawn = method.render(prepared, crop, method.encode(prepared, crop), options.job.seed)
     drawn = finished_face(drawn, amounts)

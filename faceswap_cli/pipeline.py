@@ -72,6 +72,7 @@ from faceswap_cli.video.copying import cuts_for
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import cut_short, pts_range
 from faceswap_cli.video.reader import read_frames
+from faceswap_cli.video.user_mask import open_clip_mask, with_mask
 from faceswap_cli.video.writer import write_segment
 
 DECODE_AHEAD = 4
@@ -102,9 +103,10 @@ def swap_video(
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
+    span = pts_range(clip, options.range)
+    open_clip_mask(options.paste.occlusion_mask, clip, span[1])
     people = gather_sources(sources, options, listen)
     check_sources(people.people, options.policy)
-    span = pts_range(clip, options.range)
     with open_journal(output, options.job) as journal:
         with meanwhile(lambda: prepare_ahead(people, options)):
             analysis = known_analysis(clip, options, journal, listen, stop, span, earlier)
@@ -266,6 +268,7 @@ def prepare(
         selection=selection_of(options),
         source_embeddings=embeddings if options.job.measure_identity else {},
         source_names={person: source.name for person, source in sources.items()},
+        mask=open_clip_mask(options.paste.occlusion_mask, clip, pts_range(clip, options.range)[1]),
     )
     cuts = partial(cuts_for, clip, options)
     return scene, plan(clip, analysis, cast, options.job, options.smooth, cuts, options.strength)
@@ -347,7 +350,7 @@ def swapped_frames(
     source = read_frames(scene.clip, first_pts=first, end_pts=end, known=scene.analysis.pts)
     decoded = prefetch(source, DECODE_AHEAD)
     with closing(decoded):
-        known = _known(decoded, scene)
+        known = with_mask(_known(decoded, scene), scene.clip, scene.mask)
         span = segment.first_pts, segment.end_pts
         with closing(render_frames(known, scene, *span, workers, clock)) as swapped:
             yield from swapped

@@ -21,14 +21,18 @@ from faceswap_cli.provenance.mark import xmp_packet
 from faceswap_cli.provenance.signing import sealer
 from faceswap_cli.records import U8, Analysis, Clip, Frame, LedgerRow, Report, Segment
 from faceswap_cli.swap.engine import Scene, StageClock, Swapped
+from faceswap_cli.swap.sightings import FRAMES, Sighting, sightings
 from faceswap_cli.video.deinterlace import as_read
 from faceswap_cli.video.picture import Picture, write_picture
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
+from faceswap_cli.video.user_mask import open_clip_mask
 
 TILE = 320
 """Side of one picture of the sheet in pixels."""
 _COLUMNS = 3
+_COVERED = 0.05
+"""Share of a face under glasses, hair, hands or objects from which a frame counts as covered"""
 
 
 def preview(
@@ -46,16 +50,19 @@ def preview(
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
+    first, end = pts_range(clip, options.range)
+    open_clip_mask(options.paste.occlusion_mask, clip, end)
     people = gather_sources(sources, options, listen)
     check_sources(people.people, options.policy)
-    first, end = pts_range(clip, options.range)
     analysis = analyse(clip, options, listen, stop, (first, end))
     check_clip(clip, analysis, options.policy, listen, stop)
     clock.lap("analyse")
     scene, _ = prepare(clip, analysis, people, options, listen)
     tiles: list[U8] = []
     rows: list[LedgerRow] = []
-    hardest = hardest_frames(analysis, scene, count)
+    chosen = [person for person in analysis.people if person.person in scene.prepared]
+    seen = tuple(sightings(clip, analysis, chosen, max(3 * count, FRAMES), stop)) if count > 1 else ()
+    hardest = hardest_frames(analysis, scene, count, seen)
     for number, pts in enumerate(hardest):
         stop.check("drawing the preview")
         item = _one_frame(scene, pts, options)
@@ -78,11 +85,11 @@ def preview(
     )
 
 
-def hardest_frames(analysis: Analysis, scene: Scene, count: int) -> list[int]:
+def hardest_frames(analysis: Analysis, scene: Scene, count: int, seen: Sequence[Sighting] = ()) -> list[int]:
     """Times of the frames that are hardest to swap: turned, small, fast (blurred), uncertain.
 
-    At most one in half a second, so that the sheet does not show one moment many times; where the strength is
-    0 only when it is so everywhere.
+    A third are those of ``seen`` in which most of a face is covered.  At most one in half a second, so that
+    the sheet does not show one moment many times; where the strength is 0 only when it is so everywhere.
     """
     scored: list[tuple[float, int]] = []
     for track in analysis.tracks:
@@ -102,13 +109,16 @@ def hardest_frames(analysis: Analysis, scene: Scene, count: int) -> list[int]:
         scored += list(zip(score.tolist(), track.pts.tolist(), strict=True))
     frames = analysis.pts
     gap = max(int(np.median(np.diff(frames))) * 12, 1) if len(frames) > 1 else 1
+    asked = [(score, pts) for score, pts in scored if scene.amounts(pts).strength > 0] or scored
+    times = {pts for _, pts in asked}
+    covered = [(one.covered, one.pts) for one in seen if one.covered >= _COVERED and one.pts in times]
     chosen: list[int] = []
-    asked = [(score, pts) for score, pts in scored if scene.amounts(pts).strength > 0]
-    for _, pts in sorted(asked or scored, reverse=True):
-        if len(chosen) == count:
-            break
-        if all(abs(pts - other) >= gap for other in chosen):
-            chosen.append(pts)
+    for candidates, most in ((covered, max(count // 3, 1)), (asked, count)):
+        for _, pts in sorted(candidates, reverse=True):
+            if len(chosen) == most:
+                break
+            if all(abs(pts - other) >= gap for other in chosen):
+                chosen.append(pts)
     return sorted(chosen)
 
 

@@ -91,6 +91,8 @@ class Frame:
     planes: Planes = field(repr=False)
     alpha: Samples | None = field(repr=False, default=None)
     """(H, W) opacity in the depth of ``planes``, full range; None when opaque, or not wanted"""
+    mask: Planes | None = field(repr=False, default=None)
+    """The user's mask at this time, where there is one (``video.user_mask``)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,8 @@ class FaceCrop:
     """Share of ``outline`` for which the frame has room"""
     color_px: float = 0.0
     """Pixels of the crop per color sample of the frame; 0 where the frame has one for each pixel"""
+    user_mask: U8 | None = field(repr=False, default=None)
+    """(S, S) 255 where the user's own mask keeps the target"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,13 +38,14 @@ def row_key(sources: Sequence[Path], target: Path, options: SwapOptions) -> str:
 
 
 def files_named(options: SwapOptions) -> list[Path]:
-    """Files that the options name: the reference, the cast file and the photographs named in it."""
-    track = options.track
+    """Files that the options name: occlusion mask, reference, cast file and the photographs named in it."""
+    track, mask = options.track, options.paste.occlusion_mask
+    own = [] if mask is None else [mask]
     if track.cast is None:
-        return [] if track.reference is None else [track.reference]
+        return own if track.reference is None else [*own, track.reference]
     from faceswap_cli.cast.file import read_cast
 
-    return [track.cast, *_files(read_cast(track.cast).sources)]
+    return [*own, track.cast, *_files(read_cast(track.cast).sources)]
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

@@ -49,14 +49,14 @@ def _places(analysis: Analysis) -> dict[int, list[tuple[int, int, F64]]]:
     tile = np.array([[scale, 0, TILE_PX / 2], [0, scale, TILE_PX / 2], [0, 0, 1]])
     centred = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
     for row, person in enumerate(analysis.people):
-        for column, (track, index) in enumerate(_spread(tracks_of(analysis, person), TILES_PER_PERSON)):
+        for column, (track, index) in enumerate(spread_frames(tracks_of(analysis, person), TILES_PER_PERSON)):
             unit = unit_from_points(track.landmarks[index])
             places.setdefault(int(track.pts[index]), []).append((row, column, tile @ centred @ unit))
     return places
 
 
-def _spread(tracks: Sequence[FaceTrack], count: int) -> list[tuple[FaceTrack, int]]:
-    """Up to ``count`` well seen frames of a person, evenly over its time."""
+def spread_frames(tracks: Sequence[FaceTrack], count: int) -> list[tuple[FaceTrack, int]]:
+    """Up to ``count`` well seen frames of a person, evenly over their time."""
     seen = [(t, int(i)) for t in tracks for i in np.flatnonzero(t.confidence > 0)]
     seen.sort(key=lambda entry: int(entry[0].pts[entry[1]]))
     if len(seen) <= count:

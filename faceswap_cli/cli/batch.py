@@ -237,8 +237,9 @@ def _plan(
     session: Session, requests: list[Request], place: Place, flags: BatchFlags
 ) -> tuple[list[Row], Records]:
     """Rows with outputs and states; raises before any work when a file could be lost."""
-    tracks = {request.options.track for request in requests}
-    check_inputs(sorted({path for t in tracks for path in (t.cast or t.reference,) if path is not None}))
+    named = {path for r in requests for path in (r.options.track.cast or r.options.track.reference,)}
+    named |= {request.options.paste.occlusion_mask for request in requests}
+    check_inputs(sorted(path for path in named if path is not None))
     known: dict[str, SwapOptions] = {}
     requests = [replace(r, options=_on_device(r.options, known)) for r in requests]
     largest = max((request.options.detect.max_pixels for request in requests), default=0)

@@ -58,7 +58,7 @@ def edit(
         check_flags(out)
         require_terms(accept_terms)
         sources = source_paths(source)
-        check_inputs([result, *sources, *filter(None, (target,))])
+        check_inputs([result, *sources, *filter(None, (target, look.occlusion_mask))])
         from faceswap_cli.recipe.inputs import find_inputs
         from faceswap_cli.recipe.kept import in_use
         from faceswap_cli.recipe.record import shaping_keys
@@ -68,6 +68,7 @@ def edit(
         changes = {name: value for name, value in asked.items() if name in shaping_keys()}
         with in_use(kept):
             found = find_inputs(kept.recipe, sources, target, None, kept.known)
+            found = replace(found, mask=look.occlusion_mask or found.mask)
             earlier = replace(kept, tell=session.warn)
             remake(session, Remake("edit", result, kept.recipe, found, out, changes, earlier))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,9 @@ from faceswap_cli.plain import one_line
 if TYPE_CHECKING:
     from faceswap_cli.inspection import CastFiles, PictureReport, VideoReport
     from faceswap_cli.records import Analysis
+
+_AT_TIMES, _MOSTLY = 0.25, 0.6
+"""Shares of the frames with glasses from which a person wears them at times, or throughout"""
 
 
 @expanded
@@ -191,11 +195,11 @@ def _video_data(found: VideoReport, sheet: Path | None) -> dict[str, Any]:
         "notes": clip.notes,
         **marks_data(found),
         "sheet": sheet,
-        **(_people_data(found.analysis, clip.time_base) if found.analysis is not None else {}),
+        **(_people_data(found.analysis, found.glasses, clip.time_base) if found.analysis is not None else {}),
     }
 
 
-def _people_data(analysis: Analysis, time_base: Fraction) -> dict[str, Any]:
+def _people_data(analysis: Analysis, glasses: Sequence[float], time_base: Fraction) -> dict[str, Any]:
     def seconds(pts: int) -> float:
         return round(float((pts - int(analysis.pts[0])) * time_base), 6)
 
@@ -210,8 +214,9 @@ def _people_data(analysis: Analysis, time_base: Fraction) -> dict[str, Any]:
                 "frames": person.frames,
                 "mean_size_px": round(person.mean_size_px, 1),
                 "mean_x": round(person.mean_x, 1),
+                "glasses": worn >= _MOSTLY,
             }
-            for person in analysis.people
+            for person, worn in zip(analysis.people, glasses, strict=True)
         ],
     }
 
@@ -239,7 +244,7 @@ def _video_lines(found: VideoReport, sheet: Path | None) -> list[tuple[str, str]
             (f"stream {s.index}", " ".join(filter(None, (s.kind, s.codec, s.language, s.detail))))
             for s in clip.streams
         ),
-        *(_people_lines(found.analysis) if found.analysis is not None else ()),
+        *(_people_lines(found.analysis, found.glasses) if found.analysis is not None else ()),
         *(("note", note) for note in clip.notes),
         *marks_lines(found),
         *([("sheet", str(sheet))] if sheet is not None else ()),
@@ -255,11 +260,17 @@ def _timing_line(found: VideoReport) -> str:
     return f"{frames}, {clock(clip.duration_s)} ({clip.duration_s:.3f} s), {rate}, {kind}"
 
 
-def _people_lines(analysis: Analysis) -> list[tuple[str, str]]:
+def _people_lines(analysis: Analysis, glasses: Sequence[float]) -> list[tuple[str, str]]:
     lines = [("shots", str(len(analysis.shots))), ("people", str(len(analysis.people)))]
-    for person in analysis.people:
+    for person, worn in zip(analysis.people, glasses, strict=True):
         text = f"{person.frames} frames, about {person.mean_size_px:.0f} px wide, at x = {person.mean_x:.0f}"
-        lines.append((f"  --face {person.person + 1}", text))
+        lines.append((f"  --face {person.person + 1}", text + _worn(worn)))
     if analysis.damaged_packets:
         lines.append(("damaged", f"{analysis.damaged_packets} packets"))
     return lines
+
+
+def _worn(share: float) -> str:
+    if share < _AT_TIMES:
+        return ""
+    return ", wears glasses" if share >= _MOSTLY else ", wears glasses at times"

@@ -300,9 +300,9 @@ class LookFlags:
         Path | None,
         _option(
             "--occlusion-mask",
-            text="A picture as large as the frame; where it is white, the target stays.",
+            text="A picture or video as large as the target; where it is white, the target stays.",
             panel=TUNING,
-            metavar="PNG",
+            metavar="FILE",
         ),
     ] = None
     mask_regions: Annotated[

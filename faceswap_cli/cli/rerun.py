@@ -43,6 +43,7 @@ Target = Annotated[
 ]
 HOW_IT_RUNS = {"device", "threads", "max_ram", "max_vram", "max_pixels", "cluster", "restart", "keep"} | {
     "parsing",
+    "occlusion_mask",
     "c2pa_cert",
     "c2pa_key",
     "consent",
@@ -77,12 +78,12 @@ def rerun(
         check_flags(out)
         require_terms(accept_terms)
         sources = source_paths(source)
-        check_inputs([result, *sources, *filter(None, (target, look.parsing))])
+        check_inputs([result, *sources, *filter(None, (target, look.parsing, look.occlusion_mask))])
         from faceswap_cli.recipe.inputs import find_inputs
         from faceswap_cli.recipe.kept import kept_job
         from faceswap_cli.recipe.metadata import read_recipe
 
         recipe, kept = read_recipe(result), kept_job(result)
         known = kept.known if kept is not None else None
-        found = find_inputs(recipe, sources, target, look.parsing, known)
+        found = find_inputs(recipe, sources, target, look.parsing, known, mask=look.occlusion_mask)
         remake(session, Remake("rerun", result, recipe, found, out))

@@ -63,7 +63,7 @@ def take_order(
     require_terms(accept_terms)
     check_consent(options)
     named = [Path(name) for name in (*sources, target) if name != "-"]
-    check_inputs([*named, *filter(None, (options.track.reference, cast))])
+    check_inputs([*named, *filter(None, (options.track.reference, cast, options.paste.occlusion_mask))])
     check_inputs(cast_photos(cast))
     given = inputs.take_inputs(files, session.owned, cast)
     return Order(command, given, flags, options, gates, to_stdout)
@@ -120,7 +120,8 @@ def _all_inputs(order: Order) -> list[Path]:
     track = order.options.track
     cast = track.cast if order.command == "video" else None
     found: list[Path] = []
-    named = filter(None, (track.reference, cast, order.options.mark.consent))
+    own = (order.options.mark.consent, order.options.paste.occlusion_mask)
+    named = filter(None, (track.reference, cast, *own))
     for path in (*order.given.paths, *named, *cast_photos(cast)):
         found += path.iterdir() if path.is_dir() else [path]
     return found

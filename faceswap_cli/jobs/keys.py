@@ -45,6 +45,7 @@ _HOW_IT_RUNS = frozenset(
         "job.restart",
         "job.cluster",
         "job.device",
+        "paste.occlusion_mask",
     }
     | {"mark.c2pa_cert", "mark.c2pa_key", "mark.consent", "policy.model", "policy.every_s"}
 )

@@ -37,7 +37,8 @@ def write_recipe(
         "schema": SCHEMA,
         "program": faceswap_cli.__version__,
         "target": str(target.resolve()),
-        "parsing": None if options.job.parsing is None else str(options.job.parsing.resolve()),
+        "parsing": _resolved(options.job.parsing),
+        "mask": _resolved(options.paste.occlusion_mask),
         "sources": [
             {
                 "name": source.name,
@@ -54,6 +55,10 @@ def write_recipe(
     }
     with whole_file(folder / "recipe.json") as handle:
         handle.write(json.dumps(recipe, indent=1, default=str).encode())
+
+
+def _resolved(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
 
 
 def write_rows(folder: Path, results: Iterable[SegmentResult]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 SIDE, SIDE_OUT = 192, 96
 CHANNELS_IN = 5
@@ -49,3 +50,15 @@ class OccluderHead(nn.Module):
             x = up(F.interpolate(narrow(x), scale_factor=2, mode="nearest") + before)
         out: Tensor = self.answer(x)
         return out
+
+
+def fuse_norms(net: OccluderHead) -> OccluderHead:
+    """``net``, in evaluation mode, with its normalizations folded into the convolutions, in place."""
+    for layer in list(net.modules()):
+        if not isinstance(layer, nn.Sequential):
+            continue
+        conv, norm = layer[0], layer[1]
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            layer[0], layer[1] = fuse_conv_bn_eval(conv, norm), nn.ReLU(inplace=True)
+            del layer[2]
+    return net

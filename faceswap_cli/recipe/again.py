@@ -40,6 +40,7 @@ def options_of(
         found,
         track=replace(found.track, reference=None, cast=None),
         job=replace(found.job, parsing=inputs.parsing),
+        paste=replace(found.paste, occlusion_mask=inputs.mask),
     )
 
 

@@ -21,6 +21,8 @@ class Inputs:
     people: tuple[tuple[Path, ...], ...]
     """For each source person the photographs, or the enrolment file, in the order of then"""
     parsing: Path | None = None
+    mask: Path | None = None
+    """The user's occlusion mask"""
     unused: tuple[Path, ...] = ()
     """Given, but not part of the recipe"""
 
@@ -37,6 +39,7 @@ class Known:
     target: Path | None = None
     sources: tuple[Path, ...] = ()
     parsing: Path | None = None
+    mask: Path | None = None
 
 
 def find_inputs(
@@ -45,6 +48,8 @@ def find_inputs(
     target: Path | None = None,
     parsing: Path | None = None,
     known: Known | None = None,
+    *,
+    mask: Path | None = None,
 ) -> Inputs:
     """The files of ``recipe`` among those given, or else among those ``known``.
 
@@ -62,7 +67,11 @@ def find_inputs(
             f"{target} is not the original target (different content); give that one with --target"
         )
     people, unused = _people(recipe, sources)
-    return Inputs(target, people, _parsing(recipe, parsing or known.parsing), unused)
+    maps = (
+        _original(recipe.parsing, parsing or known.parsing, "label map", "--parsing", recipe),
+        _original(recipe.mask, mask or known.mask, "occlusion mask", "--occlusion-mask", recipe),
+    )
+    return Inputs(target, people, *maps, unused)
 
 
 def _there(path: Path, flag: str) -> Path:
@@ -105,13 +114,16 @@ def _digest(path: Path) -> str:
         ) from error
 
 
-def _parsing(recipe: Recipe, path: Path | None) -> Path | None:
-    if not recipe.parsing:
+def _original(digest: str, path: Path | None, kind: str, flag: str, recipe: Recipe) -> Path | None:
+    """The file of ``digest``, which is empty where none was used."""
+    if not digest:
         return None
     if path is None:
-        raise UsageError("the result was made with a label map; give it with --parsing")
-    if keyed(content_digest(_there(path, "--parsing")), recipe.target) != recipe.parsing:
-        raise InputError(
-            f"{path} is not the original label map (different content); give that one with --parsing"
-        )
+        raise UsageError(f"the result was made with {_a(kind)}; give it with {flag}")
+    if keyed(content_digest(_there(path, flag)), recipe.target) != digest:
+        raise InputError(f"{path} is not the original {kind} (different content); give that one with {flag}")
     return path
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

@@ -158,6 +158,7 @@ def kept_job(result: Path) -> Kept | None:
             target=Path(noted["target"]),
             sources=tuple(Path(name) for source in noted["sources"] for name in source["files"]),
             parsing=None if noted["parsing"] is None else Path(noted["parsing"]),
+            mask=None if noted.get("mask") is None else Path(noted["mask"]),
         )
         return Kept(folder, known, parsed(noted["result"], f"{folder.name}/recipe.json"))
     except (KeyError, TypeError, InputError):

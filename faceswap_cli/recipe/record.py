@@ -60,6 +60,8 @@ class Recipe:
     """Of the models that find and tell faces"""
     parsing: str = ""
     """Of the label map, where one was given"""
+    mask: str = ""
+    """Of the user's occlusion mask, where one was given"""
     device: str = "cpu"
     options: Mapping[str, Any] = field(default_factory=dict)
     """``group.field`` -> value"""
@@ -82,6 +84,7 @@ class Recipe:
             "weights": self.weights,
             "models": self.models,
             "parsing": self.parsing,
+            "mask": self.mask,
             "device": self.device,
             "options": dict(self.options),
             "libraries": dict(self.libraries),
@@ -110,7 +113,7 @@ def recipe_of(
         if kind == VIDEO or not name.startswith(_ONLY_CLIPS)
     }
     values["method"] = method_name(options.method)
-    parsing = options.job.parsing
+    parsing, mask = options.job.parsing, options.paste.occlusion_mask
     return Recipe(
         kind=kind,
         program=faceswap_cli.__version__,
@@ -120,6 +123,7 @@ def recipe_of(
         weights=method.inputs_digest,
         models=models_digest(),
         parsing="" if parsing is None else keyed(content_digest(parsing), whole),
+        mask="" if mask is None else keyed(content_digest(mask), whole),
         device=options.job.device.partition(":")[0],
         options=values,
         libraries=libraries(),
@@ -211,6 +215,7 @@ def _recipe(found: dict[str, Any]) -> Recipe:
         weights=_hex(found["weights"]),
         models=_hex(found["models"]),
         parsing=_hex(found["parsing"]),
+        mask=_hex(found.get("mask", "")),
         device=_plain(found["device"]),
         options=_options(found["options"]),
         libraries={_plain(name): _plain(number) for name, number in found["libraries"].items()},

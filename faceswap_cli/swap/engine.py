@@ -7,6 +7,7 @@ becomes depends on the frames around it within the window, never on how the stre
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
@@ -41,6 +42,7 @@ from faceswap_cli.swap.ledger import drawn_of, ledger_rows
 from faceswap_cli.swap.method import SwapMethod, Task, batches_of, encode_all, render_all
 from faceswap_cli.swap.proportions import facing, neutral_shape
 from faceswap_cli.swap.selective import Amounts, Selection, selected
+from faceswap_cli.video.user_mask import UserMask
 
 BEND_ROOM = 0.45
 """What the frame must show around jaw and cheeks for the outline to be bent, as a share of the oval."""
@@ -70,6 +72,8 @@ class Scene:
     neutrals: dict[int, F32] = field(default_factory=dict)
     """track -> (478, 3) canonical shape of the person over the whole track"""
     selection: Selection = field(default_factory=Selection)
+    mask: UserMask | None = None
+    """Where the user keeps the target"""
 
     def amounts(self, pts: int) -> Amounts:
         """How far the swap goes at ``pts``, and what stays the target's own."""
@@ -240,6 +244,7 @@ def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop
         neutral=scene.neutrals.get(track.track_id),
         room=_room(track.landmarks[row], scene.clip),
         color_px=_color_px(frame, crop_from_frame),
+        user_mask=scene.mask.cut(frame.mask, crop_from_display, side) if scene.mask and frame.mask else None,
     )
     return made_ready(crop, scene.amounts(int(track.pts[row])))
 
@@ -302,22 +307,22 @@ def _smoothed(window: Window, track_id: int, code: F32, scene: Scene) -> F32:
         return code
     rate = float(scene.clip.average_rate) or 25.0
     scale = (scene.smooth.strength / 0.5) ** 2 * (rate / 25.0) ** 2
-    betas = np.broadcast_to(np.asarray(scene.method.smoothing.beta, np.float32), code.shape)
+    betas = np.broadcast_to(np.asarray(scene.method.smoothing.beta, np.float32), code.shape).ravel()
     offsets, codes = [], []
     items, centre = window
     for position, item in enumerate(items):
         for crop, other in zip(item.crops, item.codes, strict=True):
             if crop.track_id == track_id:
                 offsets.append(position - centre)
-                codes.append(other)
-    stack = np.stack(codes)
-    out = code.copy()
-    for beta in np.unique(betas):
-        radius = scene.smooth.code_radius
-        weights = smoothing_kernel(float(beta) * scale, radius)[np.array(offsets) + radius]
-        entries = betas == beta
-        out[entries] = (weights / weights.sum()) @ stack[:, entries]
-    return out
+                codes.append(other.reshape(-1))
+    out = code.flatten()
+    edges = [0, *(np.flatnonzero(np.diff(betas)) + 1).tolist(), len(betas)]
+    radius = scene.smooth.code_radius
+    for low, high in itertools.pairwise(edges):
+        if betas[low] > 0:
+            weights = smoothing_kernel(float(betas[low]) * scale, radius)[np.array(offsets) + radius]
+            out[low:high] = (weights / weights.sum()) @ np.stack([other[low:high] for other in codes])
+    return out.reshape(code.shape)
 
 
 def _render(windows: Sequence[Window], scene: Scene, clock: StageClock) -> list[Swapped]:

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.blocks import channels_last
-from faceswap_cli.nets.occluder import SIDE, OccluderHead
+from faceswap_cli.nets.occluder import SIDE, OccluderHead, fuse_norms
 from faceswap_cli.records import F32, U8
 from faceswap_cli.weights.load import load_strict
 from faceswap_cli.weights.registry import bundled
@@ -67,11 +68,16 @@ def inside_outline(points: F32, side: int) -> F32:
 
 def head_input(rgb: U8, points: F32) -> F32:
     """(192, 192, 3) picture and its mesh (478, 2+) in unit coordinates -> (5, 192, 192) in [-1, 1]."""
-    out = np.empty((5, SIDE, SIDE), np.float32)
-    out[:3] = rgb.transpose(2, 0, 1) / np.float32(127.5) - np.float32(1)
-    out[3] = 2 * inside_outline(points, SIDE) - 1
-    out[4] = 2 * masks.union(points, parts.FEATURE_RINGS, SIDE) - 1
-    return out
+    return np.ascontiguousarray(_planes(rgb, points).transpose(2, 0, 1) / np.float32(127.5) - np.float32(1))
+
+
+def _planes(rgb: U8, points: F32) -> U8:
+    """(192, 192, 5): :func:`head_input` in bytes, channels last."""
+    canvas = np.zeros((2, SIDE, SIDE), np.uint8)
+    for plane, rings in zip(canvas, ((parts.OVAL,), parts.FEATURE_RINGS), strict=True):
+        for ring in rings:
+            masks.fill_polygon(points[list(ring), :2], SIDE, plane)
+    return np.asarray(cv2.merge([*cv2.split(rgb), *canvas]))
 
 
 def look(rgb: U8, points: F32, crop_scale: float = align.SWAP_SCALE) -> Seen:
@@ -95,19 +101,18 @@ def classify(rgb: U8, points: F32) -> F32:
     return classify_with(occluder_head(), rgb, points)
 
 
-def classify_with(net: OccluderHead, rgb: U8, points: F32) -> F32:
-    """The same by any head."""
-    x = torch.from_numpy(head_input(rgb, points)[None]).contiguous(memory_format=torch.channels_last)
-    bfloat = bool(torch.cpu._is_avx512_bf16_supported())
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat):
-        logits = net(x)
-    found: F32 = logits.float().softmax(1)[0].permute(1, 2, 0).contiguous().numpy()
-    return found
+def classify_with(net: nn.Module, rgb: U8, points: F32) -> F32:
+    """The same by any head, in its own number format."""
+    kind = next(net.parameters()).dtype
+    with torch.inference_mode():
+        x = torch.from_numpy(_planes(rgb, points)[None]).permute(0, 3, 1, 2)
+        logits = net((x.float() / 127.5 - 1).to(kind))
+        return np.asarray(logits.float().softmax(1)[0].permute(1, 2, 0).contiguous())
 
 
 @lru_cache(maxsize=1)
 def occluder_head() -> OccluderHead:
-    """The bundled head, on the CPU, frozen."""
+    """The bundled head, on the CPU, frozen, ready for inference."""
     path = bundled(FILE)
     try:
         stored = load_file(path)
@@ -117,5 +122,5 @@ def occluder_head() -> OccluderHead:
     # Counters of training, which are not stored.
     counters = {name: v for name, v in OccluderHead().state_dict().items() if name.endswith("_tracked")}
     net = load_strict(OccluderHead, weights | counters, path.name)
-    ready: OccluderHead = channels_last(net.eval().requires_grad_(False))
-    return ready
+    fast = fuse_norms(net)
+    return channels_last(fast.bfloat16() if torch.cpu._is_avx512_bf16_supported() else fast)

@@ -9,15 +9,28 @@ hard shadows and highlights for things, so it counts only near what the network 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faceswap_cli.faces import landmarks as parts
-from faceswap_cli.geometry import masks
+from faceswap_cli.geometry import masks, warp
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.occluder import CLASSES
-from faceswap_cli.records import F32
+from faceswap_cli.records import F32, U8
+from faceswap_cli.swap import appearance
+from faceswap_cli.swap.glasses import (
+    LENS_SOFT,
+    RIM_SOFT,
+    RIM_SURE,
+    eased,
+    eye_band,
+    find_glasses,
+    rim_evidence,
+    wears_glasses,
+)
 from faceswap_cli.swap.occluder_head import Seen
 
 SIDE = 128
@@ -41,18 +54,18 @@ FEATURE_REACH, FEATURE_SOFT = 0.035, 0.01
 """How far around a feature its color tells nothing, and how softly that ends, likewise."""
 HAIR_GAIN = 2.5
 """The network is unsure of hair: the pool's own fringes, which it learns from, were judged by color alone"""
-RIM_SURE = (0.15, 0.4)
-"""Probabilities of a rim from which its pixels are kept, a little and wholly: rims are thin"""
-RIM_SOFT = 0.003
-"""Softness of rims, as a share of the crop"""
-LENS_SURE = (0.35, 0.65)
 SHOWN = 0.005
 """Share of a face below which what covers it is not reported"""
-GLASSES_FROM = (0.045, 0.07)
-"""Evidence of rims from which a face wears glasses, perhaps and surely"""
-BAND = (0.35, 0.55)
-"""How far above and below the eyes glasses reach, in distances of the eyes' outer corners"""
-_FACE, _RIM, _LENS, _HAIR = (CLASSES.index(name) for name in ("face", "rim", "lens", "hair"))
+SHADOW = 0.02
+"""How far around what is in front its shadow reaches, as a share of the crop"""
+_REACH = 0.17
+"""What :func:`_others` looks at around doubtful places, as a share of the crop"""
+_FAINT = 0.04
+"""Probability of glasses below which neither rims nor lenses can come out"""
+_REMOVED = 0.012
+"""How far around removed rims the face is drawn"""
+_SHARES_SIDE = 64
+_RIM, _LENS, _HAIR = (CLASSES.index(name) for name in ("rim", "lens", "hair"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,32 +76,28 @@ class Front:
     """(h, w) in [0, 1]: how far the target's own pixels stay"""
     lens: F32 | None = field(repr=False, default=None)
     """(h, w) inside of the lenses; None without glasses"""
+    removed: F32 | None = field(repr=False, default=None)
+    """(h, w) rims that are to be drawn over, up to the face's outline; None where none are"""
     shares: F32 = field(repr=False, default_factory=lambda: np.zeros((1, 1, len(CLASSES)), np.float32))
     """(n, m, 6) what the network sees, over the window; classes as in ``nets.occluder``"""
-
-
-def reduced(window: Window) -> tuple[int, int]:
-    """(width, height) at which a window is looked at."""
-    scale = min(SIDE / window.side, 1.0)
-    return max(round(window.width * scale), 1), max(round(window.height * scale), 1)
 
 
 def share_by_class(front: Front, mask: F32) -> dict[str, float]:
     """Share of ``mask`` (h, w) under each class; those below half a percent are left out."""
     size = front.shares.shape[1::-1]
     small = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
-    total = (front.shares * small[..., None]).sum(axis=(0, 1)) / max(float(small.sum()), 1e-6)
+    total = np.tensordot(small, front.shares, 2) / max(float(small.sum()), 1e-6)
     found = {name: round(float(v), 4) for name, v in zip(CLASSES, total, strict=True)}
     return {name: v for name, v in found.items() if v >= SHOWN and name != "face"}
 
 
-def occluder_map(target: F32, light: F32, points: F32, window: Window, seen: Seen) -> F32:
+def occluder_map(rgb: U8, light: F32, points: F32, window: Window, seen: Seen) -> F32:
     """(h, w) in [0, 1]: :attr:`Front.matte` of :func:`find_front`."""
-    return find_front(target, light, points, window, seen).matte
+    return find_front(rgb, light, points, window, seen).matte
 
 
 def find_front(
-    target: F32,
+    rgb: U8,
     light: F32,
     points: F32,
     window: Window,
@@ -99,84 +108,100 @@ def find_front(
 ) -> Front:
     """What lies in front of the face.
 
-    ``target`` and ``light`` are Lab (h, w, 3) of ``window``, as large as it or :func:`reduced`;
-    ``points`` (478, 2+) unit coordinates; ``seen`` is what the network sees in the whole crop.
-    ``worn``: how far the person wears glasses, where more than this crop says so.  Without ``glasses`` rims
-    and lenses count as face.
+    ``rgb`` (h, w, 3) shows ``window``; ``light`` (n, n, 3) Lab is the skin's over the whole crop; ``points``
+    (478, 2+) unit coordinates; ``seen`` is what the network sees in the whole crop.  ``worn``: how far the
+    person wears glasses, where more than this crop says so.  Without ``glasses`` rims and lenses count as
+    face.
     """
-    size = reduced(window)
-    n = min(SIDE / window.side, 1.0) * window.side
-    small, expected = (
-        x if x.shape[1::-1] == size else cv2.resize(x, size, interpolation=cv2.INTER_AREA)
-        for x in (target, light)
-    )
-    shares = seen.over(window, size)
-    told = np.minimum(shares[..., _HAIR:].sum(axis=-1) + (HAIR_GAIN - 1) * shares[..., _HAIR], 1.0)
-    front = _eased(_along_edges(told, small, EDGE_RADIUS * n), SURE)
-    doubt = _eased(masks.blur(masks.grow(told, NEAR * n), 0.5 * NEAR * n), DOUBT)
-    if doubt.any():
-        front = np.maximum(front, doubt * _odd_color(small, expected, points, window, n))
-    matte = np.zeros(window.shape, np.float32)
-    if front.any():
-        whole = cv2.resize(front, (window.width, window.height), interpolation=cv2.INTER_LINEAR)
-        matte = masks.blur(whole, SOFT * window.side)
+    matte = _others(rgb, light, points, window, seen)
     worn = wears_glasses(rim_evidence(seen, points)) if worn is None else worn
+    scale = min(_SHARES_SIDE / window.side, 1.0)
+    shares = seen.over(window, (max(round(window.width * scale), 1), max(round(window.height * scale), 1)))
     shares[..., [_RIM, _LENS]] *= np.float32(worn)
-    if not glasses or worn <= 0.0:
-        return Front(matte, None, shares)
-    rim, lens = _glasses(seen, points, window)
-    rim, lens = rim * np.float32(worn), lens * np.float32(worn) * (1.0 - matte)
-    return Front(np.maximum(matte, rim), np.asarray(lens * (1.0 - rim), np.float32), shares)
+    if worn <= 0.0:
+        return Front(matte, shares=shares)
+    rims, lens = (np.zeros(window.shape, np.float32) for _ in range(2))
+    cells = seen.shares[..., _RIM] + seen.shares[..., _LENS] > _FAINT
+    part = _around(cells, seen, window, 4 * LENS_SOFT + _REMOVED)
+    if part is not None:
+        found = find_glasses(_view(rgb, window, part), light, points, part, seen)
+        for whole, own in zip((rims, lens), found, strict=True):
+            _view(whole, window, part)[:] = own * np.float32(worn)
+    if not glasses:
+        return Front(matte, removed=_drawn_over(rims, points, window) * (1.0 - matte), shares=shares)
+    lens *= (1.0 - matte) * (1.0 - rims)
+    return Front(np.maximum(matte, rims), lens, shares=shares)
 
 
-def rim_evidence(seen: Seen, points: F32) -> float:
-    """Area of rims seen around the eyes of a mesh (478, 2+) in unit coordinates, a soft count.
+def _drawn_over(rims: F32, points: F32, window: Window) -> F32:
+    """(h, w): rims and what is close to them, inside the face's outline."""
+    near = masks.grow(rims, _REMOVED * window.side) * masks.union(points, (parts.OVAL,), window)
+    return masks.blur(np.asarray(near, np.float32), RIM_SOFT * window.side)
 
-    In squares of the distance of the eyes' outer corners.  Dark eye sockets in blurred footage look like
-    lenses; they do not have rims.
+
+def _others(rgb: U8, light: F32, points: F32, window: Window, seen: Seen) -> F32:
+    """(h, w) in [0, 1]: hair, hands, objects, masks, at up to ``SIDE`` px and only where there may be any."""
+    matte = np.zeros(window.shape, np.float32)
+    hair, thing, mask = (seen.shares[..., k] for k in range(_HAIR, len(CLASSES)))
+    told = np.float32(HAIR_GAIN) * hair + thing + mask
+    part = _around(told > DOUBT[0], seen, window, _REACH)
+    if part is None:
+        return matte
+    scale = min(SIDE / window.side, 1.0)
+    size, n = (max(round(part.width * scale), 1), max(round(part.height * scale), 1)), scale * window.side
+    small = appearance.lab_from_rgb(cv2.resize(_view(rgb, window, part), size, interpolation=cv2.INTER_AREA))
+    told = np.minimum(Seen(told[..., None], seen.share).over(part, size)[..., 0], 1.0)
+    front = eased(_along_edges(told, small, EDGE_RADIUS * n), SURE)
+    doubt = eased(masks.blur(masks.grow(told, NEAR * n), 0.5 * NEAR * n), DOUBT)
+    if doubt.any():
+        expected = warp.enlarge(light, part, size)
+        front = np.maximum(front, doubt * _odd_color(small, expected, points, part, n))
+    if front.any():
+        whole = cv2.resize(front, (part.width, part.height), interpolation=cv2.INTER_LINEAR)
+        _view(matte, window, part)[:] = masks.blur(whole, SOFT * window.side)
+    return matte
+
+
+def _around(cells: NDArray[np.bool_], seen: Seen, window: Window, reach: float) -> Window | None:
+    """The part of ``window`` within ``reach`` (a share of the crop) of ``cells`` (n, n) of an answer."""
+    n, bounds = cells.shape[0], []
+    for axis, start, length in ((1, window.x, window.width), (0, window.y, window.height)):
+        rows = np.flatnonzero(cells.any(axis=1 - axis))
+        if not len(rows):
+            return None
+        low, high = rows[0] - 1, rows[-1] + 2
+        # What lies outside the answer takes the value at its border.
+        first = 0.0 if low < 0 else (low / n - 0.5) * seen.share + 0.5 - reach
+        last = 1.0 if high > n else (high / n - 0.5) * seen.share + 0.5 + reach
+        begin = max(int(first * window.side), start)
+        bounds.append((begin, min(int(last * window.side) + 1, start + length) - begin))
+    (x, width), (y, height) = bounds
+    return Window(x, y, width, height, window.side) if min(width, height) > 0 else None
+
+
+def _view(image: NDArray[Any], window: Window, part: Window) -> NDArray[Any]:
+    """What an image (h, w[, D]) of ``window`` shows in ``part``, a view."""
+    y, x = part.y - window.y, part.x - window.x
+    return image[y : y + part.height, x : x + part.width]
+
+
+def bare_skin(seen: Seen, points: F32, side: int, worn: float) -> F32:
+    """(side, side) in [0, 1]: where a crop's light may be measured.
+
+    Not through lenses, and not near rims, hair, hands and objects: they cast shadows.  ``points`` (478, 2+)
+    unit coordinates; ``worn``: how far the person wears glasses.
     """
     n = seen.shares.shape[0]
-    inner = ((points[:, :2] - np.float32(0.5)) / np.float32(seen.share) + np.float32(0.5)).astype(np.float32)
-    apart = float(np.hypot(*(inner[263] - inner[33]))) * n
-    area = float((seen.shares[..., _RIM] * eye_band(inner, Window.full(n))).sum())
-    return area / float(max(apart, 1.0) ** 2)
-
-
-def wears_glasses(evidence: float) -> float:
-    """0 to 1, from :func:`rim_evidence`."""
-    low, high = GLASSES_FROM
-    return min(max((evidence - low) / (high - low), 0.0), 1.0)
-
-
-def eye_band(points: F32, window: Window) -> F32:
-    """(h, w) in [0, 1]: how near to the height of the eyes; glasses lie there, whatever rims look like."""
-    eyes = points[[33, 263], :2]
-    middle = eyes.mean(axis=0)
-    across = eyes[1] - eyes[0]
-    apart = max(float(np.hypot(*across)), 1e-6)
-    down = np.array([-across[1], across[0]]) / apart
-    x, y = (np.arange(k, dtype=np.float32) + 0.5 for k in (window.width, window.height))
-    px, py = (x + window.x) / window.side - middle[0], (y + window.y) / window.side - middle[1]
-    depth = (px[None, :] * down[0] + py[:, None] * down[1]) / apart
-    inside = np.minimum(depth + BAND[0], BAND[1] - depth)
-    return masks.smoothstep(inside / 0.08)
-
-
-def _glasses(seen: Seen, points: F32, window: Window) -> tuple[F32, F32]:
-    """(h, w) rims and lenses, at full size.
-
-    Where a lens ends there is a rim, even one too thin to be seen at the network's size.
-    """
-    band = eye_band(points, window)
-    shares = seen.over(window, (window.width, window.height), slice(_FACE, _LENS + 1))
-    face, rim, lens = (shares[..., k] for k in (_FACE, _RIM, _LENS))
-    rim, lens = np.maximum(rim, 4.0 * lens * face), lens + 0.5 * rim
-    rim, lens = _eased(rim, RIM_SURE) * band, _eased(lens, LENS_SURE) * band
-    return masks.blur(rim, RIM_SOFT * window.side), masks.blur(lens, RIM_SOFT * window.side)
-
-
-def _eased(p: F32, bounds: tuple[float, float]) -> F32:
-    return masks.smoothstep((p - bounds[0]) / (bounds[1] - bounds[0]))
+    front = 1.0 - seen.shares[..., :_HAIR].sum(axis=-1)
+    if worn > 0.0:
+        glasses = seen.shares[..., _RIM] + seen.shares[..., _LENS]
+        inner = (points[:, :2] - np.float32(0.5)) / np.float32(seen.share) + np.float32(0.5)
+        front += glasses * np.float32(worn) * eye_band(np.asarray(inner, np.float32), Window.full(n))
+    if front.max() < DOUBT[1]:
+        return np.ones((side, side), np.float32)
+    covered = masks.grow(eased(front, RIM_SURE), SHADOW * n)
+    bare = 1.0 - masks.blur(covered, 0.5 * SHADOW * n)
+    return Seen(bare[..., None], seen.share).over(Window.full(side), (side, side))[..., 0]
 
 
 def _along_edges(p: F32, lab: F32, radius: float) -> F32:
@@ -200,11 +225,21 @@ def _odd_color(small: F32, expected: F32, points: F32, window: Window, n: float)
     """
     size = (small.shape[1], small.shape[0])
     off = np.abs(small - expected) / np.array(TOLERANCE, np.float32)
-    odd = masks.smoothstep((off.max(axis=2) - 1.0) / ODD)
-    features = masks.union(points, parts.FEATURE_RINGS, window)
-    features = masks.grow(cv2.resize(features, size, interpolation=cv2.INTER_AREA), FEATURE_REACH * n)
-    odd = odd * (1.0 - masks.blur(features, FEATURE_SOFT * n))
-    odd = masks.grow(masks.grow(odd, -SPECK * n), GROWN * n)
+    features = masks.dilated(_features(points, window, size), FEATURE_REACH * n)
+    allowed = 1.0 - masks.blur(features.astype(np.float32) / np.float32(255), FEATURE_SOFT * n)
+    odd = (masks.smoothstep((off.max(axis=2) - 1.0) / ODD) * allowed * 255 + 0.5).astype(np.uint8)
+    odd = masks.dilated(masks.dilated(odd, -SPECK * n), GROWN * n)
     # What surrounds a feature also lies over it: close the holes that were cut out above.
     reach = CLOSED * n
-    return np.asarray(np.maximum(odd, masks.grow(masks.grow(odd, reach), -reach) * features), np.float32)
+    closed = cv2.multiply(masks.dilated(masks.dilated(odd, reach), -reach), features, scale=1 / 255)
+    return np.asarray(np.maximum(odd, closed).astype(np.float32) / np.float32(255), np.float32)
+
+
+def _features(points: F32, window: Window, size: tuple[int, int]) -> U8:
+    """Eyes, brows, lips and nostrils over ``window``, (height, width) of ``size`` (width, height)."""
+    scale = np.array([size[0] / window.width, size[1] / window.height])
+    placed = (points[:, :2] * window.side - (window.x, window.y)) * scale
+    canvas = np.zeros(size[::-1], np.uint8)
+    for ring in parts.FEATURE_RINGS:
+        masks.fill_polygon(np.asarray(placed[list(ring)], np.float32), Window(0, 0, *size, 1), canvas)
+    return canvas

@@ -23,6 +23,7 @@ from faceswap_cli.records import Analysis, FaceTrack, Segment
 from faceswap_cli.swap import ON_CORES, build_method
 from faceswap_cli.swap.engine import Scene
 from faceswap_cli.swap.method import SwapMethod
+from faceswap_cli.video.user_mask import UserMask
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,18 @@ def packed(work: Work) -> Work:
     weights = () if scene.method.name in ON_CORES else _installed_files()
     digest = scene.method.inputs_digest
     recipe: Any = Recipe(work.options.method, work.options.paste, digest, weights, parsing)
-    files = (clip.path, *([parsing] if parsing else []))
+    mask = _with_path(scene.mask, None if scene.mask is None else scene.mask.path.absolute())
+    files = tuple(filter(None, (clip.path, parsing, mask.path if mask else None)))
     freight = Freight(files, weights, unpacked, partial(tracks_of, scene.analysis), joined)
     bare = replace(scene.analysis, tracks=())
-    return replace(work, scene=replace(scene, clip=clip, method=recipe, analysis=bare), freight=freight)
+    scene = replace(scene, clip=clip, method=recipe, analysis=bare, mask=mask)
+    return replace(work, scene=scene, freight=freight)
+
+
+def _with_path(mask: UserMask | None, path: Path | None) -> UserMask | None:
+    if mask is None or path is None:
+        return None
+    return replace(mask, path=path, clip=None if mask.clip is None else replace(mask.clip, path=path))
 
 
 def tracks_of(analysis: Analysis, segment: Segment) -> tuple[FaceTrack, ...]:
@@ -110,4 +119,5 @@ def unpacked(scene: Scene, places: Mapping[Path, Path], job: JobOptions) -> Scen
     method = build_method(recipe.method, job, recipe.paste)
     if method.inputs_digest != recipe.inputs_digest:
         raise WeightsError("weights differ between the nodes; run 'faceswap weights verify' on each")
-    return replace(scene, clip=replace(scene.clip, path=places[scene.clip.path]), method=method)
+    mask = _with_path(scene.mask, places[scene.mask.path] if scene.mask else None)
+    return replace(scene, clip=replace(scene.clip, path=places[scene.clip.path]), method=method, mask=mask)

@@ -1,18 +1,14 @@
-"""Masks of one's own: parts of the face that are swapped, and a picture of what stays."""
+"""``--mask-regions``: parts of the face that are swapped."""
 
 from __future__ import annotations
-
-from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from faceswap_cli.errors import InputError
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
-from faceswap_cli.records import F32, FaceCrop
+from faceswap_cli.records import F32
 
 _REACH = {"brows": 0.02, "eyes": 0.03, "nose": 0.012, "mouth": 0.02}
 """How far around its outline a part reaches, as a share of the crop"""
@@ -45,20 +41,3 @@ def _part(points: F32, window: Window, name: str) -> F32:
         shape = masks.fill_polygon(hull, window).astype(np.float32) / np.float32(255)
         return masks.grow(shape, reach)
     return masks.union(points, _RINGS[name], window, reach)
-
-
-def kept_by_picture(path: Path, crop: FaceCrop, window: Window) -> F32:
-    """(h, w) in [0, 1]: where the picture ``path``, as large as the frame, is white."""
-    shift = np.array([[1, 0, -window.x - 0.5], [0, 1, -window.y - 0.5], [0, 0, 1.0]])
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
-    matrix = (shift @ crop.crop_from_frame @ half)[:2]
-    size = (window.width, window.height)
-    return np.asarray(cv2.warpAffine(_picture(path), matrix, size, flags=cv2.INTER_LINEAR), np.float32)
-
-
-@lru_cache(maxsize=2)
-def _picture(path: Path) -> F32:
-    found = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if found is None:
-        raise InputError(f"the occlusion mask {path} cannot be read; give a PNG as large as the frame")
-    return np.asarray(found, np.float32) / np.float32(255)

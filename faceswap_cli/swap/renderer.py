@@ -25,22 +25,21 @@ from faceswap_cli.swap import appearance, detail, features, sight
 from faceswap_cli.swap.carried import Carried, carry
 from faceswap_cli.swap.edge import face_mask
 from faceswap_cli.swap.eyes import keep_eyes
+from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
 from faceswap_cli.swap.joining import ALL_SEEN, join
 from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.method import covered, in_frame
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import (
     Front,
+    bare_skin,
     find_front,
-    reduced,
-    rim_evidence,
     share_by_class,
-    wears_glasses,
 )
 from faceswap_cli.swap.outline import bend_field
 from faceswap_cli.swap.proportions import Shares, result_mesh
 from faceswap_cli.swap.refining import Around, Refine, refine_drawn
-from faceswap_cli.swap.regions import kept_by_picture, regions_mask
+from faceswap_cli.swap.regions import regions_mask
 from faceswap_cli.swap.skin import inner_face, inner_skin
 from faceswap_cli.swap.source_face import SourceFace
 
@@ -97,17 +96,20 @@ def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
     n = appearance.LIGHT_SIDE
     small = appearance.lab_from_rgb(cv2.resize(crop.rgb, (n, n), interpolation=cv2.INTER_AREA))
     weight = appearance.skin_weight(small, points)
+    front = sight.NOTHING
+    if paste.occlusion:
+        real = in_frame(crop)
+        mesh = real.landmarks / np.float32(side)
+        seen = look(real.rgb, mesh)
+        evidence = rim_evidence(seen, mesh)
+        front = sight.pack(seen, evidence)
+        weight *= bare_skin(seen, mesh, n, wears_glasses(evidence))
     light = appearance.light_at(small, weight, points)
     window = Window.around(points[list(parts.OVAL)], side)
     octaves = detail.split(appearance.lightness(window.of(crop.rgb)))
     bands = detail.measure(octaves, inner_skin(points, window, weight))
     chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
-    if not paste.occlusion:
-        return Look(light, bands, chroma)
-    real = in_frame(crop)
-    mesh = real.landmarks / np.float32(side)
-    seen = look(real.rgb, mesh)
-    return Look(light, bands, chroma, sight.pack(seen, rim_evidence(seen, mesh)))
+    return Look(light, bands, chroma, front)
 
 
 def default_shares(job: JobOptions) -> Shares:
@@ -159,10 +161,12 @@ def render(
     mask = np.maximum.reduce([face_mask(mesh, points, window, paste.feather) for mesh in outlines])
     bend = bend_field(points, drawn) if crop.before is None else None
     in_front = {} if front is None else share_by_class(front, mask)
+    if front is not None and front.removed is not None:
+        mask = np.maximum(mask, front.removed)
     if paste.mask_regions:
         mask = mask * regions_mask(drawn, window, paste.mask_regions)
-    if paste.occlusion_mask is not None:
-        matte = np.maximum(matte, kept_by_picture(paste.occlusion_mask, in_frame(crop), window))
+    if (own := in_frame(crop).user_mask) is not None:
+        matte = np.maximum(matte, window.of(own).astype(np.float32) / np.float32(255))
     if bend is not None and matte.any():
         matte = bent_along(matte, bend, window)
     occluded = float((mask * matte).sum() / max(float(mask.sum()), 1.0))
@@ -201,12 +205,10 @@ def _in_front(
     crop: FaceCrop, look_of: Look, carried: Carried, drawn: F32, window: Window, paste: PasteOptions
 ) -> Front:
     """What lies in front of the face."""
-    real, size = in_frame(crop), reduced(window)
     seen, evidence = sight.unpack(look_of.front)
-    small = appearance.lab_from_rgb(cv2.resize(window.of(real.rgb), size, interpolation=cv2.INTER_AREA))
-    light = warp.enlarge(carried.target_light, window, size)
     worn, keep = wears_glasses(evidence), paste.glasses == "keep"
-    return find_front(small, light, drawn, window, seen, worn=worn, glasses=keep)
+    rgb = window.of(in_frame(crop).rgb)
+    return find_front(rgb, carried.target_light, drawn, window, seen, worn=worn, glasses=keep)
 
 
 def _small_target(crop: FaceCrop, bend: F32 | None) -> F32:
@@ -220,8 +222,8 @@ def _small_target(crop: FaceCrop, bend: F32 | None) -> F32:
 def bent_along(picture: F32, bend: F32, window: Window) -> F32:
     """A picture (h, w[, D]) of the crop as it is, moved as the frame around the face is bent."""
     move = warp.enlarge(bend, window) * np.float32(window.side)
-    y, x = np.mgrid[: window.height, : window.width].astype(np.float32)
-    where = (x + move[..., 0], y + move[..., 1])
+    x, y = (np.arange(length, dtype=np.float32) for length in (window.width, window.height))
+    where = (move[..., 0] + x, move[..., 1] + y[:, None])
     return np.asarray(cv2.remap(picture, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 

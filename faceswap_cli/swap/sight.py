@@ -26,20 +26,24 @@ NOTHING = np.zeros(NUMBERS, np.float32)
 
 
 def pack(seen: Seen, evidence: float) -> F32:
-    """(NUMBERS,) of what is seen in a whole crop; ``evidence``: ``occlusion.rim_evidence``."""
+    """(NUMBERS,) of what is seen in a whole crop; ``evidence``: ``glasses.rim_evidence``."""
     worn = seen.shares[_ROWS, :, _GLASSES]
     # Three bytes in one number: whole numbers up to 2^24 are exact, and nothing averages them.
-    bytes_of = np.round(seen.shares[..., _GLASSES.stop :] * 255).astype(np.int64)
-    others = (bytes_of * (65536, 256, 1)).sum(axis=-1)
-    return np.concatenate([worn.ravel(), others.ravel(), [evidence]]).astype(np.float32)
+    bytes_of = np.zeros((SIDE_OUT, SIDE_OUT, 4), np.uint8)
+    bytes_of[..., :3] = seen.shares[..., _GLASSES.stop :] * np.float32(255) + np.float32(0.5)
+    others = bytes_of.view("<u4")
+    return np.concatenate([worn.ravel(), others.ravel(), [evidence]], dtype=np.float32, casting="unsafe")
 
 
 def unpack(numbers: F32) -> tuple[Seen, float]:
     """Inverse of :func:`pack`, within a byte."""
     shares = np.zeros((SIDE_OUT, SIDE_OUT, len(CLASSES)), np.float32)
     shares[_ROWS, :, _GLASSES] = numbers[:_WORN].reshape(_ROWS.stop - _ROWS.start, SIDE_OUT, 2)
-    others = np.round(numbers[_WORN:-1]).astype(np.int64).reshape(SIDE_OUT, SIDE_OUT)
-    for k, step in enumerate((65536, 256, 1)):
-        shares[..., _GLASSES.stop + k] = (others // step % 256) / np.float32(255)
-    shares[..., 0] = np.clip(1.0 - shares[..., 1:].sum(axis=-1), 0.0, 1.0)
+    bytes_of = numbers[_WORN:-1].astype("<u4").view(np.uint8).reshape(SIDE_OUT, SIDE_OUT, 4)
+    shares[..., _GLASSES.stop :] = bytes_of[..., :3] * np.float32(1 / 255)
+    face = shares[..., 0]
+    face += 1.0
+    for k in range(1, len(CLASSES)):
+        face -= shares[..., k]
+    np.maximum(face, 0.0, out=face)
     return Seen(shares, 1.0), float(numbers[-1])

@@ -22,8 +22,9 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.identity.enrolled import Enrolled
 from faceswap_cli.records import F32, MESH_POINTS, U8, SourcePhoto
 from faceswap_cli.swap import appearance
+from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
 from faceswap_cli.swap.occluder_head import look
-from faceswap_cli.swap.occlusion import TOLERANCE, rim_evidence, wears_glasses
+from faceswap_cli.swap.occlusion import TOLERANCE
 
 TEXTURE_SIDE, _SMALL_SIDE = 640, 320
 """Largest and smallest side of the source texture in pixels: small photographs need no large one."""

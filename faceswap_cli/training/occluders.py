@@ -18,7 +18,7 @@ from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.occluder import CLASSES, SIDE
 from faceswap_cli.records import F32, U8
-from faceswap_cli.swap.occlusion import eye_band
+from faceswap_cli.swap.glasses import eye_band
 from faceswap_cli.training.covering import already_covered, outline_weight
 from faceswap_cli.training.glasses import draw_glasses
 from faceswap_cli.training.hands import Layer, Rng, hand, noise

@@ -17,8 +17,8 @@ from faceswap_cli.geometry import align
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.occluder import SIDE, OccluderHead
 from faceswap_cli.records import F32, U8
+from faceswap_cli.swap.glasses import eye_band, rim_evidence, wears_glasses
 from faceswap_cli.swap.occluder_head import Seen, classify_with
-from faceswap_cli.swap.occlusion import eye_band, rim_evidence, wears_glasses
 from faceswap_cli.training.pool import Pool
 
 MAP_SIDE = 128

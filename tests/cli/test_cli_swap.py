@@ -47,7 +47,7 @@ def test_several_sources_come_before_the_target(
 def test_flags_reach_the_options(run: Run, pipeline: FakePipeline, photo: Path, clip: Path) -> None:
     flags = "--face left --smooth 0.8 --method mesh --device cpu --start 1.5 --end 00:00:02 --codec ffv1"
     flags += " --crf 12 --preset fast --lossless --segment 2 --threads 3 --min-face 40 --feather 0.1"
-    flags += " --glasses remove --occlusion-mask mask.png --mask-regions nose,mouth"
+    flags += " --glasses remove --occlusion-mask me.jpg --mask-regions nose,mouth"
     flags += " --no-occlusion --label --compare side --seed 9 --batch 2 --max-faces 3"
     assert run("video", *flags.split(), "--ref", photo, photo, clip, "-o", "o.mkv").code == 0
     options = pipeline.calls[0][4]
@@ -59,7 +59,7 @@ def test_flags_reach_the_options(run: Run, pipeline: FakePipeline, photo: Path, 
     assert (options.detect.min_face_px, options.detect.max_faces, options.detect.workers) == (40, 3, 3)
     assert (options.paste.feather, options.paste.occlusion) == (0.1, False)
     assert (options.paste.glasses, options.paste.mask_regions) == ("remove", "nose,mouth")
-    assert options.paste.occlusion_mask == Path("mask.png")
+    assert options.paste.occlusion_mask == Path("me.jpg")
     assert (options.mark.label, options.mark.compare) == (True, "side")
     assert (options.job.seed, options.job.batch, options.job.segment_s) == (9, 2, 2.0)
 

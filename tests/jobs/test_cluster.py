@@ -132,6 +132,7 @@ def test_a_method_with_networks_is_built_where_it_arrives(
 ) -> None:
     from faceswap_cli.swap import METHODS, portable
     from faceswap_cli.swap.engine import build_scene
+    from faceswap_cli.video.user_mask import UserMask
     from tests.swap.test_engine import Probe, make_analysis, make_clip
 
     there = tmp_path / "there"
@@ -141,11 +142,12 @@ def test_a_method_with_networks_is_built_where_it_arrives(
         METHODS, "heavy", lambda job, paste: Heavy(job.device, os.environ["FACESWAP_WEIGHTS"])
     )
     scene = build_scene(make_clip(), make_analysis(), Probe(), {0: None}, SwapOptions().smooth)
-    scene = replace(scene, method=Heavy("cpu", str(there)))  # type: ignore[arg-type]
+    mask = UserMask(tmp_path / "mask.mp4", replace(make_clip(), path=tmp_path / "mask.mp4"))
+    scene = replace(scene, method=Heavy("cpu", str(there)), mask=mask)  # type: ignore[arg-type]
     sent = portable.packed(Work(scene, SwapOptions(method="heavy"), tmp_path, scenes.render))
     freight = sent.freight
     assert freight is not None
-    assert (freight.files, freight.weights) == ((scene.clip.path.absolute(),), weights)
+    assert (freight.files, freight.weights) == ((scene.clip.path.absolute(), mask.path), weights)
     arrived = pickle.loads(pickle.dumps(sent.scene))
     places = {path: there / path.name for path in freight.files}
     monkeypatch.setenv("FACESWAP_WEIGHTS", "elsewhere")
@@ -155,6 +157,7 @@ def test_a_method_with_networks_is_built_where_it_arrives(
     found = freight.unpack(arrived, places, JobOptions(device="cuda"))
     assert found.method.device == "cuda"
     assert found.clip.path == there / scene.clip.path.name
+    assert found.mask.path == found.mask.clip.path == there / "mask.mp4"
 
 
 def test_landmarks_go_with_their_segments() -> None:

@@ -9,20 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from drawn import mesh_points
 from numpy.typing import NDArray
 
-from faceswap_cli.config import MASK_REGIONS
+from faceswap_cli.config import MASK_REGIONS, PasteOptions
 from faceswap_cli.errors import WeightsError
-from faceswap_cli.faces.landmarks import BROWS, LEFT_BROW, LEFT_LIDS, OVAL
+from faceswap_cli.faces.landmarks import BROWS, EYES, LEFT_BROW, LEFT_EYE, LEFT_LIDS, OVAL, RIGHT_EYE
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
-from faceswap_cli.records import F32, U8
+from faceswap_cli.nets.occluder import OccluderHead, fuse_norms
+from faceswap_cli.records import F32, U8, FaceCrop
 from faceswap_cli.swap import appearance, occluder_head, sight
+from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
 from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.occluder_head import Seen, look
-from faceswap_cli.swap.occlusion import find_front, occluder_map, rim_evidence, share_by_class, wears_glasses
+from faceswap_cli.swap.occlusion import bare_skin, find_front, occluder_map, share_by_class
 from faceswap_cli.swap.regions import regions_mask
+from faceswap_cli.swap.renderer import measure
 from faceswap_cli.training.glasses import Glasses, draw_glasses
 from faceswap_cli.training.hands import hand
 
@@ -51,9 +55,8 @@ def front(rgb: U8, points: F32, window: Window | None = None, light_of: U8 | Non
     window = window or Window.full(SIDE)
     clear = appearance.lab_from_rgb(rgb if light_of is None else light_of)
     light = appearance.light_at(clear, appearance.skin_weight(clear, points), points).mean(axis=0)
-    field = np.broadcast_to(light, (*window.shape, 3)).astype(np.float32)
-    target = appearance.lab_from_rgb(np.ascontiguousarray(window.of(rgb)))
-    return occluder_map(target, field, points, window, look(rgb, points))
+    field = np.broadcast_to(light, (8, 8, 3)).astype(np.float32)
+    return occluder_map(window.of(rgb), field, points, window, look(rgb, points))
 
 
 def inner(points: F32) -> NDArray[np.bool_]:
@@ -145,6 +148,33 @@ def test_another_crop_scale_sees_the_same_place() -> None:
     np.testing.assert_allclose(part, tight[30:80, 20:84], atol=1e-5)
 
 
+def test_a_hand_in_a_corner_of_the_window_is_found_as_in_the_whole_crop() -> None:
+    """Only surroundings of what the network doubts are looked at; nothing is cut off there."""
+    answer = np.zeros((96, 96, 6), np.float32)
+    answer[..., 0] = 1.0
+    answer[70:, :30] = (0, 0, 0, 0, 1, 0)
+    rgb = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    points = mesh_points(SIDE) / np.float32(SIDE)
+    light = np.broadcast_to(appearance.lab_from_rgb(rgb)[0, 0], (8, 8, 3)).astype(np.float32)
+    window = Window(20, 30, 200, 210, SIDE)
+    found = occluder_map(window.of(rgb), light, points, window, Seen(answer, 1.0))
+    row, column = round(70 / 96 * SIDE) - 30, round(30 / 96 * SIDE) - 20
+    assert found[row + 12 :, : column - 12].min() > 0.95
+    assert found[: row - 12].max() == found[:, column + 12 :].max() == 0.0
+
+
+def test_folded_normalizations_give_the_same_answer() -> None:
+    net = OccluderHead()
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -1, 1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+    picture = torch.rand(1, 5, 192, 192)
+    with torch.inference_mode():
+        expected = net.eval()(picture)
+        torch.testing.assert_close(fuse_norms(net)(picture), expected, atol=1e-4, rtol=1e-4)
+
+
 def test_threads_and_repeats_agree(face: tuple[U8, F32]) -> None:
     rgb, points = face
     once = look(rgb, points).shares
@@ -193,8 +223,8 @@ def test_rims_stay_and_lenses_are_seen_through(face: tuple[U8, F32]) -> None:
     for seed in range(8):
         worn, pair = with_glasses(rgb, points, seed)
         lab = appearance.lab_from_rgb(worn)
-        light = np.broadcast_to(np.median(lab[inner(points)], axis=0), lab.shape).astype(np.float32)
-        found = find_front(lab, light, points, window, look(worn, points))
+        light = np.broadcast_to(np.median(lab[inner(points)], axis=0), (8, 8, 3)).astype(np.float32)
+        found = find_front(worn, light, points, window, look(worn, points))
         hull = inner(points)
         rims.append(float(found.matte[hull & (pair.rim > 0.7)].mean()))
         lens = hull & (pair.lens > 0.9) & (masks.grow(pair.rim, 4) < 0.1)
@@ -217,12 +247,38 @@ def test_removed_glasses_are_drawn_over(face: tuple[U8, F32]) -> None:
     rgb, points = face
     worn, pair = with_glasses(rgb, points, 1)
     lab = appearance.lab_from_rgb(worn)
-    light = np.broadcast_to(np.median(lab[inner(points)], axis=0), lab.shape).astype(np.float32)
-    found = find_front(lab, light, points, Window.full(SIDE), look(worn, points), glasses=False)
+    light = np.broadcast_to(np.median(lab[inner(points)], axis=0), (8, 8, 3)).astype(np.float32)
+    found = find_front(worn, light, points, Window.full(SIDE), look(worn, points), glasses=False)
     assert found.lens is None
+    assert found.removed is not None
     assert found.matte[inner(points) & (pair.rim > 0.7)].mean() < 0.4
+    assert found.removed[inner(points) & (pair.rim > 0.7)].mean() > 0.6
+    assert found.removed[~(masks.grow(masks.union(points, (OVAL,), SIDE), 4) > 0.5)].max() < 0.05
     shares = share_by_class(found, np.ones((SIDE, SIDE), np.float32))
     assert {"rim", "lens"} <= set(shares)
+
+
+def test_light_is_not_measured_on_rims_or_through_lenses(face: tuple[U8, F32]) -> None:
+    rgb, points = face
+    worn, pair = with_glasses(rgb, points, 1)
+    bare = bare_skin(look(worn, points), points, SIDE, 1.0)
+    assert bare[inner(points) & (pair.rim > 0.7)].mean() < 0.25
+    assert bare[inner(points) & (masks.grow(np.maximum(pair.rim, pair.lens), 20) < 0.1)].mean() > 0.95
+    assert bare_skin(look(rgb, points), points, SIDE, 0.0)[inner(points)].mean() > 0.97
+
+
+def test_dark_rims_do_not_darken_the_light_around_the_eyes(face: tuple[U8, F32]) -> None:
+    """Black rims painted on, looked for and not, beside the bare face."""
+    rgb, points = face
+    rims = masks.union(points, (LEFT_EYE, RIGHT_EYE), SIDE, 16) - masks.union(
+        points, (LEFT_EYE, RIGHT_EYE), SIDE, 8
+    )
+    covered = np.where(rims[..., None] > 0.5, np.uint8(20), rgb)
+    lit = []
+    for picture, occlusion in ((rgb, True), (covered, True), (covered, False)):
+        crop = FaceCrop(0, picture, np.eye(3), np.asarray(points * SIDE, np.float32))
+        lit.append(measure(crop, PasteOptions(occlusion=occlusion)).light[list(EYES), 0].mean())
+    assert abs(lit[1] - lit[0]) < max(0.5 * abs(lit[2] - lit[0]), 1.0)
 
 
 def test_a_tinted_lens_tints_and_a_reflection_stays() -> None:

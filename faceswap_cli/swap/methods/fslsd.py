@@ -196,7 +196,7 @@ def _in_front(rgb: U8, points: F32) -> F32:
     trust = np.ones(len(points), np.float32)
     field = warp.scatter(points[:, :2], light, trust, levels=(2, 4, 8, 16), side=32)
     seen = look(small, points, align.FFHQ_SCALE)
-    front = occluder_map(lab, warp.enlarge(field, SMALL), points, masks.Window.full(SMALL), seen)
+    front = occluder_map(small, field, points, masks.Window.full(SMALL), seen)
     return np.asarray(cv2.resize(front, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
