@@ -133,7 +133,7 @@ def ignore(event: Event) -> None:
 
 
 def progress(stage: str, done: int, total: int) -> Event:
-    """``done`` of ``total`` frames of ``stage`` (analyse, render, assemble)."""
+    """``done`` of ``total`` frames of ``stage`` (``analyse``, ``render``, ``assemble``)."""
     return Event("progress", {"stage": stage, "done": done, "total": total})
 
 
@@ -159,7 +159,7 @@ def tell_shots(clip: Clip, analysis: Analysis, listen: Listener) -> None:
 
 
 class StopRequest:
-    """Set by a signal handler, asked by long loops: the segment in hand is finished.
+    """Set by a signal handler, asked by long loops: the current segment is finished.
 
     Without a lock: a second signal may come while the first is being noted, in the same thread.
     """

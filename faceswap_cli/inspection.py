@@ -1,4 +1,4 @@
-"""What a file holds: streams, timing, colour, shots, people, and what it says of its making."""
+"""What a file holds: streams, timing, color, shots, people, and what it says of its making."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from faceswap_cli.provenance.watermark import Detection
 from faceswap_cli.records import F32, I64, U8, Analysis, Clip
 
 _TIMING_FRAMES = 250
-"""Frames looked at for the timing when the whole clip is not analysed."""
+"""Frames looked at for the timing when the whole clip is not analyzed."""
 
 PRIMARIES = {1: "BT.709", 5: "BT.601 PAL", 6: "BT.601 NTSC", 9: "BT.2020", 12: "Display P3"}
 MATRICES = {0: "RGB", 1: "BT.709", 5: "BT.601", 6: "BT.601", 7: "SMPTE 240M", 9: "BT.2020", 14: "ICtCp"}
@@ -156,7 +156,7 @@ def inspect_video(
     listen: Listener = ignore,
     stop: StopRequest = NEVER,
 ) -> VideoReport:
-    """Probe ``path`` and, with ``people``, run the whole first pass over it."""
+    """Probe ``path`` and, with ``people``, run the whole first pass on it."""
     from faceswap_cli.video.probe import probe
 
     clip = probe(path, options.detect.max_pixels)

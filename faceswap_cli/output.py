@@ -21,7 +21,7 @@ from faceswap_cli.errors import InputError, OutputError, UsageError
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif")
 """Formats that can carry the machine-readable mark; BMP and GIF cannot."""
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".nut")
-"""Likewise: MPEG transport streams have no place for it.  And with exact times, which AVI has not."""
+"""The same: MPEG transport streams have no place for it.  And with exact times, which AVI has not."""
 FIELDS = ("stem", "ext", "source", "index")
 """``ext`` includes its dot; ``index`` counts from 1 with four digits."""
 

@@ -1,7 +1,7 @@
 """The values that flow between the stages.
 
 Axes: ``T`` frames of a track, ``N`` batch, ``S`` crop side, ``H``, ``W`` picture.
-Points are ``(x, y)`` float32 pixels with pixel centres at integer + 0.5.  Matrices are
+Points are ``(x, y)`` float32 pixels with pixel centers at integer + 0.5.  Matrices are
 3x3, act on column vectors ``(x, y, 1)`` and are named ``dst_from_src``.
 
 Three pixel spaces occur: *frame* (as decoded and stored), *display* (upright, square
@@ -421,7 +421,7 @@ class SegmentResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """What a finished job tells its caller."""
+    """What a finished job returns to its caller."""
 
     output: Path
     frames: int

@@ -154,7 +154,7 @@ def _output(index: int, request: Request, target: Target, place: Place) -> Path:
 
 
 def _literal(base: Path) -> str:
-    """``base`` for use in a template: braces of a folder's name are no fields."""
+    """``base`` for use in a template: braces in a folder's name are not fields."""
     return str(base).replace("{", "{{").replace("}", "}}")
 
 

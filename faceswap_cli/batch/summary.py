@@ -1,4 +1,4 @@
-"""What a batch tells at its end: counts, one entry a row, a table for people."""
+"""What a batch reports at its end: counts, one entry a row, a table for people."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def entry(outcome: Outcome) -> dict[str, Any]:
 
 
 def figures(row: Row, report: Report) -> dict[str, Any]:
-    """What a new result of ``row`` tells, ready for JSON."""
+    """What is reported of a new result of ``row``, ready for JSON."""
     return {
         "device": row.options.job.device,
         "frames": report.frames,

@@ -168,7 +168,7 @@ def _measured_settings(session: Session, flags: BatchFlags, gates: Sequence[Gate
 
 
 def _requests(files: Sequence[str], flags: BatchFlags, settings: Settings) -> tuple[list[Request], Place]:
-    """What is asked for; :class:`UsageError` where that cannot be told."""
+    """The rows to process; :class:`UsageError` where the arguments are not clear."""
     if flags.force and flags.skip_existing:
         raise UsageError("--force and --skip-existing exclude each other")
     if flags.max_failures < 0:

@@ -43,7 +43,7 @@ def _foreseen(row: Row) -> Outcome:
 def run(
     session: Session, rows: Sequence[Row], records: Records, handling: Handling, max_failures: int
 ) -> None:
-    """All rows, each told as it ends; :class:`BatchFailure` when some failed."""
+    """All rows, each reported as it ends; :class:`BatchFailure` when some failed."""
     outcomes: list[Outcome] = []
     invocation = session.invocation
     session.listen(progress("batch", 0, len(rows)))

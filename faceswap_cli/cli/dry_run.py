@@ -1,4 +1,4 @@
-"""``faceswap video --dry-run``: the plan and what it takes, told; nothing is written."""
+"""``faceswap video --dry-run``: show the plan and its time, memory and disk use; write nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run of one command: its display, log, signals, and how its result and errors are told."""
+"""One run of one command: its display, log, signals, and the way it reports its result and errors."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Session:
             self._lines.show(event)
 
     def warn(self, message: str, **data: Any) -> None:
-        """Something the user should know that is no error."""
+        """A message for the user that is not an error."""
         if not self.flags.quiet:
             self._display.say(f"faceswap: warning: {one_line(message)}")
         if self._lines is not None:

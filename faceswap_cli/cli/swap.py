@@ -70,7 +70,7 @@ def take_order(
 
 
 def check_consent(options: SwapOptions) -> None:
-    """The file of ``--consent`` names somebody for both sides, and holds today."""
+    """The file of ``--consent`` names a person for both sides, and is valid today."""
     if options.mark.consent is not None:
         from faceswap_cli.policy.consent import read_consent
 
@@ -171,7 +171,7 @@ def finish(
     device: str,
     losses: Sequence[str] = (),
 ) -> None:
-    """Ledger, gates, result; the last two in this order, so that a missed gate is told once."""
+    """Ledger, gates, result; the last two in this order, so that a missed gate is reported once."""
     if order.flags.ledger is not None:
         ledger.write_ledger(order.flags.ledger, report.ledger, report.consent)
     if order.flags.report is not None:

@@ -43,7 +43,7 @@ from faceswap_cli.training.observers import Observers
 from faceswap_cli.weights.registry import bundled
 
 KEPT_SIDE = 1024
-"""At most so many pixels a side of a photograph that is kept."""
+"""Largest side of a kept photograph, in pixels."""
 KEPT_SCALE = 1.4
 """What is kept of it, in FFHQ squares: room for every method's crop."""
 AROUND = 64

@@ -1,4 +1,4 @@
-"""Each photograph by itself: what it contributes, and what a better set of photographs would hold."""
+"""Each photograph on its own: what it contributes, and what a better set of photographs would hold."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _strangers(shares: Sequence[Share], factor: np.ndarray) -> list[str]:
 
 
 def _weak(photos: Sequence[SourcePhoto], shares: Sequence[Share]) -> list[str]:
-    """Photographs too small or blurred to tell much."""
+    """Photographs too small or too blurred to contribute much."""
     notes = []
     for photo, share in zip(photos, shares, strict=True):
         if share.width_px < SMALL_PX:

@@ -1,6 +1,6 @@
 """What a job will take, from a few of its segments that were really rendered.  Arithmetic only.
 
-Segments of one kind (swapped, encoded anew, copied) cost alike: time follows their frames and the
+Segments of one kind (swapped, encoded again, copied) cost alike: time follows their frames and the
 size of the faces in them, bytes follow the bytes of the input.
 """
 
@@ -49,7 +49,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class PersonPlan:
-    """Somebody in the clip, and what is planned."""
+    """A person in the clip, and the plan for them."""
 
     person: int
     frames: int

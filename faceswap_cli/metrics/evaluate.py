@@ -35,7 +35,7 @@ class EvaluateOptions:
     range: RangeOptions = field(default_factory=RangeOptions)
     """The part of the target that the result was made from."""
     gallery: F32 = field(repr=False, compare=False, default_factory=nobody)
-    """(G, 1024) codes of other people (``source.portrait_codes``), among whom the source should be nearest"""
+    """(G, 1024) codes of other people (``source.portrait_codes``); the source should be nearer than these"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,7 @@ class Evaluation:
     frames: int
     faces: int
     figures: dict[str, float]
-    """By the names of ``METRICS``; what cannot be told (figures over time of a picture) is left out."""
+    """By the names of ``METRICS``; what cannot be measured (figures over time of a picture) is left out."""
     checks: dict[str, bool]
     """frames, timestamps, audio: equal in result and target?  Empty for pictures."""
     observations: Observations = field(repr=False)

@@ -23,7 +23,7 @@ class DrawnLine:
     """One person's line; ``band`` is empty where nothing was pooled."""
 
     number: int
-    """Position among the people of the page: it decides the colour"""
+    """Position among the people of the page: it decides the color"""
     label: str
     path: str
     band: str

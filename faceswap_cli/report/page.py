@@ -67,7 +67,7 @@ def render(page: Page) -> str:
 
 
 def _said(page: Page) -> dict[str, Any]:
-    """What is told of the job in words and tables."""
+    """The words and tables about the job."""
     job = page.job
     return {
         "job": job,

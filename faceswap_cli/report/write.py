@@ -24,7 +24,7 @@ from faceswap_cli.video.probe import probe
 def write_report(path: Path, job: Job, listen: Listener = ignore) -> None:
     """Measure the result of ``job`` and write its page to ``path``; it appears whole or not at all.
 
-    Takes about as long as ``evaluate``: both files are read once more.
+    Takes about as long as ``evaluate``: both files are read again.
     """
     job = _measured(job, listen)
     html = build(job)

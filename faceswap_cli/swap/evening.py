@@ -21,7 +21,7 @@ SHARE = 0.5
 """Of a fault that is taken off."""
 _SIDE = 160
 _FINE = 0.045
-"""Blur that tells light from form, as a share of the texture's side."""
+"""Blur that separates light from form, as a share of the texture's side."""
 _MOST_SIDE = 0.5
 """Log ratio of L* + 16 between the halves beyond which it is not light: hair, a hand."""
 _MIDDLE = 0.12

@@ -21,7 +21,7 @@ COVERED, TURNED, NOT_AT_ALL = "covered", "turned away", "strength 0"
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What the ledger tells of one face that was drawn."""
+    """What the ledger says of one drawn face."""
 
     track_id: int
     shown: bool

@@ -27,7 +27,7 @@ from faceswap_cli.swap.method import SwapMethod
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to build a method again, and how to tell that it is the same one."""
+    """How to build a method again, and how to check that it is the same one."""
 
     method: str
     paste: PasteOptions

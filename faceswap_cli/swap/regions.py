@@ -1,4 +1,4 @@
-"""Masks of one's own: parts of the face that are swapped, and a picture of what stays."""
+"""Masks: the parts of the face to swap, and the user's picture of what stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Still pictures in and out: upright, with alpha, depth, colour profile and metadata kept.
+"""Still pictures in and out: upright, with alpha, depth, color profile and metadata kept.
 
 The only module that imports Pillow.
 """
@@ -103,7 +103,7 @@ def read_picture(path: Path, max_pixels: int = 0) -> Picture:
 
 
 def read_numbers(path: Path, max_pixels: int = 0) -> Samples:
-    """The numbers of a picture as the file holds them: (H, W) of grey or palette, (H, W, C) of colours.
+    """The numbers of a picture as the file holds them: (H, W) of gray or palette, (H, W, C) of colors.
 
     Errors as those of :func:`read_picture`.
     """
