@@ -176,6 +176,7 @@ def swap_batch(
     from faceswap_cli.batch import rows as jobs
     from faceswap_cli.batch import summary
     from faceswap_cli.batch import targets as media
+    from faceswap_cli.batch.leftovers import leftovers
     from faceswap_cli.batch.records import Records
     from faceswap_cli.batch.runner import Handling, run_rows
 
@@ -184,8 +185,8 @@ def swap_batch(
     looks = media.examine(found, options.detect.max_pixels)
     place = jobs.place_of(os.fspath(folder))
     rows = jobs.plan_rows(requests, looks, place)
-    own = jobs.own_results(requests, rows)
-    rows = jobs.plan_rows([request for request in requests if request.target not in own], looks, place)
+    left_out = leftovers(requests, rows, looks, sources, {_path(path) for path in _listed(targets)})
+    rows = jobs.plan_rows([request for request in requests if request.target not in left_out], looks, place)
     records = Records(place.base)
     protected = [*looks, *jobs.files_read(rows, [])]
     rows = jobs.settle(rows, records, protected, force=force, skip_existing=skip_existing)

@@ -16,7 +16,7 @@ from faceswap_cli.cast.sheet import TILE_PX, TILES_PER_PERSON, cast_sheet, peopl
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Listener, StopRequest, ignore
-from faceswap_cli.provenance.mark import Mark, read_mark
+from faceswap_cli.provenance.mark import Mark, read_mark, sheet_packet
 from faceswap_cli.provenance.verify import Statement, read_statement
 from faceswap_cli.provenance.watermark import Detection
 from faceswap_cli.records import F32, I64, U8, Analysis, Clip
@@ -215,7 +215,8 @@ def write_cast_and_sheet(path: Path, clip: Clip, analysis: Analysis) -> CastFile
         raise NoFaceFound(f"no face was found in {clip.path.name}: there are no people to cast")
     entries = cast_entries(analysis, clip.time_base)
     sheet = cast_sheet_path(path)
-    write_picture(sheet, Picture(rgb=cast_sheet(people_tiles(clip, analysis), entries)))
+    tiles = cast_sheet(people_tiles(clip, analysis), entries)
+    write_picture(sheet, Picture(rgb=tiles, xmp=sheet_packet()))
     write_cast(path, clip.path.name, sheet.name, entries)
     return CastFiles(path, sheet, entries)
 

@@ -237,16 +237,20 @@ def analyse(
     stop: StopRequest,
     span: tuple[int | None, int | None] = (None, None),
     keep: KeepRaw | None = None,
+    windows: Sequence[tuple[int, int]] = (),
 ) -> Analysis:
     """Pass 1: every face of every frame, tracked, named and smoothed; landmarks only.
 
-    ``keep`` is given the faces as they were found.
+    ``keep`` is given the faces as they were found.  With ``windows`` only those parts are read.
     """
     from faceswap_cli.tracking.analyse import analyse_clip
     from faceswap_cli.tracking.hints import clip_hint
 
     groups = options.detect, options.track, options.smooth
-    found = analyse_clip(clip, *groups, listen, stop, first_pts=span[0], end_pts=span[1], keep=keep)
+    first, end = span
+    found = analyse_clip(
+        clip, *groups, listen, stop, first_pts=first, end_pts=end, keep=keep, windows=windows
+    )
     if not found.tracks:
         raise NoFaceFound(
             f"no face of {options.detect.min_face_px} px or more in {clip.path.name}: "
