@@ -261,6 +261,7 @@ def enroll(
     max_seconds: float = float("inf"),
     keep_photos: bool = False,
     picture: bool = True,
+    same_person: bool = False,
     force: bool = False,
     accept_terms: bool = False,
     progress: bool = False,
@@ -269,7 +270,8 @@ def enroll(
     """Measure a person from photographs and store them; returns the file.
 
     Later ``"@NAME"``, or the file, is a source.  ``tune`` is 0 to 3 (3 needs ``clip``), ``picture=False``
-    stores no picture of the person.
+    stores no picture of the person.  Photographs that look like different people raise
+    :class:`NoFaceFound`, unless ``same_person=True``.
 
     >>> import faceswap_cli as fs
     >>> fs.enroll("anna", "photos/anna")  # doctest: +SKIP
@@ -296,7 +298,14 @@ def enroll(
     from faceswap_cli.identity.faceid import write_faceid
 
     tuning = TuneOptions(max_s=max_seconds)
-    asked = EnrolOptions(level=tune, clip=film, keep_photos=keep_photos, picture=picture, tuning=tuning)
+    asked = EnrolOptions(
+        level=tune,
+        clip=film,
+        keep_photos=keep_photos,
+        picture=picture,
+        same_person=same_person,
+        tuning=tuning,
+    )
     with _listening(progress, listen) as hear:
         made = enrol(path.stem, paths, asked, lambda *counts: hear(step(*counts)))
         for note in made.content.notes:

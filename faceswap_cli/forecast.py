@@ -148,7 +148,8 @@ def _try(
     executor = executor_for(scene, frames, options)
     workers = executor.count if isinstance(executor, Processes) else 1
     whole = choose_trials(loads, max(workers, FEWEST))
-    each, known = frames_each(len(whole)), scene.analysis.pts
+    each = frames_each(len(whole), networks=needs_networks(options.method))
+    known = scene.analysis.pts
     times = known if frames == len(known) else packets.pts
     # Numbers of their own: results are known by them, and these are not whole segments.
     parts = [

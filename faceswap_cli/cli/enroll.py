@@ -74,6 +74,10 @@ NoPicture = Annotated[
         help="Store no pictures: only the identity embedding and a face generated from it.",
     ),
 ]
+SamePerson = Annotated[
+    bool,
+    typer.Option("--same-person", help="Accept photographs that look like different people; all count."),
+]
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -101,6 +105,7 @@ def enroll(
     max_time: MaxTime = None,
     keep_photos: KeepPhotos = False,
     no_picture: NoPicture = False,
+    same_person: SamePerson = False,
     output: Output = None,
     force: Force = False,
     list_people: List = False,
@@ -135,7 +140,7 @@ def enroll(
         require_terms(accept_terms)
         check_inputs([*photos, *filter(None, (clip,))])
         asked: dict[str, Any] = {"level": tune, "clip": clip, "max_s": limit}
-        asked |= {"keep_photos": keep_photos, "picture": not no_picture}
+        asked |= {"keep_photos": keep_photos, "picture": not no_picture, "same_person": same_person}
         _enroll(session, path, photos, asked)
 
 
@@ -173,6 +178,7 @@ def _enroll(session: Session, path: Path, photos: Sequence[Path], asked: dict[st
         clip=asked["clip"],
         keep_photos=asked["keep_photos"],
         picture=asked["picture"],
+        same_person=asked["same_person"],
         detect=session.settings.swap_options().detect,
         tuning=TuneOptions(max_s=asked["max_s"]),
     )

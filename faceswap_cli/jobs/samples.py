@@ -12,8 +12,8 @@ from faceswap_cli.records import I64, Segment
 
 WINDOWS, WINDOW_FRAMES = 12, 16
 """Parts of a long clip in which faces are looked for, and their length"""
-TRIAL_FRAMES = 8
-"""Rendered for an estimate by all workers together; at least two by each"""
+TRIAL_FRAMES, QUICK_TRIAL_FRAMES = 8, 32
+"""Rendered for an estimate by all workers together, with networks and without; at least two by each"""
 
 
 def windows(pts: I64, keys: I64) -> list[tuple[int, int]]:
@@ -61,6 +61,6 @@ def excerpt(segment: Segment, pts: I64, times: I64, keys: I64, frames: int, inde
     return Segment(index, int(pts[row]), end, halo, count, segment.touched)
 
 
-def frames_each(count: int) -> int:
+def frames_each(count: int, *, networks: bool) -> int:
     """Frames of each of ``count`` trials."""
-    return max(TRIAL_FRAMES // max(count, 1), 2)
+    return max((TRIAL_FRAMES if networks else QUICK_TRIAL_FRAMES) // max(count, 1), 2)
