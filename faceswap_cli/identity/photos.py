@@ -21,10 +21,10 @@ from faceswap_cli.identity.embed import SAME_PERSON, embed
 from faceswap_cli.identity.faceid import source_of
 from faceswap_cli.identity.people import SUFFIX
 from faceswap_cli.identity.quality import quality
+from faceswap_cli.output import PICTURES
 from faceswap_cli.records import F32, U8, Face, SourceIdentity, SourcePhoto
 from faceswap_cli.video.picture import read_picture
 
-PICTURES = (".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 CLEARLY_LARGER = 1.5
 _LEAST = 1e-3
 """Quality of a photograph that looks like another person."""
