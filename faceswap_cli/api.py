@@ -318,9 +318,9 @@ def _require_terms(accept: bool) -> None:
     """Accepted on this machine, by the variable or by ``accept_terms=True``; there is no prompt."""
     from faceswap_cli.policy import terms
 
-    if terms.accepted():
+    if terms.accepted() or (terms.accepted_by_variable() and not accept):
         return
-    if not accept and not terms.accepted_by_variable():
+    if not accept:
         raise PolicyError(
             "the terms of use are not accepted yet; read them with 'faceswap terms', then pass "
             "accept_terms=True once"

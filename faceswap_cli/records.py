@@ -151,6 +151,10 @@ class Clip:
     max_pixels: int = CLIP_PIXELS
     """Frames that turn out larger than this are not decoded."""
 
+    def seconds(self, pts: int) -> float:
+        """Seconds from the clip's first frame: the clock of ``--start``, ledger, events and report."""
+        return float((pts - self.start_pts) * self.time_base)
+
     @property
     def display_size(self) -> tuple[int, int]:
         """(width, height) upright with square pixels."""
@@ -385,6 +389,7 @@ class LedgerRow:
 
     pts: int
     time_s: float
+    """From the first frame of the target (:meth:`Clip.seconds`)"""
     track: int
     person: int
     swapped: bool

@@ -21,6 +21,7 @@ from faceswap_cli.cli.options import REPORTING, AcceptTerms, ClipFlags, LookFlag
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.cli.swap import check_consent, with_device
 from faceswap_cli.cli.terms import require_terms
+from faceswap_cli.cli.values import sources, values_of
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.config_files import FLAGS, Settings
 from faceswap_cli.devices import check_device_name
@@ -49,12 +50,20 @@ Arguments = Annotated[
         "targets: files, folders, patterns such as 'clips/**/*.mp4'. "
         "With --source or --cast all are targets.",
         show_default=False,
+        autocompletion=sources,
     ),
 ]
 
 
 def _option(*names: str, text: str, panel: str | None = None, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False)
+    return typer.Option(
+        *names,
+        help=text,
+        rich_help_panel=panel,
+        metavar=metavar,
+        show_default=False,
+        autocompletion=values_of(names[0]),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from faceswap_cli.cli.printing import console, plain_path
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.cli.terms import require_terms
 from faceswap_cli.cli.train import duration_s
+from faceswap_cli.cli.values import names
 from faceswap_cli.errors import FaceswapError, Interrupted, OutputError, UsageError
 from faceswap_cli.events import progress
 from faceswap_cli.identity import people
@@ -91,7 +92,13 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the person
 List = Annotated[bool, typer.Option("--list", help="List the enrolled people.")]
 Remove = Annotated[
     str | None,
-    typer.Option("--remove", metavar="NAME", help="Delete the file of this person.", show_default=False),
+    typer.Option(
+        "--remove",
+        metavar="NAME",
+        help="Delete the file of this person.",
+        show_default=False,
+        autocompletion=names,
+    ),
 ]
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from faceswap_cli.cli.values import values_of
+from faceswap_cli.cli.values import sources, values_of
 from faceswap_cli.config_files import FLAGS, known_keys
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -34,6 +34,7 @@ Files = Annotated[
         help="Source: photographs of one person, a folder of them, or @NAME (enrolled). Then the target. "
         "'-' is stdin.",
         show_default=False,
+        autocompletion=sources,
     ),
 ]
 

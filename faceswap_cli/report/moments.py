@@ -25,7 +25,7 @@ class Moment:
 
     pts: int
     time_s: float
-    """On the clip's own clock"""
+    """From the first frame of the target"""
     person: int
     box: tuple[float, float, float, float]
     """Of the face it is about, display pixels"""

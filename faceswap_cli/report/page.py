@@ -33,7 +33,7 @@ class Page:
     job: Job
     pairs: list[Pair] = field(repr=False)
     start_s: float
-    """Begin of the part that was worked on, on the clip's clock"""
+    """Begin of the part that was worked on, in seconds from the first frame of the target"""
     length_s: float
     charts: list[DrawnChart] = field(default_factory=list)
     readout: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -48,7 +48,7 @@ def render(page: Page) -> str:
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    moments = [pair.moment.time_s - page.start_s for pair in page.pairs]
+    moments = [pair.moment.time_s for pair in page.pairs]
     values = {
         "page": page,
         "style": Markup(style),
@@ -61,7 +61,11 @@ def render(page: Page) -> str:
         "moments": moments,
         "cuts": [round(cut / max(page.length_s, 1e-6) * WIDTH, 1) for cut in page.cuts],
         "size": (WIDTH, HEIGHT),
-        "data": {**page.readout, "moments": [round(t, 3) for t in moments]},
+        "data": {
+            **page.readout,
+            "start": round(page.start_s, 3),
+            "moments": [round(t - page.start_s, 3) for t in moments],
+        },
     }
     return _templates().get_template("page.html").render(**values, **_said(page))
 
@@ -76,7 +80,7 @@ def _said(page: Page) -> dict[str, Any]:
         "sources": [_name(path) for path in job.sources],
         "output": _name(job.report.output),
         "headlines": facts.headlines(job),
-        "people": facts.people(job, page.start_s),
+        "people": facts.people(job),
         "figures": facts.figures(job),
         "settings": facts.settings(job.options),
         "weights": facts.weights(job),

@@ -60,7 +60,7 @@ def build(job: Job) -> str:
             pairs=pairs,
             start_s=start_s,
             length_s=length_s,
-            charts=[draw(chart, length_s) for chart in found],
+            charts=[draw(chart, length_s, start_s) for chart in found],
             readout=readout(found, length_s),
             cuts=_cuts(job, clip, start_s),
         )
@@ -83,15 +83,15 @@ def _measured(job: Job, listen: Listener) -> Job:
 
 
 def _span(job: Job, clip: Clip) -> tuple[float, float]:
-    """(begin on the clip's clock, length) of what was worked on, in seconds."""
+    """(begin, length) of what was worked on, in seconds from the first frame of the target."""
     shots = job.report.shots
     if shots:
         first, end = shots[0].first_pts, shots[-1].end_pts
-        return float(first * clip.time_base), max(float((end - first) * clip.time_base), 1e-3)
+        return clip.seconds(first), max(float((end - first) * clip.time_base), 1e-3)
     times = [row.time_s for row in job.report.ledger]
     return min(times), max(max(times) - min(times), 1e-3)
 
 
 def _cuts(job: Job, clip: Clip, start_s: float) -> list[float]:
     """Where a new shot begins, in seconds from the beginning."""
-    return [float(shot.first_pts * clip.time_base) - start_s for shot in job.report.shots[1:]]
+    return [clip.seconds(shot.first_pts) - start_s for shot in job.report.shots[1:]]

@@ -166,7 +166,7 @@ def test_nothing_swapped_shows_nothing(tmp_path: Path) -> None:
 
 
 def test_people_are_told_with_reasons(tmp_path: Path) -> None:
-    found = facts.people(made_job(tmp_path, left_out=(3, 4), measured=False), 0.0)
+    found = facts.people(made_job(tmp_path, left_out=(3, 4), measured=False))
     assert [(person.label, person.frames, person.swapped) for person in found] == [
         ("Person 1", 30, 28),
         ("Person 2", 30, 28),

@@ -96,6 +96,9 @@ def test_the_ledger_tells_how_far(
     ramp: tuple[list[Frame], Report], plain: tuple[list[Frame], Report]
 ) -> None:
     rows = ramp[1].ledger
+    assert [row.time_s for row in rows[:3]] == pytest.approx([0, 0.04, 0.08], abs=1e-6), (
+        "the clock of --start"
+    )
     assert [row.reason for row in rows] == ["strength 0"] * 7 + [""] * 11
     wanted = [0.0] * 7 + [k / 6 for k in range(1, 6)] + [1.0] * 6
     assert [row.strength for row in rows] == pytest.approx(wanted, abs=1e-4)
