@@ -18,7 +18,7 @@ from tests.language import habits_in
 
 PACKAGE = Path(faceswap_cli.__file__).resolve().parent
 ROOT = PACKAGE.parent
-ERRORS = {name for name in vars(errors) if isinstance(getattr(errors, name), type)} | {"warn", "say"}
+ERRORS = {name for name in vars(errors) if isinstance(getattr(errors, name), type)} | {"warn", "say", "check"}
 
 NOT_YET_REWRITTEN: set[str] = set()
 """Documents that are being rewritten; take a name off this list when its page is new."""

@@ -6,7 +6,6 @@ import _thread
 import logging
 import os
 import signal
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,7 +180,10 @@ class Session:
             for other in CODES:
                 signal.signal(other, signal.SIG_IGN)  # nothing comes between this and the clearing up
             self.owned.close()
-            sys.stderr.flush()
+            if not self.flags.quiet:
+                kept = "; finished segments are kept" if self.invocation.resumable else ""
+                # Past our own streams, whose locks the interrupted line may hold.
+                os.write(2, f"faceswap: error: stopped at once{kept}\n".encode())
             os._exit(code)
         self.stop.request(code)
         if not self.soft_stop:

@@ -65,8 +65,20 @@ def take_order(
     named = [Path(name) for name in (*sources, target) if name != "-"]
     check_inputs([*named, *filter(None, (options.track.reference, cast))])
     check_inputs(cast_photos(cast))
+    if not flags.skip_existing:  # the libraries take seconds to load, and nothing else would be seen
+        session.say(f"faceswap: {_names(sources, cast)} into {_name(target)}")
     given = inputs.take_inputs(files, session.owned, cast)
     return Order(command, given, flags, options, gates, to_stdout)
+
+
+def _names(sources: Sequence[str], cast: Path | None) -> str:
+    if cast is not None:
+        return f"the cast of {cast.name}"
+    return _name(sources[0]) + (f" and {len(sources) - 1} more" if len(sources) > 1 else "")
+
+
+def _name(file: str) -> str:
+    return "stdin" if file == "-" else Path(file).name
 
 
 def check_consent(options: SwapOptions) -> None:

@@ -128,7 +128,7 @@ def gather(
             pieces.extend(one_person_each(piece.closed(), chips.pop(id(piece)), moved))
 
     for done, one in enumerate(seen):
-        stop.check(f"analysing {clip.path.name}")
+        stop.check(f"analyzing {clip.path.name}")
         pts.append(one.frame.pts)
         signatures.append(signature(one.thumbnail))
         moved.append(difference(signatures[-2], signatures[-1]) if done else 0.0)
