@@ -172,9 +172,9 @@ def batch(
 
 def _measured_settings(session: Session, flags: BatchFlags, gates: Sequence[Gate]) -> Settings:
     """Identity is measured where someone will read it."""
-    told = flags.ledger is not None or session.flags.json or any(gate.name == "identity" for gate in gates)
+    told = flags.ledger is not None or any(gate.name == "identity" for gate in gates)
     entries = dict(session.settings.entries)
-    if told:
+    if told or session.invocation.machine:
         entries["job.measure_identity"] = replace(entries["job.measure_identity"], value=True)
     return Settings(entries)
 

@@ -45,7 +45,7 @@ def take_order(
 ) -> Order:
     """Usage first, then the terms, then the inputs: nothing is read before it is allowed."""
     gates = parse_gates(flags.fail_under)
-    told = flags.ledger is not None or flags.report is not None or session.flags.json
+    told = flags.ledger is not None or flags.report is not None or bool(session.invocation.machine)
     told = told or any(gate.name == "identity" for gate in gates)
     options = _measuring(session.settings.swap_options(), told)
     check_device_name(options.job.device)

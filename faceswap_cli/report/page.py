@@ -22,8 +22,9 @@ from faceswap_cli import __version__
 from faceswap_cli.provenance.mark import CONTAINER_KEY, SOURCE_TYPE
 from faceswap_cli.report import facts
 from faceswap_cli.report.draw import HEIGHT, WIDTH, DrawnChart
-from faceswap_cli.report.frames import Pair
+from faceswap_cli.report.frames import Pair, Portrait
 from faceswap_cli.report.job import Job
+from faceswap_cli.report.verdict import verdict
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +36,7 @@ class Page:
     start_s: float
     """Begin of the part that was worked on, in seconds from the first frame of the target"""
     length_s: float
+    portraits: list[Portrait] = field(default_factory=list, repr=False)
     charts: list[DrawnChart] = field(default_factory=list)
     readout: dict[str, Any] = field(default_factory=dict, repr=False)
     cuts: list[float] = field(default_factory=list)
@@ -58,6 +60,7 @@ def render(page: Page) -> str:
         "made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "version": __version__,
         "clock": facts.clock,
+        "shown": lambda name: _name(Path(name)),
         "moments": moments,
         "cuts": [round(cut / max(page.length_s, 1e-6) * WIDTH, 1) for cut in page.cuts],
         "size": (WIDTH, HEIGHT),
@@ -80,6 +83,7 @@ def _said(page: Page) -> dict[str, Any]:
         "sources": [_name(path) for path in job.sources],
         "output": _name(job.report.output),
         "headlines": facts.headlines(job),
+        "verdict": verdict(job),
         "people": facts.people(job),
         "figures": facts.figures(job),
         "settings": facts.settings(job.options),

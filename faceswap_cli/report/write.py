@@ -12,7 +12,7 @@ from faceswap_cli.events import Listener, ignore
 from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
 from faceswap_cli.records import Clip
 from faceswap_cli.report.draw import draw, readout
-from faceswap_cli.report.frames import clip_pairs, picture_pairs
+from faceswap_cli.report.frames import clip_pairs, picture_pairs, portraits
 from faceswap_cli.report.job import Job
 from faceswap_cli.report.moments import choose
 from faceswap_cli.report.page import Page, render
@@ -47,9 +47,11 @@ def build(job: Job) -> str:
     if job.evaluation is not None:
         seen = sightings(job.evaluation.observations, job.report.ledger)
     moments = choose(job, seen)
+    # Several photographs of one source show the same person: the first is enough.
+    faces = list(portraits(job.sources[:1] if job.one_source else job.sources))
     if job.command == "image":
         pairs = list(picture_pairs(job.target, job.report.output, moments))
-        return render(Page(job=job, pairs=pairs, start_s=0.0, length_s=0.0))
+        return render(Page(job=job, pairs=pairs, portraits=faces, start_s=0.0, length_s=0.0))
     clip = probe(job.target)
     pairs = list(clip_pairs(job.target, job.report.output, job.options.range, moments))
     start_s, length_s = _span(job, clip)
@@ -58,6 +60,7 @@ def build(job: Job) -> str:
         Page(
             job=job,
             pairs=pairs,
+            portraits=faces,
             start_s=start_s,
             length_s=length_s,
             charts=[draw(chart, length_s, start_s) for chart in found],
