@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from filecmp import cmp
 from pathlib import Path
 
 from faceswap_cli.batch.rows import Request, Row, own_results
@@ -30,9 +31,9 @@ def leftovers(
     results are to be swapped again.
     """
     found = dict.fromkeys(own_results(requests, rows), RESULT)
-    photos = {_place(path) for source in sources for path in _inside(source)}
+    photos = _by_size(path for source in sources for path in _inside(source))
     searched = [path for path in looks if path not in named and path not in found]
-    found |= {path: SOURCE for path in searched if _place(path) in photos}
+    found |= {path: SOURCE for path in searched if _is_among(path, photos)}
     made = [path for path in searched if path not in found and _made_here(looks[path])]
     if set(made) | set(found) != set(looks):
         found |= dict.fromkeys(made, MADE)
@@ -65,5 +66,16 @@ def _inside(path: Path) -> list[Path]:
     return []
 
 
-def _place(path: Path) -> str:
-    return str(path.resolve())
+def _by_size(paths: Iterable[Path]) -> dict[int, list[Path]]:
+    found: dict[int, list[Path]] = {}
+    for path in paths:
+        with suppress(OSError):
+            found.setdefault(path.stat().st_size, []).append(path)
+    return found
+
+
+def _is_among(path: Path, photos: Mapping[int, Sequence[Path]]) -> bool:
+    """Whether ``path`` is one of the photographs, or a copy of one."""
+    with suppress(OSError):
+        return any(cmp(path, photo, shallow=False) for photo in photos.get(path.stat().st_size, ()))
+    return False

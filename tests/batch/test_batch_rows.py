@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from faceswap_cli.batch.leftovers import leftovers
 from faceswap_cli.batch.records import FOLDER, Records, row_key
@@ -184,10 +185,12 @@ def left_out(*names: str, named: tuple[str, ...] = ()) -> dict[str, str]:
 
 
 def test_sheets_and_the_source_are_no_targets(here: Path) -> None:
-    for name in ("me.jpg", "b.png"):
-        picture(Path(name))
+    picture(Path("me.jpg"))
+    Path("copy.jpg").write_bytes(Path("me.jpg").read_bytes())
+    Image.new("RGB", (9, 9)).save("b.png")
     sheet = marked(Path("b_preview.png")).name
     assert left_out("me.jpg", "b.png", sheet) == {"me.jpg": "the source", sheet: "made by faceswap"}
+    assert left_out("copy.jpg", "b.png") == {"copy.jpg": "the source"}
     assert left_out("me.jpg", "b.png", sheet, named=("me.jpg", sheet)) == {}
     assert left_out(sheet) == {}, "a second pass over results is allowed"
     with pytest.raises(UsageError, match=r"no target is left: skipped me.jpg \(the source\)"):

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 import faceswap_cli
 from faceswap_cli import forecast
@@ -369,7 +370,7 @@ def test_ten_with_one_damaged(run: Run, machine: Path) -> None:
     folder = machine / "ten"
     folder.mkdir()
     for number in range(3):
-        shutil.copy(FACE, folder / f"picture{number}.jpg")
+        Image.open(FACE).save(folder / f"picture{number}.jpg", quality=90)
     for number in range(6):
         _short(folder / f"clip{number}.mp4", 1 + number % 2)
     (folder / "damaged.mp4").write_bytes(CLIP.read_bytes()[:4000])
