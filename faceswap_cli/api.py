@@ -177,6 +177,7 @@ def swap_batch(
     from faceswap_cli.batch import rows as jobs
     from faceswap_cli.batch import summary
     from faceswap_cli.batch import targets as media
+    from faceswap_cli.batch.leftovers import leftovers
     from faceswap_cli.batch.records import Records
     from faceswap_cli.batch.runner import Handling, run_rows
 
@@ -185,8 +186,8 @@ def swap_batch(
     looks = media.examine(found, options.detect.max_pixels)
     place = jobs.place_of(os.fspath(folder))
     rows = jobs.plan_rows(requests, looks, place)
-    own = jobs.own_results(requests, rows)
-    rows = jobs.plan_rows([request for request in requests if request.target not in own], looks, place)
+    left_out = leftovers(requests, rows, looks, sources, {_path(path) for path in _listed(targets)})
+    rows = jobs.plan_rows([request for request in requests if request.target not in left_out], looks, place)
     records = Records(place.base)
     protected = [*looks, *jobs.files_read(rows, [])]
     rows = jobs.settle(rows, records, protected, force=force, skip_existing=skip_existing)
@@ -261,6 +262,7 @@ def enroll(
     max_seconds: float = float("inf"),
     keep_photos: bool = False,
     picture: bool = True,
+    same_person: bool = False,
     force: bool = False,
     accept_terms: bool = False,
     progress: bool = False,
@@ -269,7 +271,8 @@ def enroll(
     """Measure a person from photographs and store them; returns the file.
 
     Later ``"@NAME"``, or the file, is a source.  ``tune`` is 0 to 3 (3 needs ``clip``), ``picture=False``
-    stores no picture of the person.
+    stores no picture of the person.  Photographs that look like different people raise
+    :class:`NoFaceFound`, unless ``same_person=True``.
 
     >>> import faceswap_cli as fs
     >>> fs.enroll("anna", "photos/anna")  # doctest: +SKIP
@@ -296,7 +299,14 @@ def enroll(
     from faceswap_cli.identity.faceid import write_faceid
 
     tuning = TuneOptions(max_s=max_seconds)
-    asked = EnrolOptions(level=tune, clip=film, keep_photos=keep_photos, picture=picture, tuning=tuning)
+    asked = EnrolOptions(
+        level=tune,
+        clip=film,
+        keep_photos=keep_photos,
+        picture=picture,
+        same_person=same_person,
+        tuning=tuning,
+    )
     with _listening(progress, listen) as hear:
         made = enrol(path.stem, paths, asked, lambda *counts: hear(step(*counts)))
         for note in made.content.notes:
@@ -309,9 +319,9 @@ def _require_terms(accept: bool) -> None:
     """Accepted on this machine, by the variable or by ``accept_terms=True``; there is no prompt."""
     from faceswap_cli.policy import terms
 
-    if terms.accepted():
+    if terms.accepted() or (terms.accepted_by_variable() and not accept):
         return
-    if not accept and not terms.accepted_by_variable():
+    if not accept:
         raise PolicyError(
             "the terms of use are not accepted yet; read them with 'faceswap terms', then pass "
             "accept_terms=True once"

@@ -2,8 +2,8 @@
 
 The conversion is ours because the usual library path darkens by about a level per pass.
 
-Conventions.  Points have pixel centres at integer + 0.5; matrices are 3x3 ``dst_from_src`` in
-that convention (OpenCV puts centres at integers: :func:`cv_matrix` converts).  Chroma of
+Conventions.  Points have pixel centers at integer + 0.5; matrices are 3x3 ``dst_from_src`` in
+that convention (OpenCV puts centers at integers: :func:`cv_matrix` converts).  Chroma of
 4:2:0 and 4:2:2 is sited left (MPEG-2, H.264 and later default): horizontally on every second
 luma sample, vertically midway between two.  R'G'B' is uint8, or float32 in [0, 1].
 """
@@ -88,7 +88,7 @@ def _chroma_region(plane: Samples, box: Box, step: tuple[int, int], dtype: type 
         return plane[y0:y1, x0:x1].astype(dtype, copy=False)
     top, left = max(y0 // down - 2, 0), max(x0 // across - 2, 0)
     part: Samples = plane[top : -(-y1 // down) + 2, left : -(-x1 // across) + 2].astype(dtype)
-    # Integer-centre coordinates: chroma x of luma x is x / 2 (left), chroma y is y / 2 - 1/4 (midway).
+    # Integer-center coordinates: chroma x of luma x is x / 2 (left), chroma y is y / 2 - 1/4 (midway).
     shift_y = -0.25 if down == 2 else 0.0
     chroma_from_luma = np.array(
         [[1 / across, 0, x0 / across - left], [0, 1 / down, y0 / down + shift_y - top]], dtype=np.float64
@@ -225,16 +225,16 @@ def gamma_from_linear(linear: NDArray[Any]) -> F32:
 
 
 def cv_matrix(dst_from_src: F64) -> F64:
-    """Centres at integer + 0.5 -> (2, 3) matrix for OpenCV, centres at integers."""
+    """Centers at integer + 0.5 -> (2, 3) matrix for OpenCV, centers at integers."""
     to_half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
     back = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])
     return np.asarray((back @ dst_from_src @ to_half)[:2])
 
 
 def frame_from_chroma(step: tuple[int, int]) -> F64:
-    """(3, 3) chroma plane -> luma plane, centres at integer + 0.5, left siting."""
+    """(3, 3) chroma plane -> luma plane, centers at integer + 0.5, left siting."""
     down, across = step
-    # Left siting: chroma centre i + 0.5 lies on luma centre 2 i + 0.5.
+    # Left siting: chroma center i + 0.5 lies on luma center 2 i + 0.5.
     return np.array([[across, 0, -0.5 if across == 2 else 0.0], [0, down, 0], [0, 0, 1.0]])
 
 
@@ -286,7 +286,7 @@ def _area_part(plane: Samples, out_from_plane: F64, side: int, shrink: int) -> t
 def warp_rgb(planes: Planes, tags: ColourTags, out_from_frame: NDArray[Any], side: int) -> U8:
     """Cut an aligned crop out of the planes: (side, side, 3) uint8 R'G'B'.
 
-    ``out_from_frame`` (3, 3) maps frame pixels to crop pixels, centres at integer + 0.5.  Each
+    ``out_from_frame`` (3, 3) maps frame pixels to crop pixels, centers at integer + 0.5.  Each
     plane is warped at its own resolution; outside the picture its mirror image is seen.
     """
     import cv2

@@ -214,7 +214,7 @@ def _as_int(value: Any) -> int:
 
 
 def environment_layer(environ: Mapping[str, str]) -> Layer:
-    """Settings from ``FACESWAP_*``; a variable that is no setting is an error that lists the known ones."""
+    """Settings from ``FACESWAP_*``; an unknown variable is an error that lists the known ones."""
     keys = known_keys()
     layer = Layer("environment")
     known = {key.variable for key in keys.values()}
@@ -353,7 +353,7 @@ class Settings:
         return shown
 
     def _build(self, group: str, kind: type, more: Mapping[str, Any] = {}) -> Any:
-        """The options ``kind`` of ``group``, with ``more`` that is no setting itself."""
+        """The options ``kind`` of ``group``, with ``more`` fields that are not settings themselves."""
         names = {name: name.rpartition(".") for name in self.entries}
         own = {item: self.entries[name] for name, (owner, _, item) in names.items() if owner == group}
         try:

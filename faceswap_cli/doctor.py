@@ -122,7 +122,7 @@ def _classifier(options: PolicyOptions) -> Check:
 
 
 def _detection() -> Check:
-    """The detector is built and run; a grey picture has no face."""
+    """The detector is built and run; a gray picture has no face."""
     from faceswap_cli.faces.detect import find_faces
 
     found = find_faces(np.full((256, 256, 3), 128, np.uint8), DetectOptions())

@@ -54,8 +54,8 @@ EVENTS: dict[str, tuple[str, tuple[Field, ...]]] = {
             Field("index", "integer", "counts from 0"),
             Field("first_pts", "integer", "time of its first frame in ticks of the file"),
             Field("end_pts", "integer", "the shot ends before this time"),
-            Field("start_s", "number", "the same in seconds"),
-            Field("end_s", "number", "the same in seconds"),
+            Field("start_s", "number", "the same in seconds from the first frame of the target"),
+            Field("end_s", "number", "its end in seconds, on the same clock"),
             Field("frames", "integer", "number of frames"),
             Field("people", "array", "numbers of the people seen in it"),
         ),
@@ -133,7 +133,7 @@ def ignore(event: Event) -> None:
 
 
 def progress(stage: str, done: int, total: int) -> Event:
-    """``done`` of ``total`` frames of ``stage`` (analyse, render, assemble)."""
+    """``done`` of ``total`` frames of ``stage`` (``analyse``, ``render``, ``assemble``)."""
     return Event("progress", {"stage": stage, "done": done, "total": total})
 
 
@@ -149,8 +149,8 @@ def tell_shots(clip: Clip, analysis: Analysis, listen: Listener) -> None:
                     "index": index,
                     "first_pts": shot.first_pts,
                     "end_pts": shot.end_pts,
-                    "start_s": round(float(shot.first_pts * clip.time_base), 6),
-                    "end_s": round(float(shot.end_pts * clip.time_base), 6),
+                    "start_s": round(clip.seconds(shot.first_pts), 6),
+                    "end_s": round(clip.seconds(shot.end_pts), 6),
                     "frames": int(inside.sum()),
                     "people": sorted(shown),
                 },
@@ -159,7 +159,7 @@ def tell_shots(clip: Clip, analysis: Analysis, listen: Listener) -> None:
 
 
 class StopRequest:
-    """Set by a signal handler, asked by long loops: the segment in hand is finished.
+    """Set by a signal handler, asked by long loops: the current segment is finished.
 
     Without a lock: a second signal may come while the first is being noted, in the same thread.
     """

@@ -1,6 +1,6 @@
-"""``--dry-run``: what a job will take, from pass 1 and a few segments that are really rendered.
+"""``--dry-run``: what a job will take, from parts of pass 1 and a few frames that are really rendered.
 
-Nothing is written but the trial's segments, in a temporary folder that goes.
+Nothing is written but the trial's frames, in a temporary folder that goes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from faceswap_cli.cast.roles import Sources
 from faceswap_cli.config import SwapOptions
-from faceswap_cli.errors import OutputError, UsageError
+from faceswap_cli.errors import NoFaceFound, OutputError, UsageError
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress, tell_shots
 from faceswap_cli.jobs.estimate import (
     ROW_BYTES,
@@ -31,19 +32,30 @@ from faceswap_cli.jobs.estimate import (
     with_total,
 )
 from faceswap_cli.jobs.executor import Processes, Work
+from faceswap_cli.jobs.forks import expected, load_ahead
+from faceswap_cli.jobs.samples import excerpt, frames_each, windows
 from faceswap_cli.metrics.memory import MemoryWatch
 from faceswap_cli.outcome import Stopwatch
-from faceswap_cli.pipeline import analyse, executor_for, gather_sources, prepare, render_segment
+from faceswap_cli.pipeline import (
+    analyse,
+    executor_for,
+    gather_sources,
+    prepare,
+    prepare_ahead,
+    render_segment,
+)
 from faceswap_cli.policy.gate import check_clip, check_sources
-from faceswap_cli.records import Analysis, Plan, Segment, SegmentResult
+from faceswap_cli.records import Analysis, Clip, Plan, Segment, SegmentResult
+from faceswap_cli.swap import needs_networks
 from faceswap_cli.swap.engine import Scene
+from faceswap_cli.swap.prepared import meanwhile
 from faceswap_cli.video.deinterlace import as_read
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
 from faceswap_cli.video.sizes import PacketSizes, packet_sizes
 from faceswap_cli.video.user_mask import open_clip_mask
 
-FEWEST = 3
+FEWEST = 2
 """Swapped segments that are tried, at least; one for each worker where there are more."""
 _WARM_UP_FRAMES = 2
 
@@ -65,19 +77,44 @@ def forecast(
     open_clip_mask(options.paste.occlusion_mask, clip, end)
     people = gather_sources(sources, options, listen)
     check_sources(people.people, options.policy)
+    packets = packet_sizes(clip).within(first, end)
+    if expected(len(packets.pts), options.job):
+        load_ahead(networks=needs_networks(options.method))
     clock.lap("prepare")
     with MemoryWatch(every_s=0.2) as memory:
-        analysis = analyse(clip, options, listen, stop, (first, end))
-        clock.lap("analyse")
-        tell_shots(clip, analysis, listen)
-        check_clip(clip, analysis, options.policy, listen, stop)
-        scene, job = prepare(clip, analysis, people, options, listen)
+        with meanwhile(lambda: prepare_ahead(people, options)):
+            scene, job = _planned(clip, people, options, packets, listen, stop, clock)
         clock.lap("prepare")
-        listen(Event("plan", {"segments": len(job.segments), "frames": job.frames, "cast": sorted(job.cast)}))
-        packets = packet_sizes(clip)
+        sampled = 2 * len(scene.analysis.pts) < len(packets.pts)
+        frames = len(packets.pts) if sampled else job.frames
+        listen(Event("plan", {"segments": len(job.segments), "frames": frames, "cast": sorted(job.cast)}))
         loads = [_load(segment, scene, packets) for segment in job.segments]
-        trial = _try(loads, scene, job, options, listen, stop)
-    return _estimate(scene, job, loads, trial, packets, clock.seconds, memory.peak_mb)
+        trial = _try(loads, scene, frames, packets, options, listen, stop)
+    return _estimate(scene, frames, loads, trial, packets, clock.seconds, memory.peak_mb)
+
+
+def _planned(
+    clip: Clip,
+    people: Sources,
+    options: SwapOptions,
+    packets: PacketSizes,
+    listen: Listener,
+    stop: StopRequest,
+    clock: Stopwatch,
+) -> tuple[Scene, Plan]:
+    """Pass 1 on parts of a long clip, and the plan; on all of it if the parts do not show the chosen face."""
+    span = pts_range(clip, options.range)
+    for parts in (windows(packets.pts, packets.keys), []):
+        try:
+            analysis = analyse(clip, options, listen, stop, span, windows=parts)
+            clock.lap("analyse")
+            tell_shots(clip, analysis, listen)
+            check_clip(clip, analysis, options.policy, listen, stop)
+            return prepare(clip, analysis, people, options, listen)
+        except NoFaceFound:
+            if not parts:
+                raise
+    raise AssertionError("unreachable")
 
 
 def _load(segment: Segment, scene: Scene, packets: PacketSizes) -> Load:
@@ -86,7 +123,8 @@ def _load(segment: Segment, scene: Scene, packets: PacketSizes) -> Load:
         if track.person in scene.prepared:
             low, high = np.searchsorted(track.pts, [segment.first_pts, segment.end_pts])
             pixels += int(high - low) * scene.sides[track.track_id] ** 2
-    return Load(segment, pixels / 1e6, packets.between(segment.first_pts, segment.end_pts))
+    measure = packets.between if segment.copied else packets.on_its_own
+    return Load(segment, pixels / 1e6, measure(segment.first_pts, segment.end_pts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +141,25 @@ class _Trial:
 def _try(
     loads: Sequence[Load],
     scene: Scene,
-    job: Plan,
+    frames: int,
+    packets: PacketSizes,
     options: SwapOptions,
     listen: Listener,
     stop: StopRequest,
 ) -> _Trial:
-    """Render a few segments as the job would: the same executor, all workers busy."""
-    executor = executor_for(scene, job.frames, options)
+    """Render a few frames as the job would: the same executor, all workers busy."""
+    executor = executor_for(scene, frames, options)
     workers = executor.count if isinstance(executor, Processes) else 1
-    chosen = choose_trials(loads, max(workers, FEWEST))
-    warm_up = _warm_up(chosen, scene.analysis, workers, after=len(loads))
+    whole = choose_trials(loads, max(workers, FEWEST))
+    each = frames_each(len(whole), networks=needs_networks(options.method))
+    known = scene.analysis.pts
+    times = known if frames == len(known) else packets.pts
+    # Numbers of their own: results are known by them, and these are not whole segments.
+    parts = [
+        excerpt(one.segment, known, times, packets.keys, each, len(loads) + k) for k, one in enumerate(whole)
+    ]
+    chosen = [_load(part, scene, packets) for part in parts]
+    warm_up = _warm_up(chosen, scene.analysis, workers, after=len(loads) + len(parts))
     segments = [*warm_up, *(load.segment for load in chosen)]
     total = sum(segment.frames for segment in segments)
     started = time.perf_counter()
@@ -163,7 +210,7 @@ def _vram_mb(device: str) -> float:
 
 def _estimate(
     scene: Scene,
-    job: Plan,
+    frames: int,
     loads: Sequence[Load],
     trial: _Trial,
     packets: PacketSizes,
@@ -171,19 +218,23 @@ def _estimate(
     peak_mb: float | None,
 ) -> Estimate:
     analysis = scene.analysis
-    video = bytes_of_video(loads, trial.tried)
-    whole = max(int(packets.sizes.sum()), 1)
-    others = round(packets.others * sum(load.input_bytes for load in loads) / whole)
-    kept = sum(track.landmarks.nbytes + track.crop_from_display.nbytes for track in analysis.tracks)
-    rows = sum(len(track.pts) for track in analysis.tracks)
-    render = trial.start_s + makespan(seconds_each(loads, trial.tried), trial.workers)
+    # What was looked at stands for the rest.
+    times = frames / max(len(analysis.pts), 1)
+    read = max(sum(packets.between(one.segment.first_pts, one.segment.end_pts) for one in loads), 1)
+    video = round(bytes_of_video(loads, trial.tried) * int(packets.sizes.sum()) / read)
+    others = packets.others
+    kept = times * sum(track.landmarks.nbytes + track.crop_from_display.nbytes for track in analysis.tracks)
+    rows = times * sum(len(track.pts) for track in analysis.tracks)
+    render = trial.start_s + makespan(seconds_each(loads, trial.tried), trial.workers) * times
     put_in = scene.clip.path.stat().st_size
     seconds = {**spent, "render": render, "assemble": assemble_seconds(put_in, video + others)}
+    seconds["analyse"] *= times
     return Estimate(
-        frames=job.frames,
+        frames=frames,
+        frames_seen=len(analysis.pts),
         shots=len(analysis.shots),
         people=tuple(
-            PersonPlan(one.person, one.frames, scene.source_names.get(one.person, ""))
+            PersonPlan(one.person, round(one.frames * times), scene.source_names.get(one.person, ""))
             for one in analysis.people
         ),
         segments=len(loads),
@@ -195,6 +246,6 @@ def _estimate(
         ram_mb=None if peak_mb is None else round(peak_mb + rows * ROW_BYTES / 1e6, 1),
         vram_mb=trial.vram_mb,
         # Segments and the joined file lie side by side; so do the kept analysis and the workers' copy.
-        disk_bytes=2 * video + others + 2 * kept,
+        disk_bytes=2 * video + others + round(2 * kept),
         output_bytes=video + others,
     )

@@ -1,8 +1,8 @@
-"""PQ and HLG pictures as SDR that is fit to be looked at, and back.
+"""Convert PQ and HLG pictures to viewable SDR, and back.
 
 Diffuse white is 203 nits in PQ and 75 % of the signal in HLG (ITU-R BT.2408): it becomes white in SDR.  HLG
 is taken as scene light, without the display's own gamma, which SDR pictures have as well.  What is brighter
-than white is clipped in the SDR picture; :func:`highlights` keeps it for the way back.
+than white is clipped in the SDR picture; :func:`highlights` keeps it for the conversion back.
 """
 
 from __future__ import annotations

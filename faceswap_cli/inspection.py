@@ -1,4 +1,4 @@
-"""What a file holds: streams, timing, colour, shots, people, and what it says of its making."""
+"""What a file holds: streams, timing, color, shots, people, and what it says of its making."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from faceswap_cli.cast.sheet import TILE_PX, TILES_PER_PERSON, cast_sheet, peopl
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Listener, StopRequest, ignore
-from faceswap_cli.provenance.mark import Mark, read_mark
+from faceswap_cli.provenance.mark import Mark, read_mark, sheet_packet
 from faceswap_cli.provenance.verify import Statement, read_statement
 from faceswap_cli.provenance.watermark import Detection
 from faceswap_cli.records import F32, I64, U8, Analysis, Clip
 
 _TIMING_FRAMES = 250
-"""Frames looked at for the timing when the whole clip is not analysed."""
+"""Frames looked at for the timing when the whole clip is not analyzed."""
 
 PRIMARIES = {1: "BT.709", 5: "BT.601 PAL", 6: "BT.601 NTSC", 9: "BT.2020", 12: "Display P3"}
 MATRICES = {0: "RGB", 1: "BT.709", 5: "BT.601", 6: "BT.601", 7: "SMPTE 240M", 9: "BT.2020", 14: "ICtCp"}
@@ -157,7 +157,7 @@ def inspect_video(
     listen: Listener = ignore,
     stop: StopRequest = NEVER,
 ) -> VideoReport:
-    """Probe ``path`` and, with ``people``, run the whole first pass over it."""
+    """Probe ``path`` and, with ``people``, run the whole first pass on it."""
     from faceswap_cli.video.probe import probe
 
     clip = probe(path, options.detect.max_pixels)
@@ -225,7 +225,8 @@ def write_cast_and_sheet(path: Path, clip: Clip, analysis: Analysis) -> CastFile
         raise NoFaceFound(f"no face was found in {clip.path.name}: there are no people to cast")
     entries = cast_entries(analysis, clip.time_base)
     sheet = cast_sheet_path(path)
-    write_picture(sheet, Picture(rgb=cast_sheet(people_tiles(clip, analysis), entries)))
+    tiles = cast_sheet(people_tiles(clip, analysis), entries)
+    write_picture(sheet, Picture(rgb=tiles, xmp=sheet_packet()))
     write_cast(path, clip.path.name, sheet.name, entries)
     return CastFiles(path, sheet, entries)
 

@@ -143,7 +143,7 @@ def _number(value: Any, name: str) -> float:
 
 
 def _decimal(seconds: Fraction) -> str:
-    """Decimal digits, exactly: times are read from such."""
+    """Decimal digits, exactly: for parsing times."""
     return f"{_EXACT.divide(Decimal(seconds.numerator), Decimal(seconds.denominator)):f}"
 
 

@@ -12,7 +12,7 @@ CLIP_PIXELS = 1 << 26
 PICTURE_PIXELS = 250_000_000
 """Of a still picture"""
 WIDEST_PIXEL = Fraction(16)
-"""Pixels wider, or higher, than so many times the other side are a mistake: the widest in use are 3 : 1."""
+"""Pixels wider, or higher, than this many times the other side are a mistake: the widest in use are 3 : 1."""
 TEXT_BYTES = 64 << 20
 """Of a manifest or the like"""
 

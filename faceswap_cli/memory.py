@@ -14,7 +14,7 @@ _UNKNOWN_MB = 8192
 
 
 def installed_mb() -> int:
-    """Memory of this machine, or of the container that the program runs in; 8 GB where neither is told."""
+    """Memory of this machine, or of the container that the program runs in; 8 GB where neither is known."""
     try:
         found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -32,7 +32,7 @@ def give_back() -> None:
 
     Pass 1 keeps small arrays by the ten thousand and then merges them: what they leave behind is
     free but stays with the process (150 MB after 4000 frames), beside the workers of pass 2.
-    glibc only; elsewhere the allocator decides by itself.
+    glibc only; elsewhere the allocator decides.
     """
     gc.collect()
     if sys.platform != "linux":

@@ -1,7 +1,7 @@
-"""What a network gives is looked at before it is used: numbers that are none must not become a picture.
+"""Reject NaN and infinity in network outputs before they become a picture.
 
 A method calls :func:`finite` on floats before they become samples of 8 bits, which hold any garbage;
-whoever runs the method says by :func:`told` where it happened.
+the code that runs the method says by :func:`told` where it happened.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class NotFinite(ArithmeticError):
 
 
 def finite(values: NDArray[T], what: str) -> NDArray[T]:
-    """``values`` as they are; :class:`NotFinite` when one of them is no number.  0.2 ms for 512 x 512 x 3."""
+    """``values`` as they are; :class:`NotFinite` when one is NaN or infinite.  0.2 ms for 512 x 512 x 3."""
     if not np.isfinite(values).all():
         raise NotFinite(what)
     return values

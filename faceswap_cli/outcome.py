@@ -1,4 +1,4 @@
-"""What a finished job tells: whether anything was swapped, its figures, the time it took."""
+"""What a finished job reports: whether anything was swapped, its figures, the time it took."""
 
 from __future__ import annotations
 

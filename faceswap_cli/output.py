@@ -20,6 +20,8 @@ from faceswap_cli.errors import InputError, OutputError, UsageError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif")
 """Formats that can carry the machine-readable mark; BMP and GIF cannot."""
+PICTURES = (*PICTURE_SUFFIXES, ".bmp", ".gif", ".heic", ".heif")
+"""What is taken for a picture in a folder or a pattern."""
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".nut")
 """The same, with exact times: AVI has neither, MPEG streams have no place for the mark."""
 CLIP_SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".webp", ".png", ".apng")

@@ -1,7 +1,7 @@
 """Edits that users teach themselves (``faceswap train --attribute``), as settings spell them.
 
 ``beard:1f3a9c2e41d0=0.7,makeup=0.3``: a name, the beginning of its file's digest where that was looked up,
-and the amount.  So whatever compares settings, or notes them down, tells two attributes of one name apart.
+and the amount.  So code that compares or stores settings can distinguish two attributes of one name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from faceswap_cli.errors import UsageError
 
 RANGE = (-1.5, 1.5)
-"""Of every such edit; 1 is the way from the pictures without it to those with it."""
+"""Range of every edit of this kind; 1 is the step from the pictures without it to those with it."""
 DIGEST = 12
 """Letters of a file's digest that stand in settings."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,23}")

@@ -1,4 +1,4 @@
-"""The whole program on one page: probe, analyse, plan, render, assemble.
+"""The whole program on one page: ``probe``, ``analyse``, ``plan``, ``render``, ``assemble``.
 
     probe -> analyse (pass 1) -> plan -> render each segment (pass 2) -> assemble
 
@@ -183,7 +183,7 @@ def prepare_ahead(people: Sources, options: SwapOptions) -> None:
 
 
 def begin(journal: Journal, key: Key, listen: Listener) -> None:
-    """Go on with what is there if it is of the same job, else say what has changed."""
+    """Resume what is there if it is of the same job, else say what has changed."""
     changed = journal.begin(key)
     if changed:
         message = (
@@ -197,7 +197,7 @@ def identify(
 ) -> SourceIdentity:
     """The source person out of photographs; what is odd about them becomes warnings.
 
-    Somebody identified before is taken as he is: a batch looks at its sources once.
+    A person identified before is taken as is: a batch reads its sources once.
     """
     if isinstance(sources, SourceIdentity):
         return sources
@@ -213,7 +213,7 @@ def identify(
 def gather_sources(
     sources: Sequence[Path] | SourceIdentity | Sources, options: SwapOptions, listen: Listener
 ) -> Sources:
-    """Everybody whose face is put in: the one of ``sources``, or those whom the cast file names."""
+    """All source people: the one of ``sources``, or those that the cast file names."""
     if isinstance(sources, Sources):
         return sources
     if isinstance(sources, SourceIdentity):
@@ -228,16 +228,20 @@ def analyse(
     stop: StopRequest,
     span: tuple[int | None, int | None] = (None, None),
     keep: KeepRaw | None = None,
+    windows: Sequence[tuple[int, int]] = (),
 ) -> Analysis:
     """Pass 1: every face of every frame, tracked, named and smoothed; landmarks only.
 
-    ``keep`` is given the faces as they were found.
+    ``keep`` is given the faces as they were found.  With ``windows`` only those parts are read.
     """
     from faceswap_cli.tracking.analyse import analyse_clip
     from faceswap_cli.tracking.hints import clip_hint
 
     groups = options.detect, options.track, options.smooth
-    found = analyse_clip(clip, *groups, listen, stop, first_pts=span[0], end_pts=span[1], keep=keep)
+    first, end = span
+    found = analyse_clip(
+        clip, *groups, listen, stop, first_pts=first, end_pts=end, keep=keep, windows=windows
+    )
     if not found.tracks:
         raise NoFaceFound(
             f"no face of {options.detect.min_face_px} px or more in {clip.path.name}: "
@@ -279,7 +283,7 @@ def render_segments(
 ) -> Iterator[SegmentResult]:
     """Pass 2, in order: what an earlier run finished is taken from the journal.
 
-    A stop request ends it after the segments in hand.
+    A stop request ends it after the current segments.
     """
     done = journal.done(job.segments)
     missing = [segment for segment in job.segments if segment.index not in done]

@@ -6,7 +6,7 @@ from __future__ import annotations
 def printable(text: str) -> str:
     """``text`` with its lines and spaces, without anything that could steer a terminal.
 
-    Parts of file names that are no valid text are left to the stream's own way of showing them.
+    Parts of file names that are not valid text are left to the stream's own way of showing them.
     """
     return "".join(c if c.isprintable() or c == "\n" or "\ud800" <= c <= "\udfff" else "?" for c in text)
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from faceswap_cli import colour
+from faceswap_cli.cast.make import moment
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
 from faceswap_cli.identity.pose import pose
@@ -33,6 +34,8 @@ TILE = 320
 _COLUMNS = 3
 _COVERED = 0.05
 """Share of a face under glasses, hair, hands or objects from which a frame counts as covered"""
+LINE_PX = 22
+"""Height of a line of text below a picture"""
 
 
 def preview(
@@ -63,10 +66,10 @@ def preview(
     chosen = [person for person in analysis.people if person.person in scene.prepared]
     seen = tuple(sightings(clip, analysis, chosen, max(3 * count, FRAMES), stop)) if count > 1 else ()
     hardest = hardest_frames(analysis, scene, count, seen)
-    for number, pts in enumerate(hardest):
+    for number, (pts, reason) in enumerate(hardest):
         stop.check("drawing the preview")
         item = _one_frame(scene, pts, options)
-        tiles.append(_pair(item, scene))
+        tiles.append(labeled(_pair(item, scene), f"{moment(clip.seconds(pts))}  {reason}", _put_in(item)))
         rows += item.ledger
         listen(progress("render", number + 1, len(hardest)))
     write_picture(output, Picture(rgb=_sheet(tiles), xmp=xmp_packet()), seal=sign)
@@ -85,13 +88,15 @@ def preview(
     )
 
 
-def hardest_frames(analysis: Analysis, scene: Scene, count: int, seen: Sequence[Sighting] = ()) -> list[int]:
-    """Times of the frames that are hardest to swap: turned, small, fast (blurred), uncertain.
+def hardest_frames(
+    analysis: Analysis, scene: Scene, count: int, seen: Sequence[Sighting] = ()
+) -> list[tuple[int, str]]:
+    """(time, why) of the frames that are hardest to swap: turned, small, fast (blurred), uncertain.
 
     A third are those of ``seen`` in which most of a face is covered.  At most one in half a second, so that
     the sheet does not show one moment many times; where the strength is 0 only when it is so everywhere.
     """
-    scored: list[tuple[float, int]] = []
+    scored: list[tuple[float, int, str]] = []
     for track in analysis.tracks:
         if track.person not in scene.prepared:
             continue
@@ -99,27 +104,33 @@ def hardest_frames(analysis: Analysis, scene: Scene, count: int, seen: Sequence[
         width = np.ptp(track.landmarks[..., 0], axis=1)
         centre = track.landmarks[..., :2].mean(axis=1)
         speed = np.linalg.norm(np.gradient(centre, axis=0), axis=1) if len(centre) > 1 else np.zeros(1)
-        score = (
-            np.abs(angles.yaw) / 45.0
-            + np.abs(angles.pitch) / 45.0
-            + 60.0 / np.maximum(width, 1.0)
-            + 4.0 * speed / np.maximum(width, 1.0)
-            + (1.0 - track.confidence)
-        )
-        scored += list(zip(score.tolist(), track.pts.tolist(), strict=True))
+        parts = {
+            "turned aside": np.abs(angles.yaw) / 45.0,
+            "looking up or down": np.abs(angles.pitch) / 45.0,
+            "small face": 60.0 / np.maximum(width, 1.0),
+            "moving fast": 4.0 * speed / np.maximum(width, 1.0),
+            "hardly seen": 1.0 - track.confidence,
+        }
+        table = np.stack(list(parts.values()))
+        # What a whole track has in common, such as small faces, singles out no frame of it.
+        unusual = table - np.median(table, axis=1, keepdims=True) * (len(track.pts) > 1)
+        reasons = [list(parts)[row] for row in unusual.argmax(axis=0)]
+        scored += list(zip(table.sum(axis=0).tolist(), track.pts.tolist(), reasons, strict=True))
     frames = analysis.pts
     gap = max(int(np.median(np.diff(frames))) * 12, 1) if len(frames) > 1 else 1
-    asked = [(score, pts) for score, pts in scored if scene.amounts(pts).strength > 0] or scored
-    times = {pts for _, pts in asked}
-    covered = [(one.covered, one.pts) for one in seen if one.covered >= _COVERED and one.pts in times]
-    chosen: list[int] = []
+    asked = [row for row in scored if scene.amounts(row[1]).strength > 0] or scored
+    times = {pts for _, pts, _ in asked}
+    covered = [
+        (one.covered, one.pts, "covered") for one in seen if one.covered >= _COVERED and one.pts in times
+    ]
+    chosen: dict[int, str] = {}
     for candidates, most in ((covered, max(count // 3, 1)), (asked, count)):
-        for _, pts in sorted(candidates, reverse=True):
+        for _, pts, reason in sorted(candidates, reverse=True):
             if len(chosen) == most:
                 break
             if all(abs(pts - other) >= gap for other in chosen):
-                chosen.append(pts)
-    return sorted(chosen)
+                chosen[pts] = reason
+    return sorted(chosen.items())
 
 
 def _one_frame(scene: Scene, pts: int, options: SwapOptions) -> Swapped:
@@ -133,6 +144,28 @@ def _pair(item: Swapped, scene: Scene) -> U8:
     """Before and after side by side, cut around the swapped faces."""
     tiles = [_cut(frame, item, scene.clip) for frame in (item.original, item.frame)]
     return np.concatenate(tiles, axis=1)
+
+
+def _put_in(item: Swapped) -> str:
+    """Whose faces were put in; or why none was."""
+    names = sorted({row.source for row in item.ledger if row.swapped})
+    if names:
+        return f"source: {', '.join(names)}"
+    return f"not swapped: {next((row.reason for row in item.ledger if row.reason), 'unknown')}"
+
+
+def labeled(tile: U8, *lines: str) -> U8:
+    """``tile`` (H, W, 3) with lines of text below it; what does not fit is cut off."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    width = tile.shape[1]
+    canvas = Image.new("RGB", (width, LINE_PX * len(lines) + 6), (24, 24, 24))
+    font = ImageFont.load_default(size=LINE_PX * 0.72)
+    for row, line in enumerate(lines):
+        # Its few glyphs do not cover every name; a question mark is better than an empty box.
+        text = line.encode("latin-1", "replace").decode("latin-1")
+        ImageDraw.Draw(canvas).text((6, 2 + LINE_PX * row), text, fill=(225, 225, 220), font=font)
+    return np.concatenate([tile, np.asarray(canvas, np.uint8)])
 
 
 def _cut(frame: Frame, item: Swapped, clip: Clip) -> U8:

@@ -1,7 +1,7 @@
 """The values that flow between the stages.
 
 Axes: ``T`` frames of a track, ``N`` batch, ``S`` crop side, ``H``, ``W`` picture.
-Points are ``(x, y)`` float32 pixels with pixel centres at integer + 0.5.  Matrices are
+Points are ``(x, y)`` float32 pixels with pixel centers at integer + 0.5.  Matrices are
 3x3, act on column vectors ``(x, y, 1)`` and are named ``dst_from_src``.
 
 Three pixel spaces occur: *frame* (as decoded and stored), *display* (upright, square
@@ -158,6 +158,10 @@ class Clip:
     """Frames are handed out with their alpha channel: the output keeps it."""
     max_pixels: int = CLIP_PIXELS
     """Frames that turn out larger than this are not decoded."""
+
+    def seconds(self, pts: int) -> float:
+        """Seconds from the clip's first frame: the clock of ``--start``, ledger, events and report."""
+        return float((pts - self.start_pts) * self.time_base)
 
     @property
     def display_size(self) -> tuple[int, int]:
@@ -397,6 +401,7 @@ class LedgerRow:
 
     pts: int
     time_s: float
+    """From the first frame of the target (:meth:`Clip.seconds`)"""
     track: int
     person: int
     swapped: bool
@@ -433,7 +438,7 @@ class SegmentResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """What a finished job tells its caller."""
+    """What a finished job returns to its caller."""
 
     output: Path
     frames: int

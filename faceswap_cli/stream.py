@@ -1,6 +1,6 @@
 """The only threads and queues in the program.
 
-A stage is ``Iterator -> Iterator``, keeps order and yields one record per frame.  Whoever
+A stage is ``Iterator -> Iterator``, keeps order and yields one record per frame.  The code that
 starts a :func:`prefetch` or :func:`ordered_map` closes it (``contextlib.closing``): an error
 in a worker is raised in the consumer, and closing closes the source.
 """
@@ -103,7 +103,7 @@ def ordered_map(
 
 
 def grouped(source: Iterable[A], size: Callable[[], int]) -> Iterator[tuple[A, ...]]:
-    """Items of ``source`` in groups of ``size()``, asked anew for each; the last may be smaller."""
+    """Items of ``source`` in groups of ``size()``, asked again for each; the last may be smaller."""
     group: list[A] = []
     try:
         for item in source:
@@ -127,7 +127,7 @@ def flattened(source: Iterable[Iterable[A]]) -> Generator[A, None, None]:
 
 
 def centred(source: Iterable[A], radius: int) -> Iterator[tuple[tuple[A, ...], int]]:
-    """Each item with its neighbours: ``(window, position of the item in the window)``.
+    """Each item with its neighbors: ``(window, position of the item in the window)``.
 
     The window holds up to ``radius`` items on each side, fewer at the ends.
     """

@@ -16,7 +16,7 @@ LEVELS = 32
 _FACE_RMS, _FRAME_RMS = 1.6, 2.5
 """Deviation of chroma from what belongs to the luma, in codes of 8 bit: skin and lips have 3 or more."""
 _STEP = 4
-"""Every so many chroma samples across and down are looked at."""
+"""Step between the chroma samples that are read, across and down."""
 _NEUTRAL = 0.75
 
 

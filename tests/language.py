@@ -19,7 +19,7 @@ HABITS: tuple[tuple[str, str], ...] = (
     (r"\breckon", "computes, estimates"),
     (r"\bonce more\b", "again"),
     (r"\bthat (is|are) none\b", "not a number, not finite"),
-    (r"\b(he|she|him|his|hers|her|himself|herself)\b", "they, the person"),
+    (r"\b(he|she|him|his|hers|her|himself|herself)\b(?! et al)", "they, the person"),
     (r"\bsomebody\b", "a person, another user"),
     (r"\bwant of\b", "lack of; probably out of"),
     (r"\bin hand\b", "current"),
@@ -48,7 +48,7 @@ HABITS: tuple[tuple[str, str], ...] = (
 )
 COMPILED = tuple((re.compile(pattern, re.IGNORECASE), instead) for pattern, instead in HABITS)
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)
-_CODE = re.compile(r"`[^`\n]*`|--[\w-]+|\]\([^)]*\)|<[^>\n]*>|https?://\S+|'[\w.-]+'(?=[,; )]|$)")
+_CODE = re.compile(r"``[^`]+``|`[^`\n]*`|--[\w-]+|\]\([^)]*\)|<[^>\n]*>|https?://\S+|'[\w.-]+'(?=[,; )]|$)")
 
 
 def habits_in(text: str, *, code: bool = True) -> list[str]:

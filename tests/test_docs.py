@@ -96,6 +96,27 @@ def test_the_index_names_every_page() -> None:
     assert pages <= named, pages - named
 
 
+def test_figures_of_the_readme_are_the_measured_ones() -> None:
+    """Those of likeness come from the model card and from ``benchmarks/results.py``."""
+    root = DOCS.parent
+    if not (root / "benchmarks" / "RESULTS.md").is_file():
+        pytest.skip("the benchmarks are not in this installation")
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    said = re.search(
+        r"`likeness` \|.*?: (\S+) is two strangers, (\S+) two photographs.*?about (\d\.\d)", readme
+    )
+    assert said is not None
+    card = (root / "weights" / "recognition.md").read_text(encoding="utf-8")
+    strangers, same = (
+        re.search(rf"\| {who} \| (\.\d+)", card) for who in ("different people", "same person")
+    )
+    results = (root / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    ours = re.search(r"\| likeness \| higher \| (\d\.\d+)", results)
+    measured = [float(found[1]) for found in (strangers, same, ours) if found is not None]
+    assert [float(one) for one in said.groups()] == pytest.approx(measured, abs=0.05)
+    assert f"{measured[0]:.2f} {measured[1]:.2f}" == f"{said[1]} {said[2]}"
+
+
 def _commands(text: str) -> Iterator[str]:
     """Every command line of ours: from code blocks, and from code in the text."""
     for _, block in _FENCE.findall(text):

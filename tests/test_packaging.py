@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -199,6 +201,47 @@ def test_pins_cover_what_is_needed(python: str) -> None:
     names = {re.split(r"[<>=;\[ ]", line)[0].lower() for line in wanted if line not in marked}
     assert names <= set(pins(python))
     assert not [version for version in pins(python).values() if "+" in version]
+
+
+def _imported() -> set[str]:
+    """Top names of the modules that the program imports from elsewhere."""
+    found: set[str] = set()
+    for path in (ROOT / "faceswap_cli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import(names=names):
+                    found |= {alias.name for alias in names}
+                case ast.ImportFrom(module=str(name), level=0):
+                    found.add(name)
+                case ast.Call(
+                    func=ast.Name("import_module") | ast.Attribute(attr="import_module"),
+                    args=[ast.Constant(str(name)), *_],
+                ):
+                    found.add(name)
+    return {name.partition(".")[0] for name in found} - {*sys.stdlib_module_names, "faceswap_cli", "tomllib"}
+
+
+def _declared(*extras: str) -> list[str]:
+    """Requirements, those of ``extras`` included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = project["optional-dependencies"]
+    return [*project["dependencies"], *(line for extra in extras or optional for line in optional[extra])]
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_import_is_declared_and_every_declaration_imported() -> None:
+    owners = packages_distributions()
+    needed = {_canonical(owners.get(name, [name])[0]) for name in _imported()}
+    lines = _declared("onnxruntime", "ray", "heic")
+    declared = {_canonical(re.split(r"[<>=;\[ ]", line)[0]) for line in lines}
+    assert needed == declared, f"undeclared: {needed - declared}; unused: {declared - needed}"
+
+
+def test_every_dependency_has_a_lowest_version() -> None:
+    assert not [line for line in _declared() if ">=" not in line]
 
 
 def test_pins_agree_on_torch() -> None:

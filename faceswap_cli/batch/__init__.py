@@ -1,2 +1,2 @@
 """Many targets in one process: what to do (``manifest``, ``targets``, ``rows``), doing it (``runner``),
-what is done (``records``), and what to tell of it (``summary``)."""
+what is done (``records``), and what to report (``summary``)."""

@@ -60,7 +60,7 @@ class People:
         self._known: OrderedDict[object, SourceIdentity | FaceswapError] = OrderedDict()
 
     def get(self, sources: tuple[Path, ...], detect: DetectOptions, listen: Listener) -> SourceIdentity:
-        """The person of ``sources``; what is odd about the photographs is told the first time."""
+        """The person of ``sources``; problems of the photographs are reported the first time."""
         key = (sources, replace(detect, workers=0))
         if key not in self._known:
             try:

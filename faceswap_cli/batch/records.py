@@ -58,7 +58,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def stamp(path: Path) -> list[int] | None:
-    """Size and time of change; None when there is no such file."""
+    """Size and time of change; None when the file does not exist."""
     try:
         found = path.stat()
     except OSError:
@@ -75,7 +75,7 @@ class Records:
         """Why no records can be kept, if so"""
 
     def done(self, output: Path, key: str) -> dict[str, Any] | None:
-        """What was told of ``output`` when it was made by the job ``key``; None when it was not."""
+        """What was reported of ``output`` when the job ``key`` made it; None when it did not."""
         try:
             record = json.loads(self._path(output).read_text(encoding="utf-8"))
             if record["schema"] != SCHEMA or record["key"] != key:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from faceswap_cli.batch.records import Records, files_named, row_key
-from faceswap_cli.batch.targets import PICTURES, VIDEOS, Target
+from faceswap_cli.batch.targets import VIDEOS, Target
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import FaceswapError, InputError, OutputError, UsageError
 from faceswap_cli.jobs.seal import disown, is_own_result
-from faceswap_cli.output import CLIP_SUFFIXES, PICTURE_SUFFIXES, Naming, check_folder, output_path
+from faceswap_cli.output import CLIP_SUFFIXES, PICTURE_SUFFIXES, PICTURES, Naming, check_folder, output_path
 
 SEVERAL_SOURCES = "{stem}_{source}{ext}"
 """Default name where several people meet the same targets"""
@@ -154,7 +154,7 @@ def _output(index: int, request: Request, target: Target, place: Place) -> Path:
 
 
 def _literal(base: Path) -> str:
-    """``base`` for use in a template: braces of a folder's name are no fields."""
+    """``base`` for use in a template: braces in a folder's name are not fields."""
     return str(base).replace("{", "{{").replace("}", "}}")
 
 

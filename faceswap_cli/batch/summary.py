@@ -1,4 +1,4 @@
-"""What a batch tells at its end: counts, one entry a row, a table for people."""
+"""What a batch reports at its end: counts, one entry a row, a table for people."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def entry(outcome: Outcome) -> dict[str, Any]:
 
 
 def figures(row: Row, report: Report) -> dict[str, Any]:
-    """What a new result of ``row`` tells, ready for JSON."""
+    """What is reported of a new result of ``row``, ready for JSON."""
     return {
         "device": row.options.job.device,
         "frames": report.frames,
@@ -90,7 +90,7 @@ def table(outcomes: Sequence[Outcome], *, longest: int = LONGEST_TABLE) -> Table
     for outcome in shown:
         row, told = outcome.row, outcome.told
         frames = f"{told['frames_with_swap']}/{told['frames']}" if "frames" in told else ""
-        spent = f"{outcome.seconds:.1f}" if outcome.status in ("done", "failed") else ""
+        spent = f"{outcome.seconds:.1f}" if outcome.seconds and outcome.status != "kept" else ""
         last = str(outcome.error or row.output)
         cells = (str(row.index), row.name, row.source, outcome.status, frames, spent, last)
         grid.add_row(*(Text(one_line(cell)) for cell in cells), style="red" if outcome.error else None)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from faceswap_cli.errors import FaceswapError, InputError, UsageError
 from faceswap_cli.identity.people import resolved
-from faceswap_cli.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES, check_inputs
+from faceswap_cli.output import PICTURES, VIDEO_SUFFIXES, check_inputs
 from faceswap_cli.stream import ordered_map
 
 if TYPE_CHECKING:
     from faceswap_cli.records import Clip
 
-PICTURES = (*PICTURE_SUFFIXES, ".avif", ".bmp", ".gif", ".heic", ".heif")
 VIDEOS = (
     *VIDEO_SUFFIXES,
     *(".3gp", ".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".wmv"),

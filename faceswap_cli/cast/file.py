@@ -11,7 +11,7 @@
     [recognise.A]
     faces = ["..."]            # 128 half-precision numbers each, base64
 
-``people`` is for the user, ``recognise`` for the program: it holds what the persons look like, so
+``people`` is for the user, ``recognise`` for the program: it holds what the people look like, so
 that a file fits people, not positions, and serves other clips of the same people.  Paths are
 relative to the file.
 """
@@ -55,7 +55,7 @@ class Role:
     faces: F32 = field(repr=False)
     """(K, 128) embeddings of this person, the mean first"""
     doubt: str = ""
-    """Why this person can hardly be recognised; empty when it can."""
+    """Why this person can hardly be recognized; empty when it can."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from faceswap_cli.tracking.people import track_doubt
 FACES_KEPT = 5
 """Embeddings of a person in the file: the mean, and the tracks that differ most from it and each other."""
 _GAP_S = 1.0
-"""Shorter absences are not told."""
+"""Shorter absences are not shown."""
 _STRETCHES = 6
 
 
@@ -33,7 +33,7 @@ def tracks_of(analysis: Analysis, person: Person) -> tuple[FaceTrack, ...]:
 
 
 def person_doubt(tracks: Sequence[FaceTrack]) -> str:
-    """Why a person can hardly be recognised: the reason of the longest track; empty if any track tells."""
+    """Why a person can hardly be recognized: the reason of the longest track; empty if any track suffices."""
     reasons = [(len(track.pts), track_doubt(track)) for track in tracks]
     return max(reasons)[1] if reasons and all(reason for _, reason in reasons) else ""
 
@@ -83,7 +83,7 @@ def _seen_in(pts: I64, first: int, end: int) -> bool:
 
 
 def _stretches(pts: I64, analysis: Analysis, time_base: Fraction) -> str:
-    """``0:00.0 to 0:04.2, 0:09.0 to 0:12.4``, from the beginning of what was analysed."""
+    """``0:00.0 to 0:04.2, 0:09.0 to 0:12.4``, from the beginning of what was analyzed."""
     seconds = (pts - analysis.pts[0]) * float(time_base)
     breaks = np.flatnonzero(np.diff(seconds) > _GAP_S)
     firsts = seconds[np.concatenate([[0], breaks + 1])]

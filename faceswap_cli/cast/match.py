@@ -14,7 +14,7 @@ from faceswap_cli.records import F64, I64, Analysis, Person
 from faceswap_cli.tracking.people import ALIKE, MARGIN
 
 SAME_TRACK = 0.25
-"""A face that hardly tells who it is counts only as the very one that the file was made from."""
+"""A face that hardly shows who it is counts only as the very one that the file was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Match:
 def match(analysis: Analysis, cast: Cast, clip: str) -> Match:
     """Assign the persons of ``analysis`` to the roles of ``cast``, the surest first.
 
-    One role may be played by several persons (somebody taken for two), but never by two who are
+    One role may be played by several persons (one person taken for two), but never by two who are
     seen at the same time.  :class:`NoFaceFound` when no role with a source is in the clip, whose
     name is ``clip``.
     """

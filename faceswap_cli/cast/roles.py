@@ -1,4 +1,4 @@
-"""Whose faces are put in, and for whom: one source person for all that are chosen, or a cast."""
+"""The source faces and the people who get them: one source person for all chosen people, or a cast."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from faceswap_cli.records import F32, Analysis, SourceIdentity
 from faceswap_cli.tracking.people import choose_cast
 
 Load = Callable[[Sequence[Path]], SourceIdentity]
-"""Photographs of one person -> what they tell"""
+"""Photographs of one person -> their identity"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

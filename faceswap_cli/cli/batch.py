@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -12,6 +12,7 @@ import typer
 from faceswap_cli.batch import manifest as manifests
 from faceswap_cli.batch import rows as jobs
 from faceswap_cli.batch import targets
+from faceswap_cli.batch.leftovers import leftovers, sentence
 from faceswap_cli.batch.records import Records
 from faceswap_cli.batch.rows import Place, Request, Row
 from faceswap_cli.cli import batch_run
@@ -20,6 +21,7 @@ from faceswap_cli.cli.options import REPORTING, AcceptTerms, ClipFlags, LookFlag
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.cli.swap import check_consent, with_device
 from faceswap_cli.cli.terms import require_terms
+from faceswap_cli.cli.values import sources, values_of
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.config_files import FLAGS, Settings
 from faceswap_cli.devices import check_device_name
@@ -48,12 +50,20 @@ Arguments = Annotated[
         "targets: files, folders, patterns such as 'clips/**/*.mp4'. "
         "With --source or --cast all are targets.",
         show_default=False,
+        autocompletion=sources,
     ),
 ]
 
 
 def _option(*names: str, text: str, panel: str | None = None, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False)
+    return typer.Option(
+        *names,
+        help=text,
+        rich_help_panel=panel,
+        metavar=metavar,
+        show_default=False,
+        autocompletion=values_of(names[0]),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +113,9 @@ class BatchFlags:
     max_failures: Annotated[
         int, _option("--max-failures", text="Stop after N failures; 0 means never. Default: 0.", metavar="N")
     ] = 0
-    dry_run: Annotated[bool, _option("--dry-run", text="Show what would be done; write nothing.")] = False
+    dry_run: Annotated[
+        bool, _option("--dry-run", text="Show what would be done, with estimated times; write nothing.")
+    ] = False
     ledger: Annotated[
         Path | None,
         _option(
@@ -149,7 +161,7 @@ def batch(
         require_terms(accept_terms)
         for options in {request.options.mark.consent: request.options for request in requests}.values():
             check_consent(options)
-        rows, records = _plan(session, requests, place, batch)
+        rows, records = _plan(session, requests, place, batch, _target_names(files or [], batch, settings))
         if batch.dry_run:
             batch_run.show_plan(session, rows)
             return
@@ -160,15 +172,15 @@ def batch(
 
 def _measured_settings(session: Session, flags: BatchFlags, gates: Sequence[Gate]) -> Settings:
     """Identity is measured where someone will read it."""
-    told = flags.ledger is not None or session.flags.json or any(gate.name == "identity" for gate in gates)
+    told = flags.ledger is not None or any(gate.name == "identity" for gate in gates)
     entries = dict(session.settings.entries)
-    if told:
+    if told or session.invocation.machine:
         entries["job.measure_identity"] = replace(entries["job.measure_identity"], value=True)
     return Settings(entries)
 
 
 def _requests(files: Sequence[str], flags: BatchFlags, settings: Settings) -> tuple[list[Request], Place]:
-    """What is asked for; :class:`UsageError` where that cannot be told."""
+    """The rows to process; :class:`UsageError` where the arguments are not clear."""
     if flags.force and flags.skip_existing:
         raise UsageError("--force and --skip-existing exclude each other")
     if flags.max_failures < 0:
@@ -215,6 +227,13 @@ def _split(files: Sequence[str], flags: BatchFlags) -> tuple[list[str], list[str
     return people, others
 
 
+def _target_names(files: Sequence[str], flags: BatchFlags, settings: Settings) -> set[Path]:
+    """What of the command line names targets: files, folders and patterns."""
+    if flags.manifest is not None or settings.swap_options().track.cast is not None:
+        return {Path(name) for name in files}
+    return {Path(name) for name in _split(files, flags)[1]}
+
+
 def _of_manifest(path: Path, flags: BatchFlags, settings: Settings) -> list[Request]:
     """The requests of a manifest; relative names in it are seen from its own folder."""
     if flags.source and len(flags.source) > 1:
@@ -234,23 +253,26 @@ def _of_manifest(path: Path, flags: BatchFlags, settings: Settings) -> list[Requ
 
 
 def _plan(
-    session: Session, requests: list[Request], place: Place, flags: BatchFlags
+    session: Session, requests: list[Request], place: Place, flags: BatchFlags, named: Collection[Path]
 ) -> tuple[list[Row], Records]:
-    """Rows with outputs and states; raises before any work when a file could be lost."""
-    named = {path for r in requests for path in (r.options.track.cast or r.options.track.reference,)}
-    named |= {request.options.paste.occlusion_mask for request in requests}
-    check_inputs(sorted(path for path in named if path is not None))
+    """Rows with outputs and states; raises before any work when a file could be lost.
+
+    ``named`` are the targets that were given by their names.
+    """
+    asked = {path for r in requests for path in (r.options.track.cast or r.options.track.reference,)}
+    asked |= {request.options.paste.occlusion_mask for request in requests}
+    check_inputs(sorted(path for path in asked if path is not None))
     known: dict[str, SwapOptions] = {}
     requests = [replace(r, options=_on_device(r.options, known)) for r in requests]
     largest = max((request.options.detect.max_pixels for request in requests), default=0)
     looks = targets.examine([request.target for request in requests], largest)
     rows = jobs.plan_rows(requests, looks, place)
     protected = [*looks, *([flags.manifest] if flags.manifest else [])]
-    own = jobs.own_results(requests, rows) if flags.manifest is None else set()
-    if own:
-        names = ", ".join(sorted(path.name for path in own)[:3]) + (" ..." if len(own) > 3 else "")
-        session.warn(f"skipped, because they are results of this batch: {names}")
-        rows = jobs.plan_rows([r for r in requests if r.target not in own], looks, place)
+    if flags.manifest is None:
+        sources = {path for request in requests for path in request.sources}
+        if left_out := leftovers(requests, rows, looks, sources, named):
+            session.warn(sentence(left_out))
+            rows = jobs.plan_rows([r for r in requests if r.target not in left_out], looks, place)
     records = Records(place.base)
     protected += jobs.files_read(rows, [])
     rows = jobs.settle(rows, records, protected, force=flags.force, skip_existing=flags.skip_existing)

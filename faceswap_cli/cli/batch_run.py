@@ -12,9 +12,10 @@ from faceswap_cli.batch import summary
 from faceswap_cli.batch.records import Records
 from faceswap_cli.batch.rows import Row
 from faceswap_cli.batch.runner import NOT_STARTED, Handling, Outcome, run_rows
+from faceswap_cli.batch.times import expected_seconds
 from faceswap_cli.cli import ledger
 from faceswap_cli.cli.gates import Gate, check_gates, figures_for
-from faceswap_cli.cli.printing import console, json_ready, plain_path
+from faceswap_cli.cli.printing import clock, console, json_ready, plain_path
 from faceswap_cli.cli.session import Session
 from faceswap_cli.errors import BatchFailure, OutputError, UsageError
 from faceswap_cli.events import Event, progress
@@ -25,25 +26,31 @@ if TYPE_CHECKING:
 
 
 def show_plan(session: Session, rows: Sequence[Row]) -> None:
-    """``--dry-run``: the rows as they would be run; nothing is written."""
-    outcomes = [_foreseen(row) for row in rows]
+    """``--dry-run``: the rows as they would be run, and about how long; nothing is written."""
+    seconds = expected_seconds(rows, session.listen, session.stop)
+    outcomes = [_foreseen(row, seconds.get(row.index, 0.0)) for row in rows]
+    total = sum(seconds.values())
+    entries = [{**summary.entry(outcome), "wall_s": outcome.seconds or None} for outcome in outcomes]
     session.result(
-        {"command": "batch", "exit": 0, "dry_run": True, "rows": list(map(summary.entry, outcomes))}
+        {"command": "batch", "exit": 0, "dry_run": True, "seconds": {"total": total}, "rows": entries}
     )
     if session.for_people:
         console().print(summary.table(outcomes, longest=len(outcomes)), markup=False)
+        session.say(
+            f"faceswap: about {clock(total)} for {len(seconds)} of {len(rows)} rows; nothing was written"
+        )
 
 
-def _foreseen(row: Row) -> Outcome:
+def _foreseen(row: Row, seconds: float) -> Outcome:
     if row.output is None:
         return Outcome(row, "failed", error=row.target.problem)
-    return Outcome(row, NOT_STARTED if row.state == "todo" else row.state)
+    return Outcome(row, NOT_STARTED if row.state == "todo" else row.state, seconds=seconds)
 
 
 def run(
     session: Session, rows: Sequence[Row], records: Records, handling: Handling, max_failures: int
 ) -> None:
-    """All rows, each told as it ends; :class:`BatchFailure` when some failed."""
+    """All rows, each reported as it ends; :class:`BatchFailure` when some failed."""
     outcomes: list[Outcome] = []
     invocation = session.invocation
     session.listen(progress("batch", 0, len(rows)))

@@ -1,4 +1,4 @@
-"""``faceswap video --dry-run``: the plan and what it takes, told; nothing is written."""
+"""``faceswap video --dry-run``: show the plan and its time, memory and disk use; write nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faceswap_cli.cli.session import Session
 from faceswap_cli.output import Naming
 
 if TYPE_CHECKING:
-    from faceswap_cli.jobs.estimate import Estimate
+    from faceswap_cli.jobs.estimate import Estimate, PersonPlan
 
 _STAGES = {"prepare": "sources and plan", "analyse": "finding faces", "render": "rendering"}
 
@@ -52,13 +52,14 @@ def _lines(found: Estimate, output: Path | None, device: str) -> list[tuple[str,
     others += [f"{rest} encoded again"] if rest else []
     stages = [f"{name} {_time(found.seconds[stage])}" for stage, name in _STAGES.items()]
     stages.append(f"joining {_time(found.seconds['assemble'])}")
+    exact = found.frames_seen == found.frames
     ram = "not known on this system" if found.ram_mb is None else _size(found.ram_mb * 1e6)
     return [
         ("output", "stdout" if output is None else str(output)),
-        ("frames", str(found.frames)),
+        ("frames", _frames(found)),
         ("shots", str(found.shots)),
         ("people", str(len(found.people))),
-        *(_person(one.person, one.frames, one.source) for one in found.people),
+        *(_person(one, exact=exact) for one in found.people),
         ("segments", ", ".join([f"{found.segments}: {found.swapped_segments} with a swap", *others])),
         ("time", f"about {_time(found.seconds['total'])} on {device}, {workers} ({', '.join(stages)})"),
         ("memory", ram),
@@ -69,8 +70,16 @@ def _lines(found: Estimate, output: Path | None, device: str) -> list[tuple[str,
     ]
 
 
-def _person(person: int, frames: int, source: str) -> tuple[str, str]:
-    return f"  --face {person + 1}", f"{frames} frames, " + (f"source {source}" if source else "not swapped")
+def _frames(found: Estimate) -> str:
+    if found.frames_seen == found.frames:
+        return str(found.frames)
+    return f"{found.frames}; {found.frames_seen} of them were searched, so shots and people are estimates"
+
+
+def _person(one: PersonPlan, *, exact: bool) -> tuple[str, str]:
+    about = "" if exact else "about "
+    role = f"source {one.source}" if one.source else "not swapped"
+    return f"  --face {one.person + 1}", f"{about}{one.frames} frames, {role}"
 
 
 def _time(seconds: float) -> str:

@@ -15,6 +15,7 @@ from faceswap_cli.cli.printing import console, plain_path
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.cli.terms import require_terms
 from faceswap_cli.cli.train import duration_s
+from faceswap_cli.cli.values import names
 from faceswap_cli.errors import FaceswapError, Interrupted, OutputError, UsageError
 from faceswap_cli.events import progress
 from faceswap_cli.identity import people
@@ -74,6 +75,10 @@ NoPicture = Annotated[
         help="Store no pictures: only the identity embedding and a face generated from it.",
     ),
 ]
+SamePerson = Annotated[
+    bool,
+    typer.Option("--same-person", help="Accept photographs that look like different people; all count."),
+]
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -87,7 +92,13 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the person
 List = Annotated[bool, typer.Option("--list", help="List the enrolled people.")]
 Remove = Annotated[
     str | None,
-    typer.Option("--remove", metavar="NAME", help="Delete the file of this person.", show_default=False),
+    typer.Option(
+        "--remove",
+        metavar="NAME",
+        help="Delete the file of this person.",
+        show_default=False,
+        autocompletion=names,
+    ),
 ]
 
 
@@ -101,6 +112,7 @@ def enroll(
     max_time: MaxTime = None,
     keep_photos: KeepPhotos = False,
     no_picture: NoPicture = False,
+    same_person: SamePerson = False,
     output: Output = None,
     force: Force = False,
     list_people: List = False,
@@ -135,7 +147,7 @@ def enroll(
         require_terms(accept_terms)
         check_inputs([*photos, *filter(None, (clip,))])
         asked: dict[str, Any] = {"level": tune, "clip": clip, "max_s": limit}
-        asked |= {"keep_photos": keep_photos, "picture": not no_picture}
+        asked |= {"keep_photos": keep_photos, "picture": not no_picture, "same_person": same_person}
         _enroll(session, path, photos, asked)
 
 
@@ -173,6 +185,7 @@ def _enroll(session: Session, path: Path, photos: Sequence[Path], asked: dict[st
         clip=asked["clip"],
         keep_photos=asked["keep_photos"],
         picture=asked["picture"],
+        same_person=asked["same_person"],
         detect=session.settings.swap_options().detect,
         tuning=TuneOptions(max_s=asked["max_s"]),
     )

@@ -77,11 +77,11 @@ def inspect(
             file, options, people=not quick, listen=session.listen, stop=session.stop
         )
         if sheet is not None and video.analysis is not None:
-            from faceswap_cli.provenance.mark import xmp_packet
+            from faceswap_cli.provenance.mark import sheet_packet, xmp_packet
             from faceswap_cli.video.picture import Picture, write_picture
 
             tiles = inspection.contact_sheet(video.clip, video.analysis)
-            write_picture(sheet, Picture(rgb=tiles, xmp=xmp_packet() if video.synthetic else None))
+            write_picture(sheet, Picture(rgb=tiles, xmp=xmp_packet() if video.synthetic else sheet_packet()))
         told, lines = recipe_told(file, video.clip.metadata)
         data, lines = _video_data(video, sheet) | told, _video_lines(video, sheet) + lines
         if cast is not None and video.analysis is not None:

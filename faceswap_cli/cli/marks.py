@@ -1,4 +1,4 @@
-"""How ``inspect`` tells of marks: plain metadata, signed manifest, invisible mark, and what they mean."""
+"""How ``inspect`` reports marks: plain metadata, signed manifest, invisible mark, and what they mean."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SIDECAR = ".c2pa"
 
 
 def without_sidecar(notes: Iterable[str]) -> list[str]:
-    """Notes on a result that went to stdout: what would lie beside a file has no place there."""
+    """Notes on a result that went to stdout: it cannot have a file beside it."""
     lost = "stdout carries no C2PA manifest, the other marks are in; write to a file to have it as well"
     return [lost if note.endswith(_SIDECAR) else note for note in notes]
 
 
 def marks_data(found: PictureReport | VideoReport) -> dict[str, Any]:
-    """For ``--json``: None where there is no such mark, or where it was not looked for (``invisible``)."""
+    """For ``--json``: None where the mark is missing, or was not looked for (``invisible``)."""
     return {
         "mark": _mark_data(found.mark),
         "c2pa": _statement_data(found.statement),

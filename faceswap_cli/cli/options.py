@@ -11,12 +11,13 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from faceswap_cli.cli.values import values_of
+from faceswap_cli.cli.values import sources, values_of
 from faceswap_cli.config_files import FLAGS, known_keys
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -34,6 +35,7 @@ Files = Annotated[
         help="Source: photographs of one person, a folder of them, or @NAME (enrolled). Then the target. "
         "'-' is stdin.",
         show_default=False,
+        autocompletion=sources,
     ),
 ]
 
@@ -543,6 +545,12 @@ def given(*groups: Any) -> dict[str, Any]:
     return {name: value for group in groups for name, value in asdict(group).items() if name in FLAGS}
 
 
+@lru_cache(maxsize=16)
+def _hints(group: type) -> dict[str, Any]:
+    """Annotations of a flags class; several commands share one, and reading them takes a while."""
+    return get_type_hints(group, include_extras=True)
+
+
 def expanded(
     command: Command,
     leave_out: Collection[str] = (),
@@ -562,7 +570,7 @@ def expanded(
             one = parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
             parameters.append(one)
             continue
-        kinds = get_type_hints(group, include_extras=True)
+        kinds = dict(_hints(group))
         if kept_defaults and group is not ShowFlags:
             kinds = {name: _without_default(kind) for name, kind in kinds.items()}
         kinds |= instead

@@ -59,7 +59,7 @@ def timestamp(seconds: float) -> str:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console; it honours NO_COLOR, FORCE_COLOR and TERM=dumb by itself."""
+    """A rich console; it honors NO_COLOR, FORCE_COLOR and TERM=dumb."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -69,7 +69,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def plain_path(path: Path) -> None:
-    """A path as one line of stdout, byte for byte also where its name is no valid text."""
+    """A path as one line of stdout, byte for byte even where its name is not valid text."""
     sys.stdout.flush()
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:

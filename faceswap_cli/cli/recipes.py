@@ -1,4 +1,4 @@
-"""How ``inspect`` tells of the recipe in a result."""
+"""How ``inspect`` reports the recipe in a result."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def _short(recipe: Recipe) -> str:
 
 
 def _value(value: Any) -> str:
-    """Somebody's word on our terminal."""
+    """Text from a stranger's file, made safe for the terminal."""
     return "".join(char if char.isprintable() else "?" for char in str(value)[:_LONGEST])

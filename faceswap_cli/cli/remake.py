@@ -55,7 +55,7 @@ def check_flags(flags: OutputFlags) -> None:
 
 
 def remake(session: Session, asked: Remake) -> Report | None:
-    """Make it, and tell of it like ``video`` and ``image``; None when there was nothing to do."""
+    """Make it, and report it as ``video`` and ``image`` do; None when there was nothing to do."""
     from faceswap_cli.recipe.again import check_program, make_again, options_of
     from faceswap_cli.recipe.earlier import NOTHING
 

@@ -1,4 +1,4 @@
-"""One run of one command: its display, log, signals, and how its result and errors are told."""
+"""One run of one command: its display, log, signals, and the way it reports its result and errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import _thread
 import logging
 import os
 import signal
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,7 +108,7 @@ class Session:
             self._lines.show(event)
 
     def warn(self, message: str, **data: Any) -> None:
-        """Something the user should know that is no error."""
+        """A message for the user that is not an error."""
         if not self.flags.quiet:
             self._display.say(f"faceswap: warning: {one_line(message)}")
         if self._lines is not None:
@@ -181,7 +180,10 @@ class Session:
             for other in CODES:
                 signal.signal(other, signal.SIG_IGN)  # nothing comes between this and the clearing up
             self.owned.close()
-            sys.stderr.flush()
+            if not self.flags.quiet:
+                kept = "; finished segments are kept" if self.invocation.resumable else ""
+                # Past our own streams, whose locks the interrupted line may hold.
+                os.write(2, f"faceswap: error: stopped at once{kept}\n".encode())
             os._exit(code)
         self.stop.request(code)
         if not self.soft_stop:

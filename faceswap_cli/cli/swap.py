@@ -45,7 +45,7 @@ def take_order(
 ) -> Order:
     """Usage first, then the terms, then the inputs: nothing is read before it is allowed."""
     gates = parse_gates(flags.fail_under)
-    told = flags.ledger is not None or flags.report is not None or session.flags.json
+    told = flags.ledger is not None or flags.report is not None or bool(session.invocation.machine)
     told = told or any(gate.name == "identity" for gate in gates)
     options = _measuring(session.settings.swap_options(), told)
     check_device_name(options.job.device)
@@ -65,12 +65,24 @@ def take_order(
     named = [Path(name) for name in (*sources, target) if name != "-"]
     check_inputs([*named, *filter(None, (options.track.reference, cast, options.paste.occlusion_mask))])
     check_inputs(cast_photos(cast))
+    if not flags.skip_existing:  # the libraries take seconds to load, and nothing else would be seen
+        session.say(f"faceswap: {_names(sources, cast)} into {_name(target)}")
     given = inputs.take_inputs(files, session.owned, cast)
     return Order(command, given, flags, options, gates, to_stdout)
 
 
+def _names(sources: Sequence[str], cast: Path | None) -> str:
+    if cast is not None:
+        return f"the cast of {cast.name}"
+    return _name(sources[0]) + (f" and {len(sources) - 1} more" if len(sources) > 1 else "")
+
+
+def _name(file: str) -> str:
+    return "stdin" if file == "-" else Path(file).name
+
+
 def check_consent(options: SwapOptions) -> None:
-    """The file of ``--consent`` names somebody for both sides, and holds today."""
+    """The file of ``--consent`` names a person for both sides, and is valid today."""
     if options.mark.consent is not None:
         from faceswap_cli.policy.consent import read_consent
 
@@ -172,7 +184,7 @@ def finish(
     device: str,
     losses: Sequence[str] = (),
 ) -> None:
-    """Ledger, gates, result; the last two in this order, so that a missed gate is told once."""
+    """Ledger, gates, result; the last two in this order, so that a missed gate is reported once."""
     if order.flags.ledger is not None:
         ledger.write_ledger(order.flags.ledger, report.ledger, report.consent)
     if order.flags.report is not None:

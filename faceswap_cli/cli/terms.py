@@ -19,10 +19,13 @@ __all__ = ["TERMS", "VARIABLE", "accepted", "record_path", "require_terms"]
 
 
 def require_terms(flag: bool, environ: Mapping[str, str] | None = None) -> None:
-    """Return when the terms are accepted; ask on a terminal; else :class:`PolicyError`."""
-    if accepted():
+    """Return when the terms are accepted; ask on a terminal; else :class:`PolicyError`.
+
+    The variable counts for this run and is not remembered: it may belong to a script, or to one job.
+    """
+    if accepted() or (accepted_by_variable(environ) and not flag):
         return
-    if not flag and not accepted_by_variable(environ):
+    if not flag:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise PolicyError(
                 f"the terms of use are not accepted yet; read them with 'faceswap terms', then add "

@@ -1,4 +1,4 @@
-"""``faceswap train``: train the 256 px profile on faces of one's own, or go on with it."""
+"""``faceswap train``: train the 256 px profile on your own faces, or continue a training."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from faceswap_cli.video.reader import read_frames
 FRAMES, FEWEST = 32, 6
 """Pictures of the clip that are looked at, and faces of one person that it takes."""
 _EVERY = 4
-"""One face in so many is never trained on: it judges."""
+"""One face in this many is held out of training, to judge it."""
 
 
 def clip_views(path: Path, options: DetectOptions, stop: StopRequest = NEVER) -> list[View]:
@@ -57,7 +57,7 @@ def clip_views(path: Path, options: DetectOptions, stop: StopRequest = NEVER) ->
 
 
 def spread(clip: Clip, count: int) -> Generator[Frame, None, None]:
-    """``count`` frames evenly over the clip; of a long one each is looked up by itself."""
+    """``count`` frames evenly over the clip; in a long one each is looked up on its own."""
     if clip.frames <= 8 * count:
         step = max(clip.frames / count, 1.0)
         with closing(read_frames(clip)) as frames:

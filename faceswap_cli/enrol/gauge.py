@@ -22,9 +22,9 @@ from faceswap_cli.training import augment
 from faceswap_cli.training.observers import Observers
 
 _DRIFT, _ALLOWED = 10.0, 1.05
-"""Price of landmark error (in crop sides) above so many times the error at the start."""
+"""Price of landmark error (in crop sides) above this many times the error at the start."""
 _SMALL = 160
-"""Results are looked at this small: what only shows at full size is no likeness."""
+"""Side at which results are judged: what shows only at full size is not likeness."""
 
 
 @dataclass(frozen=True, eq=False)

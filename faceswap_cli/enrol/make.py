@@ -43,7 +43,7 @@ from faceswap_cli.training.observers import Observers
 from faceswap_cli.weights.registry import bundled
 
 KEPT_SIDE = 1024
-"""At most so many pixels a side of a photograph that is kept."""
+"""Largest side of a kept photograph, in pixels."""
 KEPT_SCALE = 1.4
 """What is kept of it, in FFHQ squares: room for every method's crop."""
 AROUND = 64
@@ -65,6 +65,8 @@ class EnrolOptions:
     keep_photos: bool = False
     picture: bool = True
     """False keeps no picture of the person: a face made from the embedding stands in the file instead."""
+    same_person: bool = False
+    """Do not refuse photographs that look like different people."""
     detect: DetectOptions = field(default_factory=DetectOptions)
     tuning: TuneOptions = field(default_factory=TuneOptions)
 
@@ -89,7 +91,7 @@ def enrol(
     """The person of the photographs ``paths``.  A stop request ends the tuning with the best so far."""
     until = time.monotonic() + options.tuning.max_s
     photos, notes = read_photos(paths, options.detect)
-    used, shares, more = weighed(photos)
+    used, shares, more = weighed(photos, same_person=options.same_person)
     tell("photos", len(photos), len(photos))
     stop.check("reading the photos")
     embedding = mean_embedding(used)

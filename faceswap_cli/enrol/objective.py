@@ -24,14 +24,14 @@ ON_CLIP = 3.0
 """How much more landmarks count on the faces of a clip: theirs is the expression that is to be kept."""
 _LOCALITY = 6.0
 _DETAIL, _LEVELS = 6.0, 2
-"""Price of the finest detail, so many levels of it, where it is not as the untuned network drew it: a network
-that recognises people is pleased by grids as well."""
+"""Price of this many levels of the finest detail, where it is not as the untuned network drew it: a network
+that recognizes people is pleased by grids as well."""
 _INSIDE = 3.0
 _COARSE, _FINE = 16, 128
-"""Sides at which a result must keep the light, and the colour, that the untuned network gave it: an
+"""Sides at which a result must keep the light, and the color, that the untuned network gave it: an
 identity network is easily pleased by tinted eyelids."""
 _JITTER = 0.008
-"""Of the points that cut out the face to be recognised: a likeness at one place only is none."""
+"""Of the points that cut out the face to be recognized: a likeness at one place only is none."""
 
 
 class Goal:
@@ -120,7 +120,7 @@ def colour(rgb: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Other:
-    """Somebody else, and how the network draws her before it is tuned."""
+    """Another person, and how the network draws them before tuning."""
 
     source: Source = field(repr=False)
     scene: Scene = field(repr=False)
@@ -137,7 +137,7 @@ class Other:
             return cls(source, scene, net(source, scene).face.float())
 
     def change(self, net: Fslsd256) -> Tensor:
-        """Locality: how much the network draws her differently now."""
+        """Locality: how differently the network draws them now."""
         with half():
             face = net(self.source, self.scene).face.float()
         return _LOCALITY * losses.pixel(face, self.face, self.scene.mask)

@@ -1,7 +1,7 @@
 """What a person is tuned on: each photograph out of the others, and swaps onto people who do not exist.
 
 No faces of other people come with the program.  Targets of swaps are therefore made of the photographs:
-proportions moved towards the mean face and beyond, another pose and expression, other light and colours.
+proportions moved towards the mean face and beyond, another pose and expression, other light and colors.
 The network sees of a target only its surroundings, light, landmarks and a coarse view of mouth and eyes.
 """
 
@@ -105,7 +105,7 @@ def made_samples(
 
 
 def made_target(net: Fslsd256, view: View, rng: Rng) -> tuple[Tensor, Tensor]:
-    """Picture and mesh of somebody who is not there."""
+    """Picture and mesh of a made-up person."""
     turn = torch.tensor([bool(rng.integers(2))])
     rgb, points = augment.flip(view.rgb, view.points, turn)
     wanted = made_mesh(net, points, rng)
@@ -113,7 +113,7 @@ def made_target(net: Fslsd256, view: View, rng: Rng) -> tuple[Tensor, Tensor]:
 
 
 def made_mesh(net: Fslsd256, points: Tensor, rng: Rng) -> Tensor:
-    """(1, 478, 3): where ``points`` lie, with proportions, expression and pose of somebody else."""
+    """(1, 478, 3): where ``points`` lie, with the proportions, expression and pose of another person."""
     posed = remove_pose(points)
     mean = torch.from_numpy(topology().mean_shape)[None]
     own = without_expression(posed.canonical - mean, net.expression)

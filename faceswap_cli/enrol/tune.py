@@ -2,7 +2,7 @@
 
 Level 1 moves the structure rows and the identity code inside a trust region.  Level 2 keeps the codes
 and adds low-rank changes to the generator (pivotal tuning, Roich et al. 2022), held back by a locality
-term: other people keep their faces.  Level 3 goes on with the same changes on faces of the clip that the
+term: other people keep their faces.  Level 3 continues the same changes on faces of the clip that the
 person is for (``enrol.clip``) in place of made ones.  Each ends when a measure that is not trained against
 no longer falls, and gives the best state seen; a level that did not help changes nothing.
 """
@@ -48,7 +48,7 @@ class TuneOptions:
     """How long and how fast."""
 
     steps: tuple[int, int, int] = (96, 240, 80)
-    """At most so many, of each level."""
+    """Largest number, of each level."""
     rates: tuple[float, float, float] = (1e-2, 1e-3, 3e-4)
     rank: int = 4
     max_s: float = float("inf")

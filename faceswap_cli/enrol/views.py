@@ -1,4 +1,4 @@
-"""Each photograph by itself: what it contributes, and what a better set of photographs would hold."""
+"""Each photograph on its own: what it contributes, and what a better set of photographs would hold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from faceswap_cli.identity.embed import SAME_PERSON
 from faceswap_cli.identity.enrolled import Share
 from faceswap_cli.identity.pose import pose
 from faceswap_cli.nets.fslsd256_encoders import SIDE
-from faceswap_cli.records import U8, SourcePhoto
+from faceswap_cli.records import F64, U8, SourcePhoto
 
 SMALL_PX = 120.0
 """A face narrower than this is enlarged for the network."""
@@ -29,7 +29,9 @@ BLURRED = 0.35
 _SIDE_YAW, _FRONT_YAW = 22.0, 18.0
 """Degrees from which a photograph shows a side, and up to which it shows the front."""
 _CLOSED = 0.01
-"""Weight from which on a photograph takes part."""
+"""Agreement up to which a photograph shows another person."""
+_NAMED = 4
+"""Photographs named in a message"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,28 +58,31 @@ def as_input(rgb: U8) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(rgb))[None].permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def weighed(photos: Sequence[SourcePhoto]) -> tuple[tuple[SourcePhoto, ...], tuple[Share, ...], list[str]]:
-    """Photographs that take part, with their weights as quality; what each contributes; what is odd.
+def weighed(
+    photos: Sequence[SourcePhoto], *, same_person: bool = False
+) -> tuple[tuple[SourcePhoto, ...], tuple[Share, ...], list[str]]:
+    """The photographs with their weights as quality; what each contributes; what is odd.
 
-    The shares are in the order of ``photos``, those left out included.
+    :class:`NoFaceFound` when they show different people, unless ``same_person`` vouches for them.
     """
     raw = np.array([photo.quality for photo in photos])
     factor, apart = agreement(np.stack([photo.embedding for photo in photos]), raw)
+    if same_person:
+        factor = np.ones(len(photos))
+    elif strangers := _strangers(photos, factor, apart):
+        raise NoFaceFound(
+            f"{strangers}; give photographs of one person, or --same-person if they do show one"
+        )
     weights = raw * factor
-    kept = factor > _CLOSED
-    if not kept.any():
-        raise NoFaceFound("the photographs show different people; give photographs of one person")
-    part = np.where(kept, weights, 0.0)
     shares = tuple(
         _share(photo, float(weight), float(distance))
-        for photo, weight, distance in zip(photos, part / part.sum(), apart, strict=True)
+        for photo, weight, distance in zip(photos, weights / weights.sum(), apart, strict=True)
     )
     used = tuple(
         replace(photo, quality=float(max(weight, 1e-3)))
-        for photo, weight, keep in zip(photos, weights, kept, strict=True)
-        if keep
+        for photo, weight in zip(photos, weights, strict=True)
     )
-    notes = [*_strangers(shares, factor), *_weak(photos, shares), *advice(used), *missing_views(shares)]
+    notes = [*_doubtful(shares, factor), *_weak(photos, shares), *advice(used), *missing_views(shares)]
     return used, shares, notes
 
 
@@ -92,28 +97,31 @@ def _share(photo: SourcePhoto, weight: float, distance: float) -> Share:
     )
 
 
-def _strangers(shares: Sequence[Share], factor: np.ndarray) -> list[str]:
-    notes = []
-    for share, trust in zip(shares, factor, strict=True):
-        if trust <= _CLOSED:
-            notes.append(
-                f"{share.file} is left out: it shows another person "
-                f"({share.distance:.2f} from the other photos)"
-            )
-        elif trust < 0.9:
-            notes.append(
-                f"{share.file} counts little: it may show another person "
-                f"({share.distance:.2f} from the other photos)"
-            )
-    apart = [share for share in shares if share.distance > SAME_PERSON]
-    if apart and (factor == 1.0).all():
-        names = ", ".join(share.file for share in apart[:4])
-        notes.append(f"{names} may show different people, and it is unclear which one is meant; add photos")
-    return notes
+def _strangers(photos: Sequence[SourcePhoto], factor: F64, apart: F64) -> str:
+    """Which photographs show another person, in words; empty when they agree well enough."""
+    others = np.flatnonzero(factor <= _CLOSED)
+    names = [photo.path.name for photo in photos]
+    if len(others):
+        found = ", ".join(f"{names[row]} (distance {apart[row]:.2f})" for row in others[:_NAMED])
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        return f"{found}{more}: not the person in the other photographs"
+    differing = np.flatnonzero(apart > SAME_PERSON)
+    if len(differing) and (factor == 1.0).all():  # no majority
+        found = " and ".join(names[row] for row in differing[:_NAMED])
+        return f"{found} show different people (distance {apart.max():.2f}; one person: below {SAME_PERSON})"
+    return ""
+
+
+def _doubtful(shares: Sequence[Share], factor: F64) -> list[str]:
+    return [
+        f"{share.file} counts little: it may show another person ({share.distance:.2f} from the other photos)"
+        for share, trust in zip(shares, factor, strict=True)
+        if trust < 0.9
+    ]
 
 
 def _weak(photos: Sequence[SourcePhoto], shares: Sequence[Share]) -> list[str]:
-    """Photographs too small or blurred to tell much."""
+    """Photographs too small or too blurred to contribute much."""
     notes = []
     for photo, share in zip(photos, shares, strict=True):
         if share.width_px < SMALL_PX:

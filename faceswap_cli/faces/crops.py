@@ -1,6 +1,6 @@
-"""Upright squares around faces, the checks a mesh must pass, and who overlaps whom.
+"""Upright squares around faces, the checks a mesh must pass, and overlaps of faces.
 
-Matrices are 3x3 ``dst_from_src`` on points with pixel centres at integer + 0.5.
+Matrices are 3x3 ``dst_from_src`` on points with pixel centers at integer + 0.5.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def shape_error(mesh: F32) -> float:
     """How far the stable points are from those of a real face, in outer eye distances (rms).
 
     The best similarity in 3-D is taken out, so turning the head costs little; a mesh that was
-    drawn onto something that is no face is bent.
+    drawn onto something that is not a face is bent.
     """
     rows = list(STABLE)
     mean = topology().mean_shape[rows].astype(np.float64)

@@ -1,6 +1,6 @@
 """All ways to look for faces in one upright picture: at once, in tiles, turned, where one was before.
 
-A :class:`FaceFinder` holds the models, one set per thread; whoever makes one closes it.  Its
+A :class:`FaceFinder` holds the models, one set per thread; the code that makes one closes it.  Its
 methods are pure functions of their arguments.
 """
 
@@ -30,7 +30,7 @@ from faceswap_cli.records import F32, F64, U8, Face
 HEAD_OVER_MESH = 1.3
 """A face as people measure it, ear to ear, over the width of its mesh."""
 WORST_SHAPE = 0.16
-"""Meshes bent more than this are no faces; real ones measured 0.03, at most 0.09."""
+"""Meshes bent more than this are not faces; real ones measured 0.03, at most 0.09."""
 DOUBTFUL_SHAPE = 0.08
 """Meshes bent more than this must be seen a second time, on a crop of their own."""
 CONFIDENCE = 0.5
@@ -100,7 +100,7 @@ class FaceFinder:
         return without_doubles(found)
 
     def again(self, mesh: F32, cut: Cut) -> F32 | None:
-        """Measure the face of ``mesh`` anew on an upright crop; None when it is not seen there."""
+        """Measure the face of ``mesh`` again on an upright crop; None when it is not seen there."""
         crop_from_image = upright_crop(mesh)
         rgb = cut(crop_from_image)
         for reach in ("short", "full"):
@@ -124,7 +124,7 @@ class FaceFinder:
         """How far the mesh moves, in face widths, when it is measured on crops that lean to either side.
 
         A face seen the right way up gives 0.002 to 0.01, one seen upside down 0.013 to 0.1, though its
-        mesh may be as well shaped.  Infinite when it is not seen on such a crop.
+        mesh may be as well shaped.  Infinite when it is not seen on that crop.
         """
         moved = []
         for degrees in (-LEAN_DEG, LEAN_DEG):

@@ -27,7 +27,7 @@ LEFT_BROW = (276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
 RIGHT_BROW = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107)
 NOSE = (168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 98, 97, 326, 327)
 RIGHT_IRIS = (468, 469, 470, 471, 472)
-"""Centre, then the rim: image right, top, image left, bottom."""
+"""Center, then the rim: image right, top, image left, bottom."""
 LEFT_IRIS = (473, 474, 475, 476, 477)
 
 LEFT_BROW_RING = (276, 283, 282, 295, 285, 336, 296, 334, 293, 300)
@@ -72,7 +72,7 @@ class Topology:
     mirror: NDArray[np.int64] = field(repr=False)
     """(478,) index of each point's mirror image"""
     mean_shape: F32 = field(repr=False)
-    """(478, 3) symmetric mean face: centred, outer eye corners 1 apart, x right, y down, z to the back"""
+    """(478, 3) symmetric mean face: centered, outer eye corners 1 apart, x right, y down, z to the back"""
 
 
 @lru_cache(maxsize=1)
@@ -118,7 +118,7 @@ def seen_irises(landmarks: F32) -> F32:
 
 
 def gaze_offsets(landmarks: F32) -> F64:
-    """(..., 478, 2 or 3) -> (..., 2 eyes, 2): iris centre from the middle of the eye's corners, right first.
+    """(..., 478, 2 or 3) -> (..., 2 eyes, 2): iris center from the middle of the eye's corners, right first.
 
     In the eye's own axes (outer to inner corner, and across it), in units of the distance of its corners.
     """

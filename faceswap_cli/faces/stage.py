@@ -1,7 +1,7 @@
 """The detection stage of a clip: every frame's faces, in display pixels.
 
 Two steps.  The first looks at each frame alone, on several threads: all faces on an overview of
-about 640 px, then, where the frame has more to give, each face once more on an upright crop cut
+about 640 px, then, where the frame has more to give, each face again on an upright crop cut
 straight from the planes.  The second runs in order: a face that was there a moment ago and is
 not seen now is looked for at its old place, so hands, blinks of the detector and faces too small
 or too turned for the overview (found by a patient search every now and then) are carried on; and a
@@ -34,18 +34,18 @@ ENOUGH_PX, POOR_PX = 96.0, 72.0
 """Meshes at least this large on the overview gain nothing measurable from a closer look; below the
 second they drift away from what full resolution shows (2 % of the eye distance at 45 px, and more jitter)."""
 PATIENT_EVERY = 12
-"""Every so many frames without a face it is searched for in tiles, and turned;"""
+"""Interval, in frames without a face, of the search in tiles and turned pictures;"""
 PADDED_EVERY = 4
 """with room around the picture, for faces that fill it;"""
 SECOND_LOOK_EVERY = 48
-"""and every so many with one, in tiles for more, smaller ones."""
+"""and, in frames with one, of the search in tiles for smaller ones."""
 TURNED_SHAPE = 0.045
 """Upright faces whose meshes are bent less than this are looked at for orientation now and then."""
 _RIGHT_CORNER, _LEFT_CORNER = 33, 263
 TILE = 640
 MOST_TILES = 12
 FOLLOWED_FRAMES = 6
-"""A face that was lost for so many frames is not looked for at its old place any more."""
+"""A face lost for more frames than this is no longer looked for at its old place."""
 LOOK_BACK_BYTES = 100e6
 """Frames held back, so that a face that appears can be looked for in the ones before: at most
 ``PATIENT_EVERY``, fewer where they are large."""
@@ -87,7 +87,7 @@ def observe(frames: Iterable[Frame], clip: Clip, options: DetectOptions) -> Gene
 
 
 def look(frame: Frame, clip: Clip, finder: FaceFinder) -> Seen:
-    """Faces of one frame by itself."""
+    """Faces of a single frame."""
     overview, display_from_overview = _overview(frame, clip)
     meshes = finder.anywhere(overview)
     if frame.index % (SECOND_LOOK_EVERY if meshes else PATIENT_EVERY) == 0:
@@ -135,7 +135,7 @@ def _closer(
     """``mesh`` in display pixels, measured again at full resolution where that helps.
 
     Between "helps" and "does not" the two are mixed, so a face that grows slowly makes no jump.
-    None when the closer look shows that this is no face.
+    None when the closer look shows that this is not a face.
     """
     cut = partial(display_crop, frame, clip)
     doubtful = shape_error(mesh) > DOUBTFUL_SHAPE

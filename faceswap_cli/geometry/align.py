@@ -2,7 +2,7 @@
 
 FFHQ convention (Karras et al. 2019, data preparation), from the mesh: the horizontal axis
 mixes the line between the eyes with the normal of the line from eyes to mouth, the side is
-the larger of 4.0 x the eye distance and 3.6 x the eye-to-mouth distance, the centre lies a tenth of the way
+the larger of 4.0 x the eye distance and 3.6 x the eye-to-mouth distance, the center lies a tenth of the way
 from the eyes to the mouth.  A similarity: turned, scaled and moved, never sheared.
 """
 
@@ -29,7 +29,7 @@ SWAP_SCALE = 0.90
 def unit_from_points(landmarks: NDArray[np.floating], scale: float = SWAP_SCALE) -> F64:
     """(..., 478, 2 or 3) points -> (..., 3, 3) similarity to the unit square [0, 1]^2.
 
-    ``scale`` shrinks the FFHQ square about its centre.  Reflections do not occur: the
+    ``scale`` shrinks the FFHQ square about its center.  Reflections do not occur: the
     subject's right eye lies at the left of the unit square.
     """
     xy = np.asarray(landmarks, dtype=np.float64)[..., :2]
@@ -46,7 +46,7 @@ def unit_from_points(landmarks: NDArray[np.floating], scale: float = SWAP_SCALE)
 
 
 def unit_from_square(centre: F64, axis: F64, half: F64) -> F64:
-    """Square given by centre (..., 2), unit horizontal axis (..., 2), half side (...,) -> (..., 3, 3)."""
+    """Square given by center (..., 2), unit horizontal axis (..., 2), half side (...,) -> (..., 3, 3)."""
     c, s = axis[..., 0], axis[..., 1]
     k = 0.5 / half
     matrix = np.zeros((*half.shape, 3, 3))
@@ -59,7 +59,7 @@ def unit_from_square(centre: F64, axis: F64, half: F64) -> F64:
 
 
 def square_from_unit(unit_from_image: F64) -> tuple[F64, F64, F64]:
-    """Inverse of :func:`unit_from_square`: centre (..., 2), axis (..., 2), half side (...,)."""
+    """Inverse of :func:`unit_from_square`: center (..., 2), axis (..., 2), half side (...,)."""
     a, b = unit_from_image[..., 0, 0], unit_from_image[..., 0, 1]
     k = np.hypot(a, b)
     axis = np.stack([a, b], axis=-1) / k[..., None]
@@ -69,7 +69,7 @@ def square_from_unit(unit_from_image: F64) -> tuple[F64, F64, F64]:
 
 
 def rescaled(matrix: F64, have: float, wanted: float) -> F64:
-    """Unit-square matrix of scale ``have`` -> the same square about its centre at scale ``wanted``."""
+    """Unit-square matrix of scale ``have`` -> the same square about its center at scale ``wanted``."""
     k = have / wanted
     return np.array([[k, 0, (1 - k) / 2], [0, k, (1 - k) / 2], [0, 0, 1.0]]) @ matrix
 

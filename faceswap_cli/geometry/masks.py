@@ -1,7 +1,7 @@
 """Polygons and soft masks of a face, in crop space.
 
 Points are unit-square crop coordinates; masks are float32 in [0, 1] of a given side, with the
-pixel centre of column i at (i + 0.5) / side.
+pixel center of column i at (i + 0.5) / side.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from faceswap_cli.records import F32, U8
 
 _SUBPIXEL_BITS = 6
 LEAST_WEIGHT = 1e-4
-"""Weights that are less count as so much where something is divided by them."""
+"""Lower bound of weights where something is divided by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Window:
         return image[self.y : self.y + self.height, self.x : self.x + self.width]
 
     def pixels(self, points: F32) -> F32:
-        """Unit-square points (P, 2+) -> (P, 2) pixels of the window, centres at integers."""
+        """Unit-square points (P, 2+) -> (P, 2) pixels of the window, centers at integers."""
         return np.asarray(points[:, :2] * self.side - (self.x + 0.5, self.y + 0.5), np.float32)
 
 
@@ -114,7 +114,7 @@ def blur(image: F32, sigma: float) -> F32:
 
 
 def masked_blur(image: F32, weight: F32, sigma: float) -> tuple[F32, F32]:
-    """Normalised blur: (weighted mean (S, S, D), blurred weight (S, S))."""
+    """Normalized blur: (weighted mean (S, S, D), blurred weight (S, S))."""
     many = image if image.ndim == 3 else image[..., None]
     top: F32 = blur(many * weight[..., None], sigma)
     bottom = blur(weight, sigma)

@@ -68,7 +68,7 @@ def _frame_box(face: RenderedFace, shape: tuple[int, int]) -> Box | None:
 
 
 def box_around(crop_from_frame: F64, bounds: tuple[float, ...], shape: tuple[int, int]) -> Box | None:
-    """What of the frame lies under ``bounds`` (x0, y0, x1, y1) of a crop, on even coordinates."""
+    """The part of the frame inside ``bounds`` (x0, y0, x1, y1) of a crop, on even coordinates."""
     corners = np.array([[a, b] for a in bounds[0::2] for b in bounds[1::2]], dtype=np.float64)
     points = align.apply(np.linalg.inv(crop_from_frame), corners)
     low, high = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
@@ -91,7 +91,7 @@ def _carried(face: RenderedFace, box: Box) -> tuple[F32, F32]:
 
 
 def crop_from_box(crop_from_frame: F64, x: int, y: int) -> F64:
-    """(2, 3), centres at integers: from a box that begins at (x, y) of the frame to the crop."""
+    """(2, 3), centers at integers: from a box that begins at (x, y) of the frame to the crop."""
     offset = np.array([[1, 0, x + 0.5], [0, 1, y + 0.5], [0, 0, 1.0]])
     half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])
     return np.asarray((half @ crop_from_frame @ offset)[:2])

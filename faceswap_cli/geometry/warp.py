@@ -6,7 +6,7 @@ fits what the coarser ones left over.  The field passes close to every point and
 so cheeks do not tear into triangles when a head turns.
 
 Convention: points are unit-square coordinates of a crop, [0, 1]^2; a field sampled on an n x n
-grid holds the value at the centres ((i + 0.5) / n).
+grid holds the value at the centers ((i + 0.5) / n).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _lattice_weights(points: F32, cells: int) -> tuple[NDArray[np.int64], F32]:
 
 @lru_cache(maxsize=64)
 def _sampling(cells: int, side: int) -> F32:
-    """(side, cells + 3): rows evaluate a lattice axis at the centres of ``side`` samples."""
+    """(side, cells + 3): rows evaluate a lattice axis at the centers of ``side`` samples."""
     where = (np.arange(side, dtype=np.float32) + 0.5) / side * cells
     cell = np.minimum(where.astype(np.int64), cells - 1)
     weights = _basis((where - cell).astype(np.float32))
@@ -133,7 +133,7 @@ def scatter(
 
 
 def enlarge(field: F32, window: Window | int, size: tuple[int, int] | None = None) -> F32:
-    """(n, n) or (n, n, D <= 4) field -> its part in ``window`` (height, width[, D]), linear, centres kept.
+    """(n, n) or (n, n, D <= 4) field -> its part in ``window`` (height, width[, D]), linear, centers kept.
 
     ``size`` (width, height) of the result where it is not to be the window's.
     """
@@ -181,7 +181,7 @@ def sample_map(field: F32, window: Window | int, source_side: float) -> F32:
     """Displacement field (n, n, 2) in unit coordinates -> cv2.remap map (height, width, 2).
 
     The map takes each pixel of ``window`` of a crop to pixels of a ``source_side`` picture, in
-    cv2's convention (pixel centres at integers).
+    cv2's convention (pixel centers at integers).
     """
     window = Window.full(window) if isinstance(window, int) else window
     big = enlarge(field, window)

@@ -28,7 +28,7 @@ CHIP = 150
 EMBEDDING = 128
 
 # Where dlib's five-point model puts FIVE in its chips: shares of the face square, which has a quarter
-# of its side added all round; dlib counts pixel centres from 0.
+# of its side added all round; dlib counts pixel centers from 0.
 _SHARES = ((0.85957, 0.21350), (0.64606, 0.22897), (0.12058, 0.21373), (0.33409, 0.22906), (0.49011, 0.62780))
 _TEMPLATE = (0.25 + np.array(_SHARES)) / 1.5 * CHIP + 0.5
 

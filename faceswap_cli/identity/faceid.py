@@ -1,7 +1,7 @@
 """The file of an enrolled person: ``NAME.faceid``, safetensors with a JSON header.
 
 Reading runs no code: names, kinds and shapes of all tensors are checked, numbers must be finite, and a
-digest over the tensors tells a damaged file.  Writing is whole or not at all, readable by its owner only.
+digest over the tensors detects a damaged file.  Writing is whole or not at all, readable by its owner only.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _described(content: Faceid) -> dict[str, Any]:
 
 
 def _numbered(row: int) -> str:
-    """What a photograph is called in the file: names of files may tell more than a face does."""
+    """What a photograph is called in the file: file names may reveal more than a face does."""
     return f"photo {row + 1}"
 
 

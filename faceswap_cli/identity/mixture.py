@@ -2,7 +2,7 @@
 
 Identity is turned on the sphere of embeddings (slerp) from one to the other, codes are mixed, and the faces
 are brought to the points in between before their pictures are.  The result is an enrolment file like any
-other, in a hidden folder beside theirs, made anew whenever one of them changes and removed with any of them.
+other, in a hidden folder beside theirs, made again whenever one of them changes and removed with any of them.
 """
 
 from __future__ import annotations

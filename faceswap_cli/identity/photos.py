@@ -22,15 +22,15 @@ from faceswap_cli.identity.embed import SAME_PERSON, embed
 from faceswap_cli.identity.faceid import source_of
 from faceswap_cli.identity.people import SUFFIX
 from faceswap_cli.identity.quality import quality
+from faceswap_cli.output import PICTURES
 from faceswap_cli.records import F32, U8, Face, SourceIdentity, SourcePhoto
 from faceswap_cli.video.picture import read_picture
 
-PICTURES = (".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 CLEARLY_LARGER = 1.5
 _TILE = 48
 """Side of the pictures in which faces are shown to choose from."""
 _LEAST = 1e-3
-"""Quality of a photograph that looks like somebody else."""
+"""Quality of a photograph that looks like another person."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +76,7 @@ def load_photos(paths: Sequence[Path], detect: DetectOptions) -> SourceIdentity:
 def read_photos(
     paths: Sequence[Path], detect: DetectOptions
 ) -> tuple[tuple[SourcePhoto, ...], tuple[str, ...]]:
-    """Every photograph that can be used, each judged by itself, and one line for each of the others."""
+    """Every photograph that can be used, each judged on its own, and one line for each of the others."""
     candidates, notes = _read_all(picture_files(paths), detect)
     chosen, more = _chosen(candidates, detect.source_face)
     notes += more
@@ -133,7 +133,7 @@ def _read_all(files: Sequence[Path], detect: DetectOptions) -> tuple[list[_Candi
 
 
 def _asked(candidate: _Candidate, face: str) -> int | None:
-    """Row of the face that ``--source-face`` names; None when there are not so many."""
+    """Row of the face that ``--source-face`` names; None when there are fewer faces."""
     if face == "largest" or len(candidate.faces) == 1:
         return 0
     by_place = _by_place(candidate)
@@ -193,7 +193,7 @@ def _photo(candidate: _Candidate, row: int) -> SourcePhoto:
 
 
 def _weighed(photos: tuple[SourcePhoto, ...]) -> tuple[tuple[SourcePhoto, ...], list[str]]:
-    """Photographs that look like somebody else than the others do count little, and are named."""
+    """Photographs that do not look like the others count little, and are named."""
     if len(photos) < 3:
         return photos, _strangers(photos)
     weights = np.array([photo.quality for photo in photos])

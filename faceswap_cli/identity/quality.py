@@ -1,4 +1,4 @@
-"""How much a photograph tells about a face: one number in (0, 1), learned from its effect on the fused face.
+"""How much a photograph says about a face: one number in (0, 1), learned from its effect on the fused face.
 
 The weight comes from a small network (``nets.quality``) that sees the recognition network's features and
 what is measured here; ``training.appraisal`` teaches it.  :func:`by_hand` is the product of rules that it
@@ -28,7 +28,7 @@ SIDE = 128
 FULL_SIZE_PX = 220.0
 """Meshes this wide lose nothing at the 256 px of the networks."""
 LEARNED_PX = 140.0
-"""Width of the faces that the network has learned from: what larger ones add is reckoned by hand."""
+"""Width of the faces that the network has learned from: what larger ones add is set by hand."""
 SHARP = 120.0
 """Variance of the Laplacian of an aligned 128 px face from which on a picture counts as sharp."""
 _LIDS = ((159, 145, 33, 133), (386, 374, 362, 263))

@@ -107,7 +107,7 @@ class Cluster:
     def run(
         self, work: Work, segments: Sequence[Segment], tell: Tell, stop: StopRequest
     ) -> Generator[SegmentResult, None, None]:
-        """Results as they come; after a stop request those in hand are waited for."""
+        """Results as they come; after a stop request it waits for the current ones."""
         if not segments:
             return
         with connected(self._address) as ray:
@@ -242,7 +242,7 @@ class _Run:
         return replace(result, path=path)
 
     def _begun(self) -> dict[int, int]:
-        """Frames done of the segments in hand; of those that wait for a node nothing is known."""
+        """Frames done of the current segments; of those that wait for a node nothing is known."""
         try:
             state: dict[int, int] = self._ray.get(self._tally.state.remote(), timeout=CONNECT_S)
         except self._ray.exceptions.RayError:
@@ -260,7 +260,7 @@ class _Run:
                 self._ray.cancel(ref)
 
     def clear(self) -> None:
-        """Take the copies off the nodes; one that does not answer sweeps up by itself later."""
+        """Take the copies off the nodes; one that does not answer cleans up later on its own."""
         with suppress(OSError):
             (self._work.folder / TOKEN_NAME).unlink()
         with suppress(self._ray.exceptions.RayError):
@@ -303,7 +303,7 @@ def _arrived(path: Path, size: int) -> bool:
 
 
 def _error(kind: str, content: Any) -> Exception:
-    """What a node told, as the error that it would have been here."""
+    """What a node reported, as the error that it would have been here."""
     if kind == "unfit":
         return unfit(content)
     if kind == "failed":

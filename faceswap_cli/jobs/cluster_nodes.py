@@ -72,7 +72,7 @@ def _connect(ray: Any, address: str) -> None:
 
 
 def _check_port(address: str) -> None:
-    """A wrong address is told at once; Ray itself tries for minutes."""
+    """A wrong address is reported at once; Ray itself tries for minutes."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()

@@ -47,7 +47,7 @@ Answer = tuple[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class FileMark:
-    """Enough of a file to tell it from another one: its size, and samples of its bytes."""
+    """Enough of a file to distinguish it from another one: its size, and samples of its bytes."""
 
     path: Path
     size: int
@@ -81,7 +81,7 @@ def pack(parcel: Parcel) -> Packed:
 
 
 class Tally:
-    """Actor beside the asking process: frames done of the segments in hand, on all nodes."""
+    """Actor beside the asking process: frames done of the current segments, on all nodes."""
 
     def __init__(self) -> None:
         self._frames: dict[int, int] = {}
@@ -342,7 +342,7 @@ def _root() -> Path:
 
 
 def _hold(token: str) -> tuple[IO[str], Path]:
-    """The folder of a run and a shared lock on it: it is there as long as somebody works in it."""
+    """The folder of a run and a shared lock on it: it is there as long as a process works in it."""
     folder = _root() / token
     while True:
         folder.mkdir(exist_ok=True)

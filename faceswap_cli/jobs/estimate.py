@@ -1,6 +1,6 @@
-"""What a job will take, from a few of its segments that were really rendered.  Arithmetic only.
+"""What a job will take, from a few of its frames that were really rendered.  Arithmetic only.
 
-Segments of one kind (swapped, encoded anew, copied) cost alike: time follows their frames and the
+Segments of one kind (swapped, encoded again, copied) cost alike: time follows their frames and the
 size of the faces in them, bytes follow the bytes of the input.
 """
 
@@ -40,7 +40,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A segment that was rendered for the estimate."""
+    """Frames that were rendered for the estimate."""
 
     load: Load
     seconds: float
@@ -49,7 +49,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class PersonPlan:
-    """Somebody in the clip, and what is planned."""
+    """A person in the clip, and the plan for them."""
 
     person: int
     frames: int
@@ -62,6 +62,8 @@ class Estimate:
     """What a job will take."""
 
     frames: int
+    frames_seen: int
+    """In which faces were looked for; what is known of a longer clip is an estimate"""
     shots: int
     people: tuple[PersonPlan, ...]
     segments: int

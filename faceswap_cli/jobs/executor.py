@@ -38,7 +38,7 @@ _ALIGN = 64
 
 RenderSegment = Callable[[Segment, Any, Path, SwapOptions, Callable[[int], None]], SegmentResult]
 Tell = Callable[[int], None]
-"""Is told how many frames of the job are done."""
+"""Gets the number of finished frames of the job."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,13 +48,13 @@ class Freight:
     files: tuple[Path, ...]
     """That ``render`` reads, absolute"""
     weights: tuple[Path, ...]
-    """Likewise, but sent only where ``unpack`` misses them (:class:`~faceswap_cli.errors.WeightsError`)"""
+    """Also read, but sent only where ``unpack`` misses them (:class:`~faceswap_cli.errors.WeightsError`)"""
     unpack: Callable[[Any, Mapping[Path, Path], JobOptions], Any]
     """The scene over there, where the files may lie at other places"""
     part: Callable[[Segment], Any]
     """What only one segment needs; goes with it"""
     join: Callable[[Any, Any], Any]
-    """The scene with such a part"""
+    """The scene with that part"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

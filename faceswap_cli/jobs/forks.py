@@ -2,7 +2,7 @@
 
 There a small server loads the libraries once, beside the first seconds of the job itself, and every worker is
 a copy of it: no worker loads anything again, and what was loaded is in memory once.  The server has neither
-threads nor anything of the job.  Elsewhere libraries do not bear such copies, and each worker begins afresh.
+threads nor anything of the job.  Elsewhere libraries do not survive copying: workers start one by one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WORKER_ENVIRONMENT = {
 """Set while workers start.  Threads of the numeric libraries spin while they wait: with four in each of four
 processes a small product of matrices takes eight times as long.  glibc keeps one heap per thread, and all of
 them grow to the largest picture; it would also return every large array to the system and have it cleared
-anew for the next one: a tenth of the time at 1080p."""
+again for the next one: a tenth of the time at 1080p."""
 
 _QUIET = "faceswap_cli.jobs.copied"
 """First of all: signals to the whole group must not end the server before its workers."""

@@ -1,7 +1,7 @@
 """What a job and its analysis depend on: a digest or a value for every ingredient, by name.
 
 Two runs with equal keys give the same frames.  Where and by how many it is run, and what is kept
-afterwards, is left out.  The names let a run say why it cannot go on with what it finds.
+afterwards, is left out.  The names let a run say why it cannot resume what it finds.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _file_digest(path: Path) -> str:
 
 @lru_cache(maxsize=1)
 def models_digest() -> str:
-    """Of the models that find and tell faces."""
+    """Digest of the models that find and compare faces."""
     digest = hashlib.sha256()
     for name in _MODELS:
         path = bundled(name)

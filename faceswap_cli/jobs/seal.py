@@ -1,7 +1,7 @@
 """Whose an output is in the moment of its rename: a note in the lock of its job folder.
 
 A run that is killed between the rename and the clearing up leaves a complete output and a job
-folder.  The note tells the next run that this file is the job's own and may be replaced.
+folder.  From the note the next run knows that this file is the job's own and may be replaced.
 """
 
 from __future__ import annotations

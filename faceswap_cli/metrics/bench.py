@@ -187,7 +187,7 @@ def machine() -> dict[str, str | int]:
 
 
 def _processor() -> str:
-    """Model name of the processor; Linux tells it in /proc only."""
+    """Model name of the processor; Linux shows it in /proc only."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from faceswap_cli.config import DetectOptions, RangeOptions
+from faceswap_cli.config import DetectOptions, RangeOptions, SwapOptions
 from faceswap_cli.errors import InputError, NoFaceFound, UsageError
 from faceswap_cli.events import Listener, ignore, progress
 from faceswap_cli.identity.embed import embed
@@ -19,7 +20,10 @@ from faceswap_cli.metrics.observations import FrameRow, Observations, collect
 from faceswap_cli.metrics.observe import observe_all
 from faceswap_cli.metrics.pairs import SeenPair, TimeCheck, clip_pairs, open_clips, picture_pair
 from faceswap_cli.metrics.source import Source, load_source, nobody
-from faceswap_cli.records import F32
+from faceswap_cli.recipe.digests import content_digest
+from faceswap_cli.recipe.metadata import find_recipe
+from faceswap_cli.recipe.record import with_options
+from faceswap_cli.records import F32, Clip
 from faceswap_cli.video.packets import audio_digests, frame_times
 from faceswap_cli.video.picture import is_picture
 from faceswap_cli.video.ranges import pts_range
@@ -33,9 +37,9 @@ class EvaluateOptions:
     workers: int = 0
     """Threads; 0 takes one per core."""
     range: RangeOptions = field(default_factory=RangeOptions)
-    """The part of the target that the result was made from."""
+    """The part of the target that the result was made from; by default as the result's recipe says."""
     gallery: F32 = field(repr=False, compare=False, default_factory=nobody)
-    """(G, 1024) codes of other people (``source.portrait_codes``), among whom the source should be nearest"""
+    """(G, 1024) codes of other people (``source.portrait_codes``); the source should be nearer than these"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +51,7 @@ class Evaluation:
     frames: int
     faces: int
     figures: dict[str, float]
-    """By the names of ``METRICS``; what cannot be told (figures over time of a picture) is left out."""
+    """By the names of ``METRICS``; what cannot be measured (figures over time of a picture) is left out."""
     checks: dict[str, bool]
     """frames, timestamps, audio: equal in result and target?  Empty for pictures."""
     observations: Observations = field(repr=False)
@@ -112,7 +116,8 @@ def _read_clips(
     ours, theirs = open_clips(result, target)
     check = TimeCheck()
     workers = options.workers or os.cpu_count() or 1
-    part = pts_range(theirs, options.range)
+    chosen = options.range if options.range != RangeOptions() else range_in_recipe(ours, target)
+    part = pts_range(theirs, chosen)
     pairs = clip_pairs(ours, theirs, options.detect, check, every, workers, part)
     total = math.ceil(min(ours.frames, theirs.frames, every.stop or theirs.frames) / every.step)
     rows: list[FrameRow] = []
@@ -132,6 +137,15 @@ def _read_clips(
     if part == (None, None):  # the sound of a part is cut: not the same packets
         checks["audio"] = audio_digests(result) == audio_digests(target)
     return rows, checks
+
+
+def range_in_recipe(result: Clip, target: Path) -> RangeOptions:
+    """``--start`` and ``--end`` of the job that made ``result`` from ``target``, if its recipe knows them."""
+    with suppress(InputError):  # a recipe that cannot be read says nothing
+        made = find_recipe(result.path, result.metadata)
+        if made is not None and made.target == content_digest(target):
+            return with_options(SwapOptions(), made.options).range
+    return RangeOptions()
 
 
 def _packet_checks(result: Path, target: Path, tick: Fraction) -> dict[str, bool]:

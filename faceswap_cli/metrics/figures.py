@@ -142,7 +142,9 @@ def lost(seen: Observations) -> float:
 
 
 METRICS: dict[str, Metric] = {
-    "likeness": Metric(likeness, "", "higher", "cosine to the source; two photographs of a person: 0.9"),
+    "likeness": Metric(
+        likeness, "", "higher", "cosine to the source; strangers 0.44, two photographs of a person 0.9"
+    ),
     "likeness_gain": Metric(
         likeness_gain, "", "higher", "likeness to the source minus that to the target; below 0: the target"
     ),

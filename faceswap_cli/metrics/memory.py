@@ -46,7 +46,7 @@ def _process_mb(pid: int) -> float:
 
 
 class MemoryWatch:
-    """``with MemoryWatch() as watch: ...``; then ``watch.peak_mb``, None where it cannot be told."""
+    """``with MemoryWatch() as watch: ...``; then ``watch.peak_mb``, None where it cannot be measured."""
 
     def __init__(self, every_s: float = 0.5) -> None:
         self._every_s = every_s

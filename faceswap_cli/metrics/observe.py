@@ -1,7 +1,7 @@
 """From pairs of frames to rows: the one place where a swapped face is looked at.
 
 A target face and the face of the result in the same place belong together (largest overlap
-of the boxes); target faces of neighbouring frames are linked in the same way, so that figures
+of the boxes); target faces of neighboring frames are linked in the same way, so that figures
 over time follow one face.  No smoothing, no guessing: a face that is not found is a gap.
 """
 

@@ -111,7 +111,7 @@ def clip_pairs(
 
     def show(pair: tuple[WithFaces[Face], WithFaces[Face]]) -> SeenPair:
         ours, theirs = pair
-        seconds = float(theirs.frame.pts * theirs.frame.time_base)
+        seconds = target.seconds(theirs.frame.pts)
         pictures = display_rgb(ours.frame, result), display_rgb(theirs.frame, target)
         return SeenPair(seconds, *pictures, ours.faces, theirs.faces)
 

@@ -1,7 +1,7 @@
 """What happened to pixels: where something changed, what was kept, how sharp the face is.
 
 Pictures are display RGB, uint8 (H, W, 3), result and target of one size; points are display
-pixels with centres at integer + 0.5.
+pixels with centers at integer + 0.5.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PSNR_LIMIT = 100.0
 OUTSIDE_MARGIN = 0.15
 """The hull of a face is widened by this share of its width before the outside is measured."""
 INNER_SHARE = 0.8
-"""The inner face is the face's oval shrunk to this size about its centre: no hair, no mask edge."""
+"""The inner face is the face's oval shrunk to this size about its center: no hair, no mask edge."""
 _SMALL = 32
 
 
@@ -49,7 +49,7 @@ def hull(points: F32, shape: tuple[int, int], *, grow_px: int = 0) -> U8:
 
 
 def inner_oval(points: F32) -> F32:
-    """(478, 3) mesh -> (36, 2) the oval, shrunk about its centre."""
+    """(478, 3) mesh -> (36, 2) the oval, shrunk about its center."""
     oval = points[list(index.OVAL), :2]
     centre = oval.mean(axis=0)
     return np.asarray(centre + INNER_SHARE * (oval - centre), dtype=np.float32)
@@ -98,7 +98,7 @@ def _rest(result: U8, target: U8) -> float:
 
 
 def cv2_matrix(matrix: F64) -> F64:
-    """(3, 3) between pixel spaces with centres at + 0.5 -> (2, 3) for OpenCV, centres at integers."""
+    """(3, 3) between pixel spaces with centers at + 0.5 -> (2, 3) for OpenCV, centers at integers."""
     shifted = matrix.copy()
     shifted[:2, 2] += matrix[:2, :2] @ np.array([0.5, 0.5]) - 0.5
     return np.asarray(shifted[:2])

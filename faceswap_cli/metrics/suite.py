@@ -136,7 +136,7 @@ def run_suite(
 ) -> Suite:
     """Swap and measure the first ``frames`` frames of every pair by every method, ``jobs`` at a time.
 
-    ``portraits`` are the people among whom the source must be the nearest, besides the target's own face.
+    ``portraits`` are the people; the source must be the nearest of them, besides the target's own face.
     """
     codes = portrait_codes(portraits, options.detect)
     tasks = []

@@ -92,7 +92,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _check_self_contained(data: bytes, path: Path) -> None:
-    """An ONNX file may name other files for its weights, anywhere on the disk: such a one is refused."""
+    """An ONNX file may name other files for its weights, anywhere on the disk: that is refused."""
     import onnx
 
     try:

@@ -60,10 +60,10 @@ class Consent:
 
 
 def read_consent(path: Path, today: date | None = None) -> Consent:
-    """The agreements in ``path``, all in force ``today``.
+    """The agreements in ``path``, all valid ``today``.
 
     :class:`InputError` for a file that cannot be read, :class:`UsageError` for one that is not well
-    formed, :class:`PolicyError` where somebody's agreement is missing, not given yet or has ended.
+    formed, :class:`PolicyError` where a person's agreement is missing, not given yet or has ended.
     """
     data = read_small(path, WHAT)
     text = text_of(data, path, WHAT)

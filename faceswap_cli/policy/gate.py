@@ -101,7 +101,7 @@ def check_clip(
             stop.check("looking at the content")
             rgb, small_from_display = display_rgb(frame, clip)
             meshes = _meshes_at(analysis, frame.pts, small_from_display)
-            time_s = float((frame.pts - clip.start_pts) * clip.time_base)
+            time_s = clip.seconds(frame.pts)
             _judge(model, _looks(rgb, meshes), clip.path.name, time_s, tally)
             listen(progress("check", number, len(wanted)))
     _tell(tally, "pictures of the target")

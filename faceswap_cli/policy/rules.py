@@ -1,19 +1,21 @@
 """The TOML beside a classifier: what its numbers mean, and what is refused.
 
-schema = 1
-labels = ["allowed", "refused"]      # one for each number the model gives
-activation = "softmax"               # softmax, sigmoid, or none when it gives probabilities already
+An example:
 
-[refuse]
-refused = 0.8                        # refused when the model is at least so sure
+    schema = 1
+    labels = ["allowed", "refused"]      # one for each number the model gives
+    activation = "softmax"               # softmax, sigmoid, or none when it gives probabilities already
 
-[input]                              # everything here may be left out
-size = [224, 224]                    # height, width; needed only where the model leaves it open
-colour = "rgb"                       # or bgr
-range = [0.0, 1.0]                   # what black and white become
-mean = [0.485, 0.456, 0.406]         # taken away after that
-std = [0.229, 0.224, 0.225]          # divided by after that
-fit = "stretch"                      # stretch, crop (the middle square) or pad
+    [refuse]
+    refused = 0.8                        # refused when the model is at least so sure
+
+    [input]                              # everything here may be left out
+    size = [224, 224]                    # height, width; needed only where the model leaves it open
+    colour = "rgb"                       # or bgr
+    range = [0.0, 1.0]                   # what black and white become
+    mean = [0.485, 0.456, 0.406]         # taken away after that
+    std = [0.229, 0.224, 0.225]          # divided by after that
+    fit = "stretch"                      # stretch, crop (the middle square) or pad
 """
 
 from __future__ import annotations

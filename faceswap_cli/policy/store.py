@@ -1,4 +1,4 @@
-"""The classifier that is in force: the one of ``policy.model``, else the one that was imported, else none.
+"""The active classifier: the one of ``policy.model``, else the one that was imported, else none.
 
 <weights folder>/policy/model.onnx, rules.toml, card.json
 """

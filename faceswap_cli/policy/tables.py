@@ -13,7 +13,7 @@ LARGEST_BYTES = 1 << 20
 
 
 def read_small(path: Path, what: str) -> bytes:
-    """The bytes of ``path``; :class:`InputError` when it is no readable file of at most 1 MiB."""
+    """The bytes of ``path``; :class:`InputError` unless it is a readable file of at most 1 MiB."""
     try:
         if not path.is_file():
             kind = "is not a regular file" if path.exists() else "does not exist"

@@ -2,7 +2,7 @@
 
 The machine's own chain is a root and a leaf.  The root's private key is thrown away as soon as
 the leaf is signed; the leaf's lies in the user's data folder, readable by the user alone.  Names
-and dates in the certificates are the same on every machine, so that they tell nothing about it.
+and dates in the certificates are the same on every machine, so that they reveal nothing about it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from faceswap_cli.errors import InputError
 
 VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SOURCE_TYPE = VOCABULARY + "compositeWithTrainedAlgorithmicMedia"
-SOFTWARE = f"faceswap-cli {__version__}"
+_PROGRAM = "faceswap-cli "
+SOFTWARE = f"{_PROGRAM}{__version__}"
 
 CONTAINER_KEY = "Iptc4xmpExt:DigitalSourceType"
 """Containers that take any key (MP4 and MOV with mdta keys, Matroska, WebM) keep it by this name."""
@@ -99,14 +100,24 @@ def xmp_packet(existing: bytes | None = None) -> bytes:
     return f'{begin}\n{text}\n<?xpacket end="w"?>'.encode()
 
 
+def sheet_packet() -> bytes:
+    """An XMP packet for a sheet of untouched pictures: names the program, and claims no AI."""
+    marked = f' Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"'
+    return xmp_packet().replace(marked.encode(), b"")
+
+
 def mark_in_xmp(packet: bytes) -> Mark | None:
     """The mark in an XMP packet, written as an attribute or as an element."""
     text = packet.decode("utf-8", errors="replace")
     found = re.search(r"DigitalSourceType\s*(?:=\s*[\"']|>)\s*(" + _URI.pattern + ")", text, re.IGNORECASE)
     if found is None:
         return None
-    tool = re.search(r"CreatorTool\s*(?:=\s*[\"']|>)\s*([^\"'<]*)", text)
-    return Mark(found.group(1), tool.group(1).strip() if tool else "", "xmp")
+    return Mark(found.group(1), _tool(text), "xmp")
+
+
+def _tool(xmp: str) -> str:
+    found = re.search(r"CreatorTool\s*(?:=\s*[\"']|>)\s*([^\"'<]*)", xmp)
+    return found.group(1).strip() if found else ""
 
 
 def find_xmp(path: Path) -> bytes | None:
@@ -141,6 +152,20 @@ def read_mark(path: Path, metadata: Mapping[str, str] | None = None) -> Mark | N
         return mark
     packet = find_xmp(path)
     return mark_in_xmp(packet) if packet is not None else None
+
+
+def made_here(path: Path, metadata: Mapping[str, str] | None = None) -> bool:
+    """Whether this program wrote the file: a result, or a sheet of pictures (:func:`sheet_packet`).
+
+    ``metadata``: of a video, as ``probe`` read it.
+    """
+    if metadata is not None:
+        lower = {key.lower(): text for key, text in metadata.items()}
+        tool = lower.get(CONTAINER_SOFTWARE_KEY.lower(), "")
+        return tool.startswith(_PROGRAM) or COMMENT_TEXT in lower.get("comment", "")
+    packet = find_xmp(path)
+    tool = "" if packet is None else _tool(packet.decode("utf-8", errors="replace"))
+    return tool.startswith(_PROGRAM)
 
 
 def _without_properties(packet: bytes) -> str:

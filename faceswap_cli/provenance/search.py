@@ -21,7 +21,7 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 def search_clip(clip: Clip, analysis: Analysis, stop: StopRequest = NEVER) -> Detection:
-    """Every person of ``analysis``, on frames spread over the time that he is seen."""
+    """Every person of ``analysis``, on frames spread over the time that the person is seen."""
     return search(looks_of(clip, analysis, stop))
 
 

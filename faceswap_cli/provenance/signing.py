@@ -165,7 +165,7 @@ def _append_box(part: Path, statement: bytes) -> None:
 
 
 def _check_sidecar(output: Path) -> None:
-    """A file of that name that is no manifest is somebody's: it stays."""
+    """A file of that name that is not a manifest is the user's: it stays."""
     path = sidecar_path(output)
     if output.suffix.lower() in EMBEDDED or not path.exists():
         return

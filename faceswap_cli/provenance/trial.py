@@ -1,4 +1,4 @@
-"""A stranger's C2PA manifest is read by a process of its own first, which may take only so much memory.
+"""A stranger's C2PA manifest is read by a process of its own first, with a memory limit.
 
 The library believes some of the lengths that a manifest claims and takes memory for them; a file of a few
 kilobytes has made it ask for two gigabytes.  What ends the process here is called unreadable by its caller.

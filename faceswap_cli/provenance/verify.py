@@ -63,7 +63,7 @@ def read_statement(path: Path) -> Statement | None:
 
 
 def try_report(path: Path, sidecar: Path | None = None) -> None:
-    """Read the manifest and forget it: what the library refuses by itself is well."""
+    """Read the manifest and forget it: what the library refuses on its own is fine."""
     import c2pa
 
     with suppress(c2pa.C2paError, ValueError):
@@ -175,6 +175,6 @@ def _generator(active: dict[str, Any]) -> str:
 
 
 def _plain(text: Any) -> str:
-    """Text of somebody's file for a terminal: nothing that moves the cursor, and not too long."""
+    """Text of a stranger's file for a terminal: nothing that moves the cursor, and not too long."""
     shown = "" if text is None else str(text)[:_LONGEST]
     return "".join(char if char.isprintable() else "?" for char in shown)

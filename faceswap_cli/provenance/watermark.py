@@ -42,7 +42,7 @@ FALSE_ALARM = 1e-7
 BUSY = 4.0
 """Levels of texture from which on the mark has its full strength."""
 FINE, AROUND = 1.5, 2.0
-"""Blurs, in half cells of the grid, that tell texture from form and spread it."""
+"""Blurs, in half cells of the grid, that separate texture from form and spread it."""
 ROOM = 24.0
 """Distance from black and white in levels within which the mark fades out."""
 _SCALES = tuple(1.0 + 0.01 * step for step in range(-6, 7))
@@ -134,7 +134,7 @@ class Detection:
     score: float
     """Deviations above chance, at the best of all places tried; over 6 is a mark."""
     false_alarm: float
-    """How often chance alone gives such a score, all tries counted"""
+    """How often chance alone gives this score, all tries counted"""
     faces: int
     """Crops that were looked at"""
     person: int = -1
@@ -173,7 +173,7 @@ def search(faces: Iterable[Aligned]) -> Detection:
 
 
 def whitened_sums(faces: Iterable[Aligned]) -> dict[int, F64]:
-    """person -> (GRID, GRID) what all his faces have in common, ready for :func:`score`."""
+    """person -> (GRID, GRID) what all their faces have in common, ready for :func:`score`."""
     sums: dict[int, F64] = {}
     chunks: dict[int, _Chunk] = {}
     for face in faces:

@@ -72,7 +72,7 @@ def check_program(recipe: Recipe, options: SwapOptions, *, force: bool) -> list[
 
 
 def _others(then: Mapping[str, str]) -> list[str]:
-    """Libraries of then whose version is another one now."""
+    """Libraries whose version differs from the original run."""
     now = libraries()
     return [
         f"{name} {number} (here {now.get(name, 'none')})"

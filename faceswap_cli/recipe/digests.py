@@ -1,4 +1,4 @@
-"""Telling whether a file is the one of then, without keeping its name or anything that names it elsewhere."""
+"""Recognize an original file without storing its name, or anything that identifies it elsewhere."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def content_digest(path: Path) -> str:
 
 
 def keyed(digest: str, target: str) -> str:
-    """The digest of a source photograph as a result tells it: keyed with that of the target.
+    """The digest of a source photograph as a result stores it: keyed with that of the target.
 
-    Whoever has both files can check it.  Nobody can look it up, and the same photograph has
+    Anyone who has both files can check it.  Nobody can look it up, and the same photograph has
     another one in every result.
     """
     return hashlib.blake2b(digest.encode(), key=bytes.fromhex(target)).hexdigest()[:_KEYED_HEX]

@@ -1,4 +1,4 @@
-"""Finding the files of then: by what they hold, whatever they are called now, in whatever order they come."""
+"""Find the original files by their contents, whatever they are called now and in any order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Inputs:
 
     target: Path
     people: tuple[tuple[Path, ...], ...]
-    """For each source person the photographs, or the enrolment file, in the order of then"""
+    """For each source person the photographs, or the enrolment file, in the original order"""
     parsing: Path | None = None
     mask: Path | None = None
     """The user's occlusion mask"""

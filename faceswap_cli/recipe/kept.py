@@ -43,7 +43,7 @@ class Kept:
     known: Known
     recipe: Recipe
     tell: Callable[[str], None] = field(default=lambda text: None, repr=False, compare=False)
-    """Is told when less can be reused than one would hope"""
+    """Gets a message when less can be reused than one would hope"""
 
     def analysis(self, clip: Clip, options: SwapOptions, key: Key) -> Analysis | None:
         """The kept one or, where only the smoothing is another, one made of the faces found then."""
@@ -137,12 +137,12 @@ def _share(file: Path, path: Path) -> None:
 
 
 def _place(segment: dict[str, Any]) -> tuple[Any, ...]:
-    """What makes a segment the same one: its number and its neighbours do not."""
+    """What makes a segment the same one: its number and its neighbors do not."""
     return tuple(segment.get(name) for name in ("first_pts", "end_pts", "frames", "touched", "copied"))
 
 
 def _rows(record: dict[str, Any], segment: Segment, scene: Scene) -> tuple[LedgerRow, ...]:
-    """The ledger of a copied segment; of an untouched one anew, since it tells of smoothed faces."""
+    """The ledger of a copied segment; of an untouched one a new one, since it holds smoothed faces."""
     if segment.touched:
         return tuple(map(ledger_row, record["ledger"]))
     pts = frames_within(segment, scene.analysis).tolist()

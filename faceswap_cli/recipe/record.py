@@ -57,7 +57,7 @@ class Recipe:
     weights: str = ""
     """Of the method; empty for one without"""
     models: str = ""
-    """Of the models that find and tell faces"""
+    """Digest of the models that find and compare faces"""
     parsing: str = ""
     """Of the label map, where one was given"""
     mask: str = ""
@@ -142,7 +142,7 @@ def source_digests(person: SourceIdentity) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def shaping_keys() -> dict[str, Key]:
-    """Settings that shape the pixels and are no file names."""
+    """Settings that shape the pixels and are not file names."""
     known = known_keys()
     names = set(option_key(SwapOptions())) - _MOVES_NOTHING
     return {name: key for name, key in known.items() if name in names and key.kind is not Path}

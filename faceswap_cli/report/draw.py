@@ -23,7 +23,7 @@ class DrawnLine:
     """One person's line; ``band`` is empty where nothing was pooled."""
 
     number: int
-    """Position among the people of the page: it decides the colour"""
+    """Position among the people of the page: it decides the color"""
     label: str
     path: str
     band: str
@@ -47,8 +47,8 @@ class DrawnChart:
     """In words, for those who do not see it"""
 
 
-def draw(chart: Chart, length_s: float) -> DrawnChart:
-    """``length_s`` is the width of the plot in seconds."""
+def draw(chart: Chart, length_s: float, start_s: float = 0.0) -> DrawnChart:
+    """The plot is ``length_s`` seconds wide and begins at ``start_s`` of the target."""
     drawn = tuple(_line(k, line, chart, length_s) for k, line in enumerate(chart.lines))
     limit = None if chart.limit is None or chart.limit > chart.top else _y(np.array(chart.limit), chart.top)
     said = "; ".join(f"{line.label}: mean {line.mean}, {line.worst}" for line in drawn if line.path)
@@ -58,7 +58,7 @@ def draw(chart: Chart, length_s: float) -> DrawnChart:
         chart.meaning,
         drawn,
         tuple(text(chart, chart.top * share) for share in (1.0, 0.5, 0.0)),
-        tuple(clock(length_s * share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)),
+        tuple(clock(start_s + length_s * share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)),
         None if limit is None else round(float(limit), 1),
         said,
     )

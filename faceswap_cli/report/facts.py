@@ -104,7 +104,7 @@ def _likeness(figures: Mapping[str, float]) -> list[Headline]:
     """How much the result looks like the source, where it was measured."""
     found = []
     if "likeness" in figures:
-        note = "cosine to the source; two photographs of one person reach about 0.9"
+        note = "cosine to the source; strangers reach about 0.44, two photographs of one person 0.9"
         found.append(Headline("Likeness", f"{figures['likeness']:.2f}", note))
     if "likeness_gain" in figures:
         gain = figures["likeness_gain"]
@@ -124,13 +124,13 @@ def _plural(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
 
 
-def people(job: Job, start_s: float) -> list[PersonFacts]:
+def people(job: Job) -> list[PersonFacts]:
     """Those who were chosen first, then everybody else in the ledger."""
     others = sorted(set(job.people) - set(job.chosen))
-    return [_person(job, person, start_s) for person in (*job.chosen, *others)]
+    return [_person(job, person) for person in (*job.chosen, *others)]
 
 
-def _person(job: Job, person: int, start_s: float) -> PersonFacts:
+def _person(job: Job, person: int) -> PersonFacts:
     rows = job.rows(person)
     distances = _identity(rows)
     worst = max(distances, key=lambda item: item[0], default=None)
@@ -138,7 +138,7 @@ def _person(job: Job, person: int, start_s: float) -> PersonFacts:
     swapped = [row for row in rows if row.swapped]
     when = ""
     if worst is not None and job.command == "video":
-        when = f" at {clock(worst[1].time_s - start_s)}"
+        when = f" at {clock(worst[1].time_s)}"
     return PersonFacts(
         person=person,
         label=person_label(person),
@@ -150,7 +150,7 @@ def _person(job: Job, person: int, start_s: float) -> PersonFacts:
         worst_identity=f"{worst[0]:.3f}{when}" if worst else "",
         yaw=f"{max(abs(row.yaw) for row in rows):.0f}°",
         occluded=f"{max(row.occluded for row in swapped):.0%}" if swapped else "",
-        seen=f"{clock(rows[0].time_s - start_s)} to {clock(rows[-1].time_s - start_s)}",
+        seen=f"{clock(rows[0].time_s)} to {clock(rows[-1].time_s)}",
     )
 
 

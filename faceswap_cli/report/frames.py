@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +14,10 @@ import cv2
 import numpy as np
 
 from faceswap_cli.config import RangeOptions
+from faceswap_cli.errors import InputError
+from faceswap_cli.faces.detect import find_faces
+from faceswap_cli.identity.people import SUFFIX
+from faceswap_cli.identity.photos import picture_files
 from faceswap_cli.metrics.pairs import display_rgb
 from faceswap_cli.provenance.mark import xmp_packet
 from faceswap_cli.records import U8, Clip, Frame
@@ -28,6 +32,8 @@ WHOLE_SIDE, WHOLE_BYTES = 1120, 84_000
 FACE_SIDE, FACE_BYTES = 440, 34_000
 _FACE_ROOM = 1.7
 """Side of the square around a face, in widths (or heights) of its mesh."""
+PORTRAITS = 6
+"""Sources whose faces are shown"""
 _QUALITIES = (86, 78, 68, 58, 46)
 _XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\x00"
 
@@ -54,6 +60,14 @@ class Pair:
     face: tuple[Shown, Shown]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Portrait:
+    """Whose face was put in."""
+
+    name: str
+    face: Shown
+
+
 def clip_pairs(target: Path, result: Path, chosen: RangeOptions, moments: Sequence[Moment]) -> Iterator[Pair]:
     """The frames of ``moments`` out of both files, in their order.
 
@@ -75,6 +89,24 @@ def picture_pairs(target: Path, result: Path, moments: Sequence[Moment]) -> Iter
     before, after = read_picture(target).rgb, read_picture(result).rgb
     for moment in moments:
         yield _pair(moment, before, after)
+
+
+def portraits(sources: Sequence[Path]) -> Iterator[Portrait]:
+    """The largest face in the first usable photograph of each source; enrolled people have none."""
+    for source in sources[:PORTRAITS]:
+        if source.suffix != SUFFIX and (face := _first_face(source)) is not None:
+            yield Portrait(source.name, face)
+
+
+def _first_face(source: Path) -> Shown | None:
+    with suppress(InputError):
+        for path in picture_files([source]):
+            rgb = read_picture(path).rgb
+            if found := find_faces(rgb):
+                points = found[0].landmarks[:, :2]
+                (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+                return _shown(_face(rgb, (x0, y0, x1, y1)), FACE_BYTES, ai=False)
+    return None
 
 
 def _frame_at(clip: Clip, time: Fraction) -> Frame | None:

@@ -34,7 +34,7 @@ class Job:
 
     @cached_property
     def chosen(self) -> tuple[int, ...]:
-        """People of whom at least one face was swapped, the most often swapped first."""
+        """People with at least one swapped face, the most often swapped first."""
         counts = Counter(row.person for row in self.swapped)
         return tuple(sorted(counts, key=lambda person: (-counts[person], person)))
 

@@ -25,7 +25,7 @@ class Moment:
 
     pts: int
     time_s: float
-    """On the clip's own clock"""
+    """From the first frame of the target"""
     person: int
     box: tuple[float, float, float, float]
     """Of the face it is about, display pixels"""
@@ -65,7 +65,7 @@ def _width(row: LedgerRow) -> float:
 
 
 def _hardest(job: Job, rows: Sequence[LedgerRow], seen: Sequence[Sighting]) -> list[tuple[LedgerRow, str]]:
-    """(row, why) by kind of difficulty, the most telling kind first."""
+    """(row, why) by kind of difficulty, the most instructive kind first."""
     found: list[tuple[LedgerRow, str]] = []
 
     def worst(score: Callable[[LedgerRow], float], said: Callable[[LedgerRow], str], least: float) -> None:

@@ -22,8 +22,9 @@ from faceswap_cli import __version__
 from faceswap_cli.provenance.mark import CONTAINER_KEY, SOURCE_TYPE
 from faceswap_cli.report import facts
 from faceswap_cli.report.draw import HEIGHT, WIDTH, DrawnChart
-from faceswap_cli.report.frames import Pair
+from faceswap_cli.report.frames import Pair, Portrait
 from faceswap_cli.report.job import Job
+from faceswap_cli.report.verdict import verdict
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,8 +34,9 @@ class Page:
     job: Job
     pairs: list[Pair] = field(repr=False)
     start_s: float
-    """Begin of the part that was worked on, on the clip's clock"""
+    """Begin of the part that was worked on, in seconds from the first frame of the target"""
     length_s: float
+    portraits: list[Portrait] = field(default_factory=list, repr=False)
     charts: list[DrawnChart] = field(default_factory=list)
     readout: dict[str, Any] = field(default_factory=dict, repr=False)
     cuts: list[float] = field(default_factory=list)
@@ -48,7 +50,7 @@ def render(page: Page) -> str:
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    moments = [pair.moment.time_s - page.start_s for pair in page.pairs]
+    moments = [pair.moment.time_s for pair in page.pairs]
     values = {
         "page": page,
         "style": Markup(style),
@@ -58,16 +60,21 @@ def render(page: Page) -> str:
         "made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "version": __version__,
         "clock": facts.clock,
+        "shown": lambda name: _name(Path(name)),
         "moments": moments,
         "cuts": [round(cut / max(page.length_s, 1e-6) * WIDTH, 1) for cut in page.cuts],
         "size": (WIDTH, HEIGHT),
-        "data": {**page.readout, "moments": [round(t, 3) for t in moments]},
+        "data": {
+            **page.readout,
+            "start": round(page.start_s, 3),
+            "moments": [round(t - page.start_s, 3) for t in moments],
+        },
     }
     return _templates().get_template("page.html").render(**values, **_said(page))
 
 
 def _said(page: Page) -> dict[str, Any]:
-    """What is told of the job in words and tables."""
+    """The words and tables about the job."""
     job = page.job
     return {
         "job": job,
@@ -76,7 +83,8 @@ def _said(page: Page) -> dict[str, Any]:
         "sources": [_name(path) for path in job.sources],
         "output": _name(job.report.output),
         "headlines": facts.headlines(job),
-        "people": facts.people(job, page.start_s),
+        "verdict": verdict(job),
+        "people": facts.people(job),
         "figures": facts.figures(job),
         "settings": facts.settings(job.options),
         "weights": facts.weights(job),

@@ -14,11 +14,11 @@ from faceswap_cli.report.job import Job
 from faceswap_cli.report.sightings import Sighting
 
 POINTS = 400
-"""At most so many points a line; longer clips are pooled, with the range of each pool as a band."""
+"""Largest number of points per line; longer clips are pooled, with the range of each pool as a band."""
 PEOPLE = 6
-"""At most so many lines a chart: those of the people swapped most often."""
+"""Largest number of lines per chart: those of the people swapped most often."""
 _GAP = 3.0
-"""A pause of so many steps between two points breaks the line."""
+"""A pause of this many steps between two points breaks the line."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

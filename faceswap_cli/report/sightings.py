@@ -30,7 +30,7 @@ class Sighting:
     """On the clock of the ledger"""
     person: int
     jitter: float
-    """Restless landmarks around this frame, result over target; NaN where it cannot be told"""
+    """Restless landmarks around this frame, result over target; NaN where it is not known"""
     sharpness: float
     """Variance of the Laplacian inside the target's face: low where the footage is blurred"""
 
@@ -98,7 +98,7 @@ def _energy(points: F32) -> F64:
 
 
 def _pooled(energy: F64, radius: int) -> F64:
-    """Centred running mean, shorter at the ends."""
+    """Centered running mean, shorter at the ends."""
     total = np.concatenate([[0.0], np.cumsum(energy)])
     at = np.arange(len(energy))
     low, high = np.maximum(at - radius, 0), np.minimum(at + radius + 1, len(energy))

@@ -12,7 +12,7 @@ from faceswap_cli.events import Listener, ignore
 from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
 from faceswap_cli.records import Clip
 from faceswap_cli.report.draw import draw, readout
-from faceswap_cli.report.frames import clip_pairs, picture_pairs
+from faceswap_cli.report.frames import clip_pairs, picture_pairs, portraits
 from faceswap_cli.report.job import Job
 from faceswap_cli.report.moments import choose
 from faceswap_cli.report.page import Page, render
@@ -24,7 +24,7 @@ from faceswap_cli.video.probe import probe
 def write_report(path: Path, job: Job, listen: Listener = ignore) -> None:
     """Measure the result of ``job`` and write its page to ``path``; it appears whole or not at all.
 
-    Takes about as long as ``evaluate``: both files are read once more.
+    Takes about as long as ``evaluate``: both files are read again.
     """
     job = _measured(job, listen)
     html = build(job)
@@ -47,9 +47,11 @@ def build(job: Job) -> str:
     if job.evaluation is not None:
         seen = sightings(job.evaluation.observations, job.report.ledger)
     moments = choose(job, seen)
+    # Several photographs of one source show the same person: the first is enough.
+    faces = list(portraits(job.sources[:1] if job.one_source else job.sources))
     if job.command == "image":
         pairs = list(picture_pairs(job.target, job.report.output, moments))
-        return render(Page(job=job, pairs=pairs, start_s=0.0, length_s=0.0))
+        return render(Page(job=job, pairs=pairs, portraits=faces, start_s=0.0, length_s=0.0))
     clip = probe(job.target)
     pairs = list(clip_pairs(job.target, job.report.output, job.options.range, moments))
     start_s, length_s = _span(job, clip)
@@ -58,9 +60,10 @@ def build(job: Job) -> str:
         Page(
             job=job,
             pairs=pairs,
+            portraits=faces,
             start_s=start_s,
             length_s=length_s,
-            charts=[draw(chart, length_s) for chart in found],
+            charts=[draw(chart, length_s, start_s) for chart in found],
             readout=readout(found, length_s),
             cuts=_cuts(job, clip, start_s),
         )
@@ -83,15 +86,15 @@ def _measured(job: Job, listen: Listener) -> Job:
 
 
 def _span(job: Job, clip: Clip) -> tuple[float, float]:
-    """(begin on the clip's clock, length) of what was worked on, in seconds."""
+    """(begin, length) of what was worked on, in seconds from the first frame of the target."""
     shots = job.report.shots
     if shots:
         first, end = shots[0].first_pts, shots[-1].end_pts
-        return float(first * clip.time_base), max(float((end - first) * clip.time_base), 1e-3)
+        return clip.seconds(first), max(float((end - first) * clip.time_base), 1e-3)
     times = [row.time_s for row in job.report.ledger]
     return min(times), max(max(times) - min(times), 1e-3)
 
 
 def _cuts(job: Job, clip: Clip, start_s: float) -> list[float]:
     """Where a new shot begins, in seconds from the beginning."""
-    return [float(shot.first_pts * clip.time_base) - start_s for shot in job.report.shots[1:]]
+    return [clip.seconds(shot.first_pts) - start_s for shot in job.report.shots[1:]]

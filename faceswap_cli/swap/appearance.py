@@ -1,4 +1,4 @@
-"""Light, colour and sharpness of a face, measured robustly and laid over another one.
+"""Light, color and sharpness of a face, measured robustly and laid over another one.
 
 Work is done in CIE L*a*b* (float32, L in 0..100), where equal steps look equal and a change of
 illumination by a factor is a factor on ``L + 16``.  Low frequencies (light, skin tone) are known
@@ -32,18 +32,18 @@ FOREHEAD = 1.8
 SPREAD_FLOOR = np.array([2.0, 1.0, 1.0], np.float32)
 
 FEW_PIXELS, FEW_COLOURS = 64, 32
-"""Fewer pixels tell nothing of shading and detail, or of colour."""
+"""Fewer pixels say nothing about shading and detail, or about color."""
 SOME_SKIN, OF_MOST = 0.05, 0.2
-"""Share of skin from which a pixel is looked at, and weight, as a share of the largest, from which it tells
+"""Share of skin from which a pixel is used, and weight, as a share of the largest, from which it shows
 the spread."""
 STEADY = 1e-3
-"""Added to the diagonal of the fit: shading is flat where nothing tells"""
+"""Added to the diagonal of the fit: shading is flat where no pixel shows it"""
 UNLIKELY_SKIN = 0.02
 """What skin above the brows counts at first: hair is likely there."""
 DEVIATION = 1.4826
 """Of a normal distribution over its median size"""
 LIGHT_TRUST = 0.35
-"""Share of skin around from which on the narrow neighbourhood tells the light"""
+"""Share of skin around from which on the narrow neighborhood shows the light"""
 LEAST_BAND, LEAST_CHROMA = 1e-3, 0.3
 GRAIN_TOP, GRAIN_BINS = 8.0, 4096
 """Of the histogram that the median of the grain is taken from"""
@@ -53,14 +53,14 @@ GLOSS, RELIEF = -0.7, 0.0
 """Powers of the ratio of two lights that contrast of L* follows where the second is brighter: of what is
 lighter than its surroundings, and of what is darker."""
 RATIO, FOLLOW = (0.3, 2.5), (0.7, 1.2)
-"""Limits of the ratio of two lights, and of how far contrast of colour follows it"""
+"""Limits of the ratio of two lights, and of how far contrast of color follows it"""
 
 LAB_OFFSET = 16.0
 """L* + 16 is proportional to the cube root of luminance."""
 EYES_OWN = 0.75
-"""Share of an eye's own colour that stays when the skin's is exchanged"""
+"""Share of an eye's own color that stays when the skin's is exchanged"""
 SKINS = ((0.04, 0.32), (0.10, 0.42))
-"""Between what a and b, over L + 16, skins lie in white light; what is beyond is the light's colour."""
+"""Between what a and b, over L + 16, skins lie in white light; what is beyond is the light's color."""
 
 
 def _lightness_table() -> F32:
@@ -85,7 +85,7 @@ def lightness(rgb: U8) -> F32:
 
 
 def rgb_from_lab(lab: F32) -> U8:
-    """Inverse of :func:`lab_from_rgb`, clipped and rounded; :class:`NotFinite` for what has no colour."""
+    """Inverse of :func:`lab_from_rgb`, clipped and rounded; :class:`NotFinite` for what has no color."""
     finite(lab, "a drawn face")
     rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return cv2.convertScaleAbs(rgb, alpha=255.0) if rgb.min() >= 0 else _to_u8(rgb)
@@ -148,8 +148,8 @@ def _near_shading(lab: F32, skin: F32, brow_line: float) -> F32:
 def light_at(lab: F32, skin: F32, points: F32) -> F32:
     """Low-frequency Lab at the mesh points: (478, 3), from skin only.
 
-    Colour is smoothed more widely than lightness, so that a beard's grey is not taken for light.
-    Where little skin is near (eyes, lips, hair over the forehead), the wide neighbourhood answers.
+    Color is smoothed more widely than lightness, so that a beard's gray is not taken for light.
+    Where little skin is near (eyes, lips, hair over the forehead), the wide neighborhood answers.
     """
     if lab.shape[0] > _LIGHT_MOST:
         lab, skin = _reduced(lab, skin, _LIGHT_MOST)
@@ -162,7 +162,7 @@ def light_at(lab: F32, skin: F32, points: F32) -> F32:
 
 
 def _reduced(lab: F32, weight: F32, side: int) -> tuple[F32, F32]:
-    """A picture (n, n, 3) and its weight (n, n) at a smaller ``side``; colours are weighted means."""
+    """A picture (n, n, 3) and its weight (n, n) at a smaller ``side``; colors are weighted means."""
     size = (side, side)
     small = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
     total = cv2.resize(lab * weight[..., None], size, interpolation=cv2.INTER_AREA)
@@ -210,7 +210,7 @@ def _median_size(values: F32, where: U8) -> float:
 
 
 def measure_chroma(lab: F32, inside: F32) -> F32:
-    """(2,) standard deviations of a* and b* inside a mask: how colourful lips, cheeks and eyes are."""
+    """(2,) standard deviations of a* and b* inside a mask: how colorful lips, cheeks and eyes are."""
     chosen = lab[inside > 0.5]
     if len(chosen) < FEW_COLOURS:
         return np.ones(2, np.float32)
@@ -222,10 +222,10 @@ def relight(
 ) -> F32:
     """Move a Lab picture from one light field to another (all (h, w, 3)).
 
-    ``L + 16`` is scaled by the ratio of the fields, as a change of illumination does.  Colour is
+    ``L + 16`` is scaled by the ratio of the fields, as a change of illumination does.  Color is
     handled as ``(a, b) / (L + 16)``, which a shadow shares with the lit skin beside it: the skin's
     is exchanged, and the contrast to it follows the light.  ``colourful`` (2,) scales that contrast
-    once more: sepia footage has none.  In ``eyes`` (h, w) most of the exchange is left out, as far as
+    again: sepia footage has none.  In ``eyes`` (h, w) most of the exchange is left out, as far as
     it may be the skins': two people's skins differ, the whites of their eyes do not.
     """
     offset = np.float32(LAB_OFFSET)
@@ -243,7 +243,7 @@ def relight(
             low, high = (np.float32(v) for v in SKINS[k - 1])
             change = change - (np.clip(own + change, low, high) - np.clip(own, low, high)) * kept
         contrast = drawn[k] - own * (drawn[0] + offset)
-        # What has less colour than the skin around it keeps its share of it, or it would turn green or blue.
+        # What has less color than the skin around it keeps its share of it, or it would turn green or blue.
         paler = np.clip((own + change) / np.maximum(own, np.float32(PALE)), np.float32(0), np.float32(1))
         contrast *= np.where(contrast < 0, paler * ratio, follow)
         if colourful is not None:

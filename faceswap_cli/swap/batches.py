@@ -26,7 +26,7 @@ SHARE = 0.6
 
 
 class Meter(Protocol):
-    """Tells what work takes of a device's memory, and how much of it there is."""
+    """Measures how much of a device's memory some work takes, and how much there is."""
 
     def taken(self, work: Callable[[], T]) -> tuple[T, int]:
         """The result of ``work()`` and the bytes that it took for a moment."""
@@ -62,7 +62,7 @@ class CudaMeter:
 class Batches:
     """The present batch size; shared by the threads that use one set of networks.
 
-    With a ``meter`` the first face goes alone, and its memory tells how many may go together.
+    With a ``meter`` the first face goes alone, and its memory decides how many may go together.
     """
 
     def __init__(self, size: int = 1, meter: Meter | None = None) -> None:

@@ -152,7 +152,7 @@ def match_detail(
 
 
 def _plain(layer: F32, noise: F32, strength: float) -> F32:
-    """A detail layer of the target without its structure: folds, hairs and rims are no skin to borrow.
+    """A detail layer of the target without its structure: folds, hairs and rims are not skin to borrow.
 
     Where its energy is well above ``strength`` squared, ``noise`` stands in.
     """

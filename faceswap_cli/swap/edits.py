@@ -331,7 +331,7 @@ def _inside_lids(shape: tuple[int, int], eye: _Eye) -> F32:
 
 
 def _kept_between(eye: _Eye, u: float, down: float) -> float:
-    """``down`` as far as the centre of an iris at ``u`` stays between the lids."""
+    """``down`` as far as the center of an iris at ``u`` stays between the lids."""
     top, low = (float(lid[0]) for lid in eye.lids_at(np.array([u], np.float32)))
     margin = 0.2 * (low - top)
     at = float(np.clip(float(eye.iris[1]) + down, top + margin, max(low - margin, top + margin)))

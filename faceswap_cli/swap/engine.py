@@ -1,7 +1,7 @@
 """Rendering: frames in, frames with swapped faces out.
 
 Three stages over a stream of frames: cut and encode the chosen faces, smooth their codes over
-a centred window, draw and paste.  Per-frame work runs on a few threads, in order; what a frame
+a centered window, draw and paste.  Per-frame work runs on a few threads, in order; what a frame
 becomes depends on the frames around it within the window, never on how the stream was cut.
 """
 
@@ -153,7 +153,7 @@ def render_frames(
     workers: int,
     clock: StageClock,
 ) -> Generator[Swapped, None, None]:
-    """Swap the frames with ``first_pts <= pts < end_pts``; the others only serve as neighbours."""
+    """Swap the frames with ``first_pts <= pts < end_pts``; the others only serve as neighbors."""
     radius = scene.smooth.code_radius if scene.smooth.strength > 0 else 0
     batches = batches_of(scene.method)
     # Frames go through in groups of a batch; in flight are enough of them to keep the other cores busy.
@@ -185,7 +185,7 @@ def _where(frame: Frame, scene: Scene) -> str:
 def named(
     work: Callable[[Sequence[A]], list[R]], tasks: Sequence[A], frames: Sequence[Frame], scene: Scene
 ) -> list[R]:
-    """``work(tasks)``, one per entry of ``frames``; numbers that are none are told with their frame."""
+    """``work(tasks)``, one per entry of ``frames``; NaN and infinity are reported with their frame."""
     if len({frame.pts for frame in frames}) > 1:
         try:
             return work(tasks)

@@ -1,9 +1,9 @@
-"""What is seen between open lids: the target's own eyes, with irises of the source's colour.
+"""What is seen between open lids: the target's own eyes, with irises of the source's color.
 
 So few pixels are the first that people look at and the hardest to draw.  Gaze, reflections and the form of
 the iris are the target's, moved to the new lids; the shading between the lids is that of the drawn face; and
-each iris is as dark and as coloured, beside the white of its eye, as the source's is beside hers: both whites
-are lit by what lights the irises.
+each iris is as dark and as colored, beside the white of its eye, as the source's is beside its own: both
+whites are lit by what lights the irises.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ INSIDE = 0.004
 LIT = 10.0
 """L* over which the darker part of the white, in the shadow of the lids, counts less and less."""
 SEEN = (0.2, 0.5)
-"""Share of an iris between open lids up to which it tells nothing, and from which on all."""
+"""Share of an iris between open lids up to which it is ignored, and from which on it counts fully."""
 APART = (4.0, 10.0)
-"""L* between white and iris, likewise: less is a blur, or dark glasses."""
+"""L* between white and iris, the same two limits: less is a blur, or dark glasses."""
 TINTED = 0.5
-"""How far the colour of an iris follows that of the whites: skin shines into those too."""
+"""How far the color of an iris follows that of the whites: skin shines into those too."""
 SHARE = 0.7
 """Of the difference that is made up for: a whole one looks painted."""
 MOST = 18.0
@@ -44,13 +44,13 @@ MOST = 18.0
 ALIKE = 20.0
 """L* from the mean of an iris at which a pixel of it changes by e^-1 as much: reflections stay."""
 SHADING, SOFT = 0.012, 0.003
-"""Blur that tells shading from form, and softness of an iris' rim, as shares of the crop"""
+"""Blur that separates shading from form, and softness of an iris' rim, as shares of the crop"""
 STRAY = 8.0
 """a* and b* by which two eyes may differ: more is a reflection of the sky on glasses."""
 OWN_SHADE = 0.7
 """Share of the drawn face's shading that an iris does without: its tone is known"""
 FEW = 4.0
-"""Pixels that tell nothing"""
+"""Fewer pixels are ignored"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,7 +178,7 @@ def _recolour(eye: F32, iris: F32, part: Window, middle: float, change: F32) -> 
 
 
 def _agree(pair: Sequence[tuple[F32, F32]]) -> None:
-    """Bring the colour of the bluer one of two eyes, Lab and weight each, near the other's; in place."""
+    """Bring the color of the bluer one of two eyes, Lab and weight each, near the other's; in place."""
     if len(pair) < 2:
         return
     tones = [tone_of(eye, weight)[1:] for eye, weight in pair]

@@ -113,7 +113,7 @@ def code_of(texture: Texture) -> F32:
 
 
 def mapped(embedding: F32) -> F32:
-    """(128,) as the recognition network gives it -> (CODE,): the code such a person probably has."""
+    """(128,) as the recognition network gives it -> (CODE,): the code that this person probably has."""
     with torch.inference_mode():
         found = space().mapper(torch.from_numpy(np.asarray(embedding, np.float32))[None])[0]
     return np.asarray(np.float32(_FULL) * found.numpy(), np.float32)

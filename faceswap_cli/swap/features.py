@@ -29,7 +29,7 @@ OF_LIPS, MOST_RED, MOST_LIPS = 0.8, 22.0, 0.6
 LIPS_REACH = 0.006
 """How far around the lips that holds, as a share of the crop"""
 FEW = 8
-"""Pixels of lips that tell nothing"""
+"""Fewer pixels of lips are ignored"""
 LIT_SKIN = 10.0
 """L* over which what is darker than its surroundings counts less and less as skin."""
 TINTED = np.float32(4.0)
@@ -61,10 +61,10 @@ def shut_eyes(now: F32, usual: F32) -> F32:
 
 
 def limit_lips(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
-    """Lips are hardly more violet or paler than the target's own, which the light has coloured; in place.
+    """Lips are hardly more violet or paler than the target's own, which the light has colored; in place.
 
     A source's lips keep their distance from the skin in a* and b*: beside a paler skin than the source's they
-    would turn violet, or grey.
+    would turn violet, or gray.
     """
     there = part_around(points, (parts.LIPS_OUTER,), window, 0.0)
     reach = LIPS_REACH * window.side
@@ -119,7 +119,7 @@ def keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
 def keep_shut_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window) -> None:
     """Eyes that shut are the target's own, moved to the new ones: shut eyes are rare in training; in place.
 
-    Their colour is that of the drawn skin around them.
+    Their color is that of the drawn skin around them.
     """
     points = crop.landmarks / np.float32(crop.rgb.shape[0])
     shut = shut_eyes(parts.eye_apertures(points), np.array(crop.open_eyes, np.float32))
@@ -180,7 +180,7 @@ def own_part(
 def plane_of(points: F32, wanted: F32, ring: Sequence[int]) -> F64:
     """(3, 2): (x, y, 1) of a place in ``wanted`` -> the way from there to the target's ``points``.
 
-    Some twenty points around a small area: the move is all but constant inside, a plane fits it.  How it
+    Some twenty points around a small area: the move is almost constant inside, a plane fits it.  How it
     changes across a shut eye nobody knows: its points lie on a line, and little is made of them.
     """
     start, end = (mesh[list(ring), :2].astype(np.float64) for mesh in (wanted, points))

@@ -84,7 +84,7 @@ def half(device: str) -> torch.autocast:
 @lru_cache(maxsize=4)
 @torch.inference_mode()
 def basis_of(net: Fslsd256) -> Tensor:
-    """The network's basis of expressions on the host, where geometry is reckoned."""
+    """The network's basis of expressions on the host, where geometry is computed."""
     return net.expression.cpu()
 
 

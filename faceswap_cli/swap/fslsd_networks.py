@@ -115,7 +115,7 @@ def load_networks(device: str = "cpu", precision: str = "float32") -> OfficialNe
 def keep_large_blocks() -> bool:
     """Let the C library reuse blocks of 100 MB instead of mapping fresh ones; True when it was done.
 
-    Feature maps of 1024 pixels are 134 MB.  Mapped anew for every layer, the kernel clears them page by
+    Feature maps of 1024 pixels are 134 MB.  Mapped again for every layer, the kernel clears them page by
     page, which costs more than the arithmetic on them.  Only glibc knows these settings.
     """
     if not sys.platform.startswith("linux"):

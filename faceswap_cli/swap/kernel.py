@@ -11,7 +11,7 @@ def smoothing_kernel(beta: float, radius: int) -> F32:
     """(2 radius + 1,) weights of the closed-form smoother far from the ends.
 
     The smoother (1 + beta L) y = x has the impulse response a^|k| with
-    a = 1 + 1 / (2 beta) - sqrt(1 / beta + 1 / (4 beta^2)); cut at ``radius`` and normalised.
+    a = 1 + 1 / (2 beta) - sqrt(1 / beta + 1 / (4 beta^2)); cut at ``radius`` and normalized.
     """
     offsets = np.abs(np.arange(-radius, radius + 1))
     if beta <= 0:

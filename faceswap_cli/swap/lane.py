@@ -1,6 +1,6 @@
 """Calls of networks on a device: arguments go there, and results come back, with one wait per call.
 
-Everything before and behind such a call is arithmetic of the processor, so nothing reads a number back
+Everything before and after the call is computed on the processor, so nothing reads a number back
 from the device on the way.  On CUDA the copies are asynchronous from pinned memory, every thread has a stream
 of its own (one uploads while another's networks run), and calls of the same shapes are recorded once and
 replayed: a network of some hundred small kernels otherwise waits for Python to launch them.
@@ -29,8 +29,8 @@ SEEN_BEFORE = 2
 RECORDED = 2
 """Recordings kept at a time; each holds the memory of its activations."""
 OFTENER = 2
-"""One is given up for shapes that have come so many times as often: where several come in turn, recording
-each anew would take longer than it saves."""
+"""One is given up for shapes that have come this many times as often: where several come in turn, recording
+each again would take longer than it saves."""
 _WARM_UPS = 3
 """Runs before a recording, in which libraries choose their kernels and take their work space."""
 
@@ -200,7 +200,7 @@ class Lane:
             stream.synchronize()
 
     def staging(self, *shape: int, dtype: torch.dtype) -> Tensor:
-        """Memory of the host that :meth:`Visit.up` need not copy first; not initialised."""
+        """Memory of the host that :meth:`Visit.up` need not copy first; not initialized."""
         return torch.empty(shape, dtype=dtype, pin_memory=self.device.startswith("cuda"))
 
     def _stream(self) -> Any:

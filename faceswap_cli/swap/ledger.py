@@ -21,7 +21,7 @@ COVERED, TURNED, NOT_AT_ALL = "covered", "turned away", "strength 0"
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What the ledger tells of one face that was drawn."""
+    """What the ledger says of one drawn face."""
 
     track_id: int
     shown: bool
@@ -70,7 +70,7 @@ def ledger_rows(pts: int, faces: Sequence[Drawn], scene: Scene) -> tuple[LedgerR
         rows.append(
             LedgerRow(
                 pts=pts,
-                time_s=round(float(pts * scene.clip.time_base), 6),
+                time_s=round(scene.clip.seconds(pts), 6),
                 track=track.track_id,
                 person=track.person,
                 swapped=swapped,

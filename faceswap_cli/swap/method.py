@@ -99,7 +99,7 @@ def encode_all(method: SwapMethod, tasks: Sequence[Task]) -> list[F32]:
 
 
 def render_all(method: SwapMethod, tasks: Sequence[Task]) -> list[RenderedFace]:
-    """All ``tasks`` drawn, likewise."""
+    """All ``tasks`` drawn."""
     if isinstance(method, BatchMethod):
         return in_batches(method.render_batch, tasks, method.batches)
     return [method.render(task.prepared, task.crop, task.code, task.seed) for task in tasks]

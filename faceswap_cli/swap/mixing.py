@@ -1,4 +1,4 @@
-"""Which latent code comes from whom: pure functions on (N, L, D) codes.
+"""Where each latent code comes from: pure functions on (N, L, D) codes.
 
 Row 0 steers 4x4, rows 2r-1 and 2r the level 4 * 2^r.  The paper (section 3.2) keeps 7 structure rows of the
 source and takes 11 appearance rows from the target.  The released code cuts at the other end: 11 rows from

@@ -51,7 +51,7 @@ ODD = 0.6
 SPECK, GROWN, CLOSED = 0.012, 0.02, 0.055
 """Odd areas narrower than this are left out, the others grow, and holes are closed: shares of the crop."""
 FEATURE_REACH, FEATURE_SOFT = 0.035, 0.01
-"""How far around a feature its color tells nothing, and how softly that ends, likewise."""
+"""How far around a feature its color is ignored, and how softly that ends, in the same unit."""
 HAIR_GAIN = 2.5
 """The network is unsure of hair: the pool's own fringes, which it learns from, were judged by color alone"""
 SHOWN = 0.005

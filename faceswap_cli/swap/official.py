@@ -75,9 +75,9 @@ def label_mask(labels: U8, numbering: str = "celebamask") -> Tensor:
 
 
 def grow(mask: Tensor, square_px: int = DILATION_PX) -> Tensor:
-    """(N, 1, H, W) -> the same: grey dilation by a square, zero outside, soft edges kept.
+    """(N, 1, H, W) -> the same: gray dilation by a square, zero outside, soft edges kept.
 
-    out[y, x] is the maximum over y - 25 .. y + 24, likewise in x: a pixel grows by 24 up and left, 25 down
+    out[y, x] is the maximum over y - 25 .. y + 24, the same in x: a pixel grows by 24 up and left, 25 down
     and right.
     """
     before = square_px // 2
@@ -89,7 +89,7 @@ def grow(mask: Tensor, square_px: int = DILATION_PX) -> Tensor:
 
 
 def face_mask(indicator: Tensor, side: int = 1024) -> Tensor:
-    """(1, 1, 512, 512) indicator -> (1, 1, side, side): bilinear with half-pixel centres, then dilated."""
+    """(1, 1, 512, 512) indicator -> (1, 1, side, side): bilinear with half-pixel centers, then dilated."""
     big = functional.interpolate(indicator, size=(side, side), mode="bilinear", align_corners=False)
     return grow(big, max(2, round(DILATION_PX * side / 1024)))
 
@@ -114,7 +114,7 @@ def to_samples(pictures: Tensor) -> Tensor:
 
 
 def from_samples(samples: Tensor) -> list[U8]:
-    """The pictures (H, W, 3) of :func:`to_samples`; :class:`NotFinite` when one has numbers that are none"""
+    """The pictures (H, W, 3) of :func:`to_samples`; :class:`NotFinite` when one has NaN or infinity"""
     if not bool(samples[..., 3].all()):
         raise NotFinite("the network's face")
     return [np.ascontiguousarray(one[..., :3].numpy()) for one in samples]

@@ -28,7 +28,7 @@ from faceswap_cli.video.user_mask import UserMask
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to build a method again, and how to tell that it is the same one."""
+    """How to build a method again, and how to check that it is the same one."""
 
     method: str
     paste: PasteOptions

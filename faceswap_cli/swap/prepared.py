@@ -29,7 +29,7 @@ def prepared(method: SwapMethod, source: SourceIdentity, options: SwapOptions) -
 def meanwhile(work: Callable[[], None]) -> Iterator[None]:
     """Do ``work`` in a thread beside the block, and be done with it when the block is.
 
-    ``work`` only runs ahead of what is done again, and properly, after the block: its errors are told then.
+    ``work`` only runs ahead of what is done again, and properly, after the block: its errors are raised then.
     """
 
     def run() -> None:

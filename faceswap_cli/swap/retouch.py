@@ -24,7 +24,7 @@ from faceswap_cli.weights.taught import read_taught
 
 FILE = "attributes.safetensors"
 _FAR = 3.5
-"""Codes beyond so many deviations are drawn in before they are edited: nothing like them was learned from."""
+"""Codes beyond this many deviations are drawn in before editing: nothing like them was learned from."""
 
 
 def retouched(texture: Texture, changes: Mapping[str, float], how: str = "editor") -> Texture:

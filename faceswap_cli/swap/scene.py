@@ -39,8 +39,8 @@ FOREHEAD = 0.75
 """Upper edge of the mask: this share of the way from the brows to the top of the mesh (hair begins there)."""
 MASK_BLUR_PX = 3.0
 _DARK, _MOST_GAIN = 0.35, 5.0
-"""A face darker than this (mean R'G'B') is brightened for the network, at most so far: it has learned from
-pictures that somebody could see."""
+"""A face darker than this (mean R'G'B') is brightened for the network, at most this far: it has learned from
+pictures that people could see."""
 _HIDDEN = np.ones((9, 9), np.uint8)
 _BROW_TOP = (105, 334)
 _PARTS = ((RIGHT_EYE, 0.9), (LEFT_EYE, 0.9), (LIPS_OUTER, 0.7))

@@ -170,7 +170,7 @@ def _with_skin(rgb: U8, own: U8, points: F32, window: Window, share: float) -> U
     low, weight = masks.masked_blur(np.stack([lab[..., 0], theirs[..., 0]], axis=-1), skin, _PORES * width)
     wanted, apart = theirs.copy(), low[..., 0] - low[..., 1]
     wanted[..., 0] += apart
-    # A highlight is pale and a shadow is not: where only one of the faces has it, colours do not fit.
+    # A highlight is pale and a shadow is not: where only one of the faces has it, colors do not fit.
     alike = masks.smoothstep(
         (_APART[1] - masks.blur(np.abs(apart), _PORES * width)) / (_APART[1] - _APART[0])
     )

@@ -44,7 +44,7 @@ _COVER_SIDE, _DARK_LENS = 320, 0.55
 _RIM, _RIM_AT_BROWS, _AROUND_RIM = (0.2, 0.45), (0.55, 0.8), 0.013
 """The same of the rims of glasses, which cast shadows: probabilities, those over brows, and how far around"""
 _SKIN_NEAR, _UNLIKE, _REACH, _THIN = 0.1, 1.2, 0.12, 0.012
-"""Of hair beside a face: blur that tells the skin near it, tolerances by which its colour differs, how far
+"""Of hair beside a face: blur that shows the skin near it, tolerances by which its color differs, how far
 into the face it is looked for, and what is too thin, as shares of the picture."""
 _SEEN_FROM, _SEEN_OVER = 0.10, 0.35
 """Depth of the normals from which a photograph shows a point, and over which it comes to show it well."""
@@ -214,7 +214,7 @@ def _strands(luma: F32, skin: F32, points: F32) -> F32:
 def hair_beside(lab: F32, skin: F32, points: F32) -> F32:
     """Hair that hangs over the temples and cheeks, up to brows and eyes; (n, n) in [0, 1].
 
-    Of another colour than the skin near it, and joined to what surrounds the face.  A beard is joined to hair
+    Of another color than the skin near it, and joined to what surrounds the face.  A beard is joined to hair
     too: below the corners of the mouth nothing is looked for.
     """
     side = lab.shape[0]

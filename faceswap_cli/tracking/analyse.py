@@ -6,9 +6,10 @@ until the track is closed and they have become embeddings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from faceswap_cli.config import DetectOptions, SmoothOptions, TrackOptions
 from faceswap_cli.events import NEVER, Listener, StopRequest, ignore, progress
 from faceswap_cli.faces.stage import Seen, observe
 from faceswap_cli.identity.embed import EMBEDDING
-from faceswap_cli.records import F32, F64, I64, Analysis, Clip, Face, FaceTrack, Tint
+from faceswap_cli.records import F32, F64, I64, Analysis, Clip, Face, FaceTrack, Frame, Tint
 from faceswap_cli.stream import prefetch
 from faceswap_cli.tint import TintGauge
 from faceswap_cli.tracking.cover import uncovered
@@ -53,18 +54,45 @@ def analyse_clip(  # noqa: PLR0913  the groups of options are separate on purpos
     first_pts: int | None = None,
     end_pts: int | None = None,
     keep: Callable[[Gathered], None] | None = None,
+    windows: Sequence[tuple[int, int]] = (),
 ) -> Analysis:
     """Decode the clip (or ``first_pts <= pts < end_pts``) and find out who is where, when.
 
-    ``keep`` is given the faces as they were found, before smoothing.
+    ``keep`` is given the faces as they were found, before smoothing.  With ``windows``, (first, end) in
+    order, only these are decoded, as if nothing were between them: enough for an estimate.
     """
     damage = Damage()
-    frames = prefetch(read_frames(clip, first_pts=first_pts, end_pts=end_pts, damage=damage), DEPTH)
+    spans: Sequence[tuple[int | None, int | None]] = windows or [(first_pts, end_pts)]
+    frames = prefetch(_read(clip, spans, damage), DEPTH)
+    expected = sum(expected_frames(clip, *span) for span in spans)
     with closing(frames), closing(observe(frames, clip, detect)) as seen:
-        gathered = gather(seen, clip, track, listen, stop)
+        gathered = gather(seen, clip, track, listen, stop, expected)
     if keep is not None:
         keep(gathered)
     return build_analysis(gathered, clip, track, smooth, damaged_packets=damage.packets)
+
+
+def _read(
+    clip: Clip, spans: Sequence[tuple[int | None, int | None]], damage: Damage
+) -> Generator[Frame, None, None]:
+    count = 0
+    for first, end in spans:
+        frames = read_frames(clip, first_pts=first, end_pts=end, damage=damage, first_index=count)
+        with closing(frames):
+            for frame in frames:
+                yield frame
+                count = frame.index + 1
+
+
+def expected_frames(clip: Clip, first_pts: int | None, end_pts: int | None) -> int:
+    """About how many frames have ``first_pts <= pts < end_pts``."""
+    if first_pts is None and end_pts is None:
+        return clip.frames
+    start = clip.start_pts if first_pts is None else first_pts
+    rate = clip.average_rate or Fraction(25)
+    whole = clip.start_pts + round(clip.frames / rate / clip.time_base)
+    span = (whole if end_pts is None else min(end_pts, whole)) - start
+    return max(round(span * clip.time_base * rate), 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,8 +111,9 @@ def gather(
     track: TrackOptions,
     listen: Listener = ignore,
     stop: StopRequest = NEVER,
+    expected: int = 0,
 ) -> Gathered:
-    """Link the faces while the frames pass by."""
+    """Link the faces while the frames, about ``expected`` of them, pass by."""
     linker = Linker(bridge_frames(clip, track))
     chips: dict[int, Chips] = {}
     pieces: list[Piece] = []
@@ -99,7 +128,7 @@ def gather(
             pieces.extend(one_person_each(piece.closed(), chips.pop(id(piece)), moved))
 
     for done, one in enumerate(seen):
-        stop.check(f"analysing {clip.path.name}")
+        stop.check(f"analyzing {clip.path.name}")
         pts.append(one.frame.pts)
         signatures.append(signature(one.thumbnail))
         moved.append(difference(signatures[-2], signatures[-1]) if done else 0.0)
@@ -110,7 +139,7 @@ def gather(
         for piece, face in zip(owners, one.faces, strict=True):
             chips.setdefault(id(piece), Chips()).consider(len(piece.frames) - 1, face, one, clip)
         if done % PROGRESS_EVERY == 0:
-            listen(progress("analyse", done + 1, max(clip.frames, done + 1)))
+            listen(progress("analyse", done + 1, max(expected, done + 1)))
     close(linker.finish())
     listen(progress("analyse", len(pts), len(pts)))
     return Gathered(np.array(pts, dtype=np.int64), tuple(signatures), tuple(pieces), gauge.tint())

@@ -1,4 +1,4 @@
-"""Faces behind other faces: nothing is drawn where somebody else is in front.
+"""Faces behind other faces: nothing is drawn where another person is in front.
 
 A face that is bridged while another one is found in its place is hidden by it.  Drawing it there
 would put its new face on the other person.
@@ -20,7 +20,7 @@ HIDDEN = 0.15
 
 
 def uncovered(tracks: Sequence[FaceTrack], fade_frames: int) -> tuple[FaceTrack, ...]:
-    """``tracks`` with opacity 0 where a bridged face lies behind somebody else's, with ramps around it."""
+    """``tracks`` with opacity 0 where a bridged face is behind another person's, with ramps around it."""
     bounds = [_bounds(track) for track in tracks]
     return tuple(
         _faded(track, _hidden(k, tracks, bounds), fade_frames) if (track.confidence <= 0).any() else track
@@ -35,7 +35,7 @@ def _bounds(track: FaceTrack) -> F32:
 
 
 def _hidden(k: int, tracks: Sequence[FaceTrack], bounds: Sequence[F32]) -> Flags:
-    """(T,) where the face of track ``k`` is not found but somebody else's is, in the same place."""
+    """(T,) where the face of track ``k`` is not found but another person's is, in the same place."""
     track = tracks[k]
     hidden = np.zeros(len(track.pts), np.bool_)
     for other, theirs in zip(tracks, bounds, strict=True):

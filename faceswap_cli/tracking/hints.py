@@ -1,4 +1,4 @@
-"""Why no face was found in a clip: what to say to somebody who sees one."""
+"""Why no face was found in a clip: what to say to a user who sees one."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ SIDES = 3
 WHOLE, LEAST_SCORE = 0.97, 0.6
 """Of a sampled face: the share of its mesh within the picture, and how well its mesh is shaped."""
 LEAST_WORTH = 0.2
-"""Faces worth less (small, turned) do not tell who somebody is."""
+"""Faces worth less (small, turned) do not show who a person is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +102,7 @@ class Chips:
 
 
 def is_whole(face: Face, clip: Clip) -> bool:
-    """Whether the face lies within the picture: one cut by its edge looks like somebody else."""
+    """Whether the face lies within the picture: one cut by its edge looks like another person."""
     inside = (face.landmarks[:, :2] >= 0) & (face.landmarks[:, :2] <= clip.display_size)
     return bool(inside.all(axis=1).mean() > WHOLE) and face.score >= LEAST_SCORE
 
@@ -114,7 +114,7 @@ def chip_sharpness(chip: U8) -> float:
 
 
 def chip_worth(face: Face) -> float:
-    """Large, frontal and well seen faces say most about who somebody is."""
+    """Large, frontal and well seen faces say most about who a person is."""
     turned = pose(face.landmarks)
     frontal = float(np.exp(-((float(turned.yaw) / 35) ** 2) - (float(turned.pitch) / 35) ** 2))
     return face.score * min(width_px(face.landmarks) / CHIP, 1.0) * frontal

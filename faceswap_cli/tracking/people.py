@@ -25,9 +25,9 @@ seconds of one person up to 0.57, different people of one camera from 0.45 on; a
 0.45 and 0.48 makes no error in either.  Taking two people for one is worse than the reverse.
 """
 ADOPT, MARGIN = 0.5, 0.08
-"""A track that hardly tells who it is joins a person nearer than this, if all others are clearly farther."""
+"""A track that hardly shows who it is joins a person nearer than this, if all others are clearly farther."""
 SMALLEST_PX, BLURRED, TURNED_DEG = 28.0, 0.22, 55.0
-"""Always below this width, below this sharpness or beyond this yaw a face hardly tells who it is: its
+"""Always below this width, below this sharpness or beyond this yaw a face hardly shows who it is: its
 embedding is then more than 0.35 from the same face seen well (measured), close to that of others."""
 BYSTANDER = 0.05
 """Persons on screen for less than this share of the main person's time get no number of their own."""
@@ -44,7 +44,7 @@ class Presence:
     weight: float
     """Frames times size: how much the track says about the person."""
     clear: bool = True
-    """False when the face is too small, blurred or turned to tell who it is."""
+    """False when the face is too small, blurred or turned to show who it is."""
 
 
 def groups(tracks: Sequence[Presence]) -> list[list[int]]:
@@ -101,7 +101,7 @@ def _points(members: Sequence[int], tracks: Sequence[Presence]) -> F64:
 def _adopted(
     track: Presence, sets: Sequence[Sequence[int]], means: Sequence[F64], tracks: Sequence[Presence]
 ) -> int | None:
-    """The person of an unclear track; None when it cannot be told."""
+    """The person of an unclear track; None when it is not clear."""
     if track.embedding is None or not means:
         return None
     distances = np.array([np.linalg.norm(track.embedding - mean) for mean in means])
@@ -119,7 +119,7 @@ def _overlap(one: Presence, other: Presence) -> bool:
 
 
 def doubt(landmarks: F32, sharpness: float) -> str:
-    """Why a face hardly tells who it is, from its meshes (T, 478, 3) in pixels; empty when it does."""
+    """Why a face hardly shows who it is, from its meshes (T, 478, 3) in pixels; empty when it does."""
     width = float(np.ptp(landmarks[..., 0], axis=1).max())
     if width < SMALLEST_PX:
         return f"too small ({width:.0f} px)"
@@ -162,7 +162,7 @@ def people(tracks: Sequence[FaceTrack], sets: Sequence[Sequence[int]]) -> tuple[
 
 
 def _embedding(tracks: Sequence[FaceTrack]) -> F32:
-    """(128,) mean by frames, of the tracks that tell who it is as long as there are any."""
+    """(128,) mean by frames, of the tracks that show who it is, if there are any."""
     clear = [track for track in tracks if not track_doubt(track)] or list(tracks)
     mean = np.average([t.embedding for t in clear], axis=0, weights=[len(t.pts) for t in clear])
     return np.asarray(mean, np.float32)

@@ -23,7 +23,7 @@ CUT = 7.0
 """Mean difference of hue (half degrees), saturation and value, from which on a step may be a cut.
 
 Measured on 49 clips and 322 pairs of them (same room, same light, other person): single shots step by
-less than 7, or keep stepping; all but 11 pairs, of one person in one room, differ by more."""
+less than 7, or keep stepping; all pairs except 11, of one person in one room, differ by more."""
 VALUE_CUT, DARKEST = 0.15, 24.0
 """The same for value alone, as a share of the mean value, which counts as at least the second."""
 STANDS_OUT = 3.0

@@ -145,10 +145,10 @@ def _placed(matrices: F64, points: NDArray[np.floating]) -> F32:
 
 
 def smooth_crop(unit_from_image: F64, weights: F32, links: F64, factor: float) -> F64:
-    """(T, 3, 3) similarities smoothed as centre, logarithm of size, and angle."""
+    """(T, 3, 3) similarities smoothed as center, logarithm of size, and angle."""
     centre, axis, half = square_from_unit(unit_from_image)
     angle = np.unwrap(np.arctan2(axis[:, 1], axis[:, 0]))
-    # The centre moves as far as the face is large: smoothing it in its own unit changes nothing.
+    # The center moves as far as the face is large: smoothing it in its own unit changes nothing.
     centre = smooth(centre, weights, factor * BETA_CENTRE, links)
     motion = np.stack([np.zeros_like(angle), _spin(angle, weights, links)], axis=1)
     shape = smooth(np.stack([np.log(half), angle], axis=1), weights, factor * BETA_SIZE, links, motion)

@@ -253,7 +253,7 @@ def credible(piece: Piece) -> bool:
 
 
 def restlessness(piece: Piece) -> float:
-    """Median change of the mesh's shape between neighbouring frames, in shares of the crop's side."""
+    """Median change of the mesh's shape between neighboring frames, in shares of the crop's side."""
     near = np.flatnonzero(np.diff(piece.frames) == 1)
     if not len(near):
         return 0.0

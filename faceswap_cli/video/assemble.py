@@ -1,6 +1,6 @@
 """The output file: segments joined by packet copy, and every other stream carried along.
 
-Video times are those of the segments, to the tick.  Decoding times are made anew from them
+Video times are those of the segments, to the tick.  Decoding times are computed from them
 (one sorted list, moved back by the deepest reordering), so that joints never need repair.
 """
 
@@ -106,7 +106,7 @@ class _Video:
     header: bytes
     """Parameter sets of all segments"""
     template: Path
-    """A segment that was encoded anew, if there is one"""
+    """A segment that was encoded again, if there is one"""
 
     def dts(self, position: int) -> int:
         """Decoding time of the packet at ``position`` in decoding order."""
@@ -317,7 +317,7 @@ def _mux(
 
 
 def _rescale(packet: av.Packet[Any], clock: Fraction) -> None:
-    """Times of ``packet`` in ``clock``, each rounded by itself so that no error adds up."""
+    """Times of ``packet`` in ``clock``, each rounded on its own so that no error adds up."""
     ratio = clock_of(packet) / clock
     if ratio != 1:
         for name in ("pts", "dts", "duration"):

@@ -4,7 +4,7 @@ That needs places where a stream may be cut without harm (keyframes that nothing
 and a decoder that reads the old and the new packets as one stream.  Keyframes of VP9 and ProRes
 say all there is to know; the parameter sets of two H.264 encoders can stand side by side (``avc``).
 Those of HEVC and AV1 cannot: their encoders number all sets alike, a second sample description or
-sets between the pictures are what common players fail at.  Such frames are encoded again.
+sets between the pictures are what common players fail at.  These frames are encoded again.
 """
 
 from __future__ import annotations

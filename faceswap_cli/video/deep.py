@@ -1,4 +1,4 @@
-"""16-bit colour in PNG and TIFF files, which Pillow would cut to 8 bits."""
+"""16-bit color in PNG and TIFF files, which Pillow would cut to 8 bits."""
 
 from __future__ import annotations
 

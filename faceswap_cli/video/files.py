@@ -20,7 +20,7 @@ def check_file(path: Path, kind: str) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a {kind} in it")
     if not path.is_file():
-        raise InputError(f"{path} is no regular file, but a pipe or a device; pipe it into '-' instead")
+        raise InputError(f"{path} is a pipe or a device, not a regular file; pipe it into '-' instead")
     if found.st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or download it again")
     if not os.access(path, os.R_OK):

@@ -15,7 +15,7 @@ from faceswap_cli.limits import clip_pixels
 from faceswap_cli.video.files import check_file
 
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-"""Metadata in another encoding than UTF-8 is no reason to refuse a file; from library 19 on that is fixed."""
+"""Metadata in another encoding than UTF-8 must not make a file unreadable; fixed from library 19 on."""
 _MOST_PIXELS = 2**31 - 1
 CONVERT = "try to play it, or convert it to MP4 first"
 

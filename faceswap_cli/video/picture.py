@@ -1,4 +1,4 @@
-"""Still pictures in and out: upright, with alpha, depth, colour profile and metadata kept.
+"""Still pictures in and out: upright, with alpha, depth, color profile and metadata kept.
 
 With :mod:`faceswap_cli.video.animated` the only module that imports Pillow.
 """
@@ -70,17 +70,18 @@ class Picture:
 def is_picture(path: Path) -> bool:
     """Whether the content of ``path`` is a still picture, whatever its name.
 
-    A GIF counts as a picture (its first frame is read).
+    A GIF counts as a picture (its first frame is read), and so does HEIC that cannot be read here.
     """
     from PIL import Image
 
+    _know_heic()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 return image.format is not None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
+        return _is_heic(path)
 
 
 def animation_frames(path: Path) -> int:
@@ -103,7 +104,7 @@ def read_picture(path: Path, max_pixels: int = 0) -> Picture:
 
 
 def read_numbers(path: Path, max_pixels: int = 0) -> Samples:
-    """The numbers of a picture as the file holds them: (H, W) of grey or palette, (H, W, C) of colours.
+    """The numbers of a picture as the file holds them: (H, W) of gray or palette, (H, W, C) of colors.
 
     Errors as those of :func:`read_picture`.
     """
@@ -137,9 +138,8 @@ def opened(path: Path, max_pixels: int) -> Iterator[Any]:
 
 def _unreadable(path: Path) -> str:
     """Why a picture is not known, and what to do."""
-    with path.open("rb") as handle:
-        if handle.read(12)[4:] in _HEIC:
-            return "is a HEIC picture; pip install 'faceswap-cli[heic]', or save it as JPEG"
+    if _is_heic(path):
+        return "is a HEIC picture; pip install 'faceswap-cli[heic]', or save it as JPEG"
     return "is not a picture this program can read; try JPEG, PNG, WebP or TIFF"
 
 
@@ -154,6 +154,12 @@ def _opened(path: Path) -> Any:
             return Image.open(path)
         finally:
             Image.MAX_IMAGE_PIXELS = usual
+
+
+def _is_heic(path: Path) -> bool:
+    with suppress(OSError), path.open("rb") as handle:
+        return handle.read(12)[4:] in _HEIC
+    return False
 
 
 @lru_cache(maxsize=1)

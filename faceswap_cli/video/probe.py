@@ -145,13 +145,13 @@ def _aspect(found: Fraction | None, path: Path) -> Fraction:
     if not 1 / WIDEST_PIXEL <= found <= WIDEST_PIXEL:
         raise InputError(
             f"{path} claims pixels of the shape {found.numerator}:{found.denominator}, which is damage; "
-            "copy it again, or set the sample aspect ratio anew (remux)"
+            "copy it again, or set the sample aspect ratio again (remux)"
         )
     return found
 
 
 def _frame_count(told: int, reckoned: Fraction | float, path: Path) -> int:
-    """As the container says, else reckoned; never more than the file has bytes, whatever is claimed."""
+    """As the container says, else estimated; never more than the file has bytes, whatever is claimed."""
     claimed = told if told > 0 else min(round(reckoned), 1 << 62)
     return max(min(claimed, path.stat().st_size), 1)
 

@@ -54,7 +54,7 @@ def pts_range(clip: Clip, options: RangeOptions, pts: I64 | None = None) -> tupl
     end = len(pts) if options.end is None else _row(options.end, "--end", clip, pts)
     if first >= len(pts):
         raise UsageError(
-            f"--start {options.start} lies behind the last of {len(pts)} frames of {clip.path.name}"
+            f"--start {options.start} is after the last of {len(pts)} frames of {clip.path.name}"
         )
     if end <= first:
         raise UsageError(

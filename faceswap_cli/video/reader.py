@@ -2,7 +2,7 @@
 
 Damage is met packet by packet: a decode iterator of the library is dead once it raises, a
 packet's own ``decode`` is not.  Frame threads report an error late and can lose good frames
-around it, so after the first damage reading goes on with slice threads from the last frame.
+around it, so after the first damage reading continues with slice threads from the last frame.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class _Tally:
     ignore_errors: bool
     """After a seek, until the first keyframe: what lies before it cannot be decoded."""
     skip: int = 0
-    """Packets to pass over before decoding."""
+    """Packets to skip before decoding."""
     packets: int = 0
     pictures: int = 0
     ignored: int = 0
@@ -213,7 +213,7 @@ class _Run:
     def _go_back(self, container: av.container.InputContainer, stream: av.VideoStream) -> int | None:
         """Seek to a keyframe before the wanted frame; None when reading from the beginning.
 
-        Returns the number of packets still to be passed over.
+        Returns the number of packets still to be skipped.
         """
         if self.wanted is None or self.attempt >= _FROM_THE_BEGINNING:
             return None

@@ -50,7 +50,7 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
 
 
 def check_licence(row: WeightsRow, allowed: str) -> None:
-    """Refuse a file whose licence is narrower than what the user allows."""
+    """Refuse a file whose license is narrower than what the user allows."""
     if row.licence.use == "noncommercial" and allowed != "noncommercial":
         raise PolicyError(
             f"{row.name} may not be used commercially ({row.licence.name}, {row.licence.url}); "

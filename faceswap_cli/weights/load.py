@@ -64,7 +64,7 @@ class _Unfilled(TorchFunctionMode):
 def load_strict(build: Callable[[], M], state: Mapping[str, Tensor], what: str) -> M:
     """The module of ``build`` holding ``state``, in evaluation mode and without gradients.
 
-    Nothing is initialised: memory that is never written is never taken either.
+    Nothing is initialized: memory that is never written is never taken either.
     """
     with _Unfilled():
         module = build()

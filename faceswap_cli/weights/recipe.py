@@ -160,7 +160,7 @@ def landmarks(name: str, which: str = "A") -> NDArray[np.float32]:
 
 
 _BLOBS = (
-    # label, centre x, centre y, half width, half height; CelebAMask-HQ numbers, later ones on top
+    # label, center x, center y, half width, half height; CelebAMask-HQ numbers, later ones on top
     (13, 256, 210, 190, 190), (18, 256, 560, 260, 110), (17, 256, 430, 70, 90), (8, 118, 270, 22, 40),
     (9, 394, 270, 22, 40), (1, 256, 270, 135, 175), (6, 200, 205, 38, 9), (7, 312, 205, 38, 9),
     (4, 202, 240, 26, 12), (3, 310, 240, 40, 22), (5, 310, 240, 26, 12), (2, 256, 295, 26, 40),

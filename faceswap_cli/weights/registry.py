@@ -1,7 +1,7 @@
 """Weights are declared, found and verified here; nothing else knows where files lie.
 
 Two kinds exist.  *Bundled* files come with the program.  *Installed* ones are the user's: official
-checkpoints, converted to safetensors, each with a card (``NAME.json``) that records digest, licence and
+checkpoints, converted to safetensors, each with a card (``NAME.json``) that records digest, license and
 origin.  They lie in the user's data folder, or where ``FACESWAP_WEIGHTS`` points.
 """
 

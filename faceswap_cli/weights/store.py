@@ -182,7 +182,7 @@ def open_part(name: str, parts: Iterable[str]) -> dict[str, dict[str, Tensor]]:
 
 
 def import_file(path: Path, expected: str | None = None, progress: Progress = lambda d, t: None) -> Card:
-    """Recognise, check, convert and install an official checkpoint; ``expected`` insists on a name."""
+    """Recognize, check, convert and install an official checkpoint; ``expected`` insists on a name."""
     known = formats.recognise(formats.read_container(path), path.name)
     row = row_for_checkpoint(known.checkpoint)
     _insist(path, row, expected)

@@ -37,7 +37,7 @@ class Taught:
     space: str
     """Digest of the space of faces that it was taught in"""
     about: Mapping[str, str]
-    """How it was taught, and how well it is told on people held out: words for people"""
+    """How it was taught, and how well it is recognized on people held out: text for people"""
 
     @property
     def label(self) -> str:
@@ -64,7 +64,7 @@ def save_taught(
 
 
 def read_taught(name: str) -> tuple[Taught, dict[str, Tensor]]:
-    """The verified file of ``name``; :class:`WeightsError` when it is missing, damaged or no such file."""
+    """The verified file of ``name``; :class:`WeightsError` when it is missing, damaged or of another kind."""
     path = taught_path(name)
     if not path.is_file():
         raise WeightsError(not_taught(name))

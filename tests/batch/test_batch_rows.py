@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from faceswap_cli.batch.leftovers import leftovers
 from faceswap_cli.batch.records import FOLDER, Records, row_key
 from faceswap_cli.batch.rows import (
     Place,
@@ -21,6 +24,9 @@ from faceswap_cli.batch.rows import (
 from faceswap_cli.batch.targets import Target, examine, expand_sources, expand_targets
 from faceswap_cli.config import EncodeOptions, JobOptions, SwapOptions
 from faceswap_cli.errors import InputError, OutputError, UsageError
+from faceswap_cli.provenance.mark import container_metadata, made_here, read_mark, sheet_packet
+from faceswap_cli.video.picture import Picture, write_picture
+from tests.cli.fakes import picture
 from tests.clips import make_clip
 
 OPTIONS = SwapOptions()
@@ -161,6 +167,42 @@ def test_results_among_the_targets_are_told_apart() -> None:
     numbered = [asked("in/a.png"), asked("in/b.png"), asked("in/z0001.png"), asked("in/z0002.png")]
     found = own_results(numbered, planned(place_of("in/z{index}{ext}"), *numbered))
     assert found == {Path("in/z0001.png"), Path("in/z0002.png")}
+
+
+def marked(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(path, Picture(rgb=np.full((8, 8, 3), 99, np.uint8), xmp=sheet_packet()))
+    return path
+
+
+def left_out(*names: str, named: tuple[str, ...] = ()) -> dict[str, str]:
+    targets = [Path(name) for name in names]
+    requests = [Request((Path("me.jpg"),), path, OPTIONS) for path in targets]
+    looks = examine(targets)
+    rows = plan_rows(requests, looks, place_of("out"))
+    found = leftovers(requests, rows, looks, [Path("me.jpg")], {Path(name) for name in named})
+    return {path.name: why for path, why in found.items()}
+
+
+def test_sheets_and_the_source_are_no_targets(here: Path) -> None:
+    picture(Path("me.jpg"))
+    Path("copy.jpg").write_bytes(Path("me.jpg").read_bytes())
+    Image.new("RGB", (9, 9)).save("b.png")
+    sheet = marked(Path("b_preview.png")).name
+    assert left_out("me.jpg", "b.png", sheet) == {"me.jpg": "the source", sheet: "made by faceswap"}
+    assert left_out("copy.jpg", "b.png") == {"copy.jpg": "the source"}
+    assert left_out("me.jpg", "b.png", sheet, named=("me.jpg", sheet)) == {}
+    assert left_out(sheet) == {}, "a second pass over results is allowed"
+    with pytest.raises(UsageError, match=r"no target is left: skipped me.jpg \(the source\)"):
+        left_out("me.jpg")
+
+
+def test_what_this_program_wrote_is_known(here: Path) -> None:
+    assert made_here(marked(Path("a.png")))
+    assert read_mark(Path("a.png")) is None, "a sheet of untouched pictures is not marked as AI-made"
+    assert not made_here(picture(Path("b.png")))
+    assert made_here(Path("c.mp4"), container_metadata())
+    assert not made_here(Path("c.mp4"), {"comment": "mine"})
 
 
 def _files(folder: Path, *names: str) -> list[Path]:

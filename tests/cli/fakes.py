@@ -37,8 +37,9 @@ class Ran:
         return [json.loads(line) for line in self.out.splitlines()]
 
     def failed(self, code: int, *words: str) -> None:
-        """Exactly one line on stderr, our prefix, the code, the words."""
+        """One line on stderr, behind the one that says what is done: our prefix, the code, the words."""
         lines = self.err.splitlines()
+        lines = lines[1:] if len(lines) > 1 and " into " in lines[0] else lines
         assert len(lines) == 1, self.err
         assert lines[0].startswith("faceswap: error: ")
         assert self.code == code, lines[0]
@@ -118,6 +119,6 @@ class FakePipeline:
 
 
 def picture(path: Path) -> Path:
-    noise = np.random.default_rng(7).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    noise = np.random.default_rng(list(path.name.encode())).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
     return path

@@ -11,17 +11,22 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 import faceswap_cli
+from faceswap_cli import forecast
 from faceswap_cli.batch import engine
 from faceswap_cli.errors import Interrupted, NoFaceFound
 from faceswap_cli.events import Event, Listener, StopRequest
 from faceswap_cli.provenance.mark import SOURCE_TYPE
 from faceswap_cli.records import Report
+from faceswap_cli.video.probe import probe
+from faceswap_cli.video.ranges import frame_times
 from tests.cli.fakes import Ran, picture, row
 from tests.clips import make_clip
 
@@ -210,7 +215,12 @@ def test_ledgers(run: Run, swaps: Swaps, files: Path) -> None:
     run(*command, "-o", "out2").failed(5, "b_swapped.png.jsonl exists")
 
 
-def test_dry_run_writes_nothing(run: Run, swaps: Swaps, files: Path, machine: Path) -> None:
+def test_dry_run_writes_nothing(
+    run: Run, swaps: Swaps, files: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {"prepare": 2.0, "analyse": 1.0, "render": 9.0, "assemble": 1.0}
+    seen = SimpleNamespace(frames=100, seconds=seconds)
+    monkeypatch.setattr(forecast, "forecast", lambda sources, target, *rest: seen)
     before = sorted(machine.rglob("*"))
     ran = run("batch", "me.jpg", "in", "-o", "out", "--dry-run")
     assert ran.code == 0
@@ -218,7 +228,23 @@ def test_dry_run_writes_nothing(run: Run, swaps: Swaps, files: Path, machine: Pa
     assert "d.mp4" in ran.out
     told = run("batch", "me.jpg", "in", "-o", "out", "--dry-run", "--json").json
     assert [r["status"] for r in told["rows"]] == ["not_started"] * 3 + ["failed"]
-    assert (swaps.calls, sorted(machine.rglob("*"))) == ([], before)
+    clip, *pictures, failed = [r["wall_s"] for r in told["rows"]]
+    frames = len(frame_times(probe(files / "a.mkv")))
+    assert clip == pytest.approx(2 + 0.1 * frames, abs=0.5)
+    assert all(0 < one < 1 for one in pictures)
+    assert failed is None
+    assert told["seconds"]["total"] == pytest.approx(clip + sum(pictures))
+    assert "about 0:0" in ran.err
+    assert "for 3 of 4 rows" in ran.err
+    assert all(Path(out).parent.name.startswith("faceswap-") for _, _, out in swaps.calls)
+    assert sorted(machine.rglob("*")) == before
+
+
+def test_a_dry_run_without_a_face_says_so(run: Run, swaps: Swaps, files: Path) -> None:
+    ran = run("batch", "me.jpg", "in/a.mkv", "-o", "out", "--dry-run")
+    assert ran.code == 0
+    assert "no estimate: " in ran.err
+    assert "for 0 of 1 rows" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -344,7 +370,7 @@ def test_ten_with_one_damaged(run: Run, machine: Path) -> None:
     folder = machine / "ten"
     folder.mkdir()
     for number in range(3):
-        shutil.copy(FACE, folder / f"picture{number}.jpg")
+        Image.open(FACE).save(folder / f"picture{number}.jpg", quality=90)
     for number in range(6):
         _short(folder / f"clip{number}.mp4", 1 + number % 2)
     (folder / "damaged.mp4").write_bytes(CLIP.read_bytes()[:4000])

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from faceswap_cli.cli import values
 from faceswap_cli.cli.completion import SHELLS
 from faceswap_cli.cli.values import VALUES
+from faceswap_cli.identity.people import person_path
+from faceswap_cli.user_files import taught_path
 from tests.cli.fakes import Ran
 
 pty = pytest.importorskip("pty", reason="needs pseudo terminals")
@@ -124,6 +127,42 @@ def test_fish_completes(run: Run, environment: dict[str, str]) -> None:
     assert "--report" in offered("faceswap video --re")
     Path("holiday.mp4").touch()
     assert "holiday.mp4" in offered("faceswap video holi")
+
+
+def test_people_and_edits_are_offered(machine: Path) -> None:
+    for name in ("anna", "ben"):
+        person_path(name).parent.mkdir(parents=True, exist_ok=True)
+        person_path(name).touch()
+    assert values.sources("@") == ["@anna", "@ben"]
+    assert values.sources("@b") == ["@ben"]
+    assert values.sources("clip") == [], "the shell offers files"
+    assert values.names("a") == ["anna"]
+    taught_path("freckles").parent.mkdir(parents=True)
+    taught_path("freckles").touch()
+    assert values.edits("s") == ["smile="]
+    assert values.edits("smile=+0.4,fre") == ["smile=+0.4,freckles="]
+
+
+def test_the_shell_is_given_people_and_edits(environment: dict[str, str]) -> None:
+    person_path("anna").parent.mkdir(parents=True, exist_ok=True)
+    person_path("anna").touch()
+
+    def offered(*words: str) -> list[str]:
+        asked = {"_FACESWAP_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(("faceswap", *words))}
+        ran = subprocess.run(
+            [sys.executable, "-m", "faceswap_cli"],
+            env={**environment, **asked, "COMP_CWORD": str(len(words)), "HOME": os.environ["HOME"]},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        return ran.stdout.split()
+
+    assert offered("video", "@") == ["@anna"]
+    assert offered("batch", "--source", "@a") == ["@anna"]
+    assert offered("video", "--edit", "smi") == ["smile="]
+    assert offered("enroll", "--remove", "") == ["anna"]
 
 
 @pytest.mark.parametrize("shell", SHELLS)

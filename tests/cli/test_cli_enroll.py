@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import faceswap_cli
+from faceswap_cli.cli import batch_run
 from faceswap_cli.enrol import make
 from faceswap_cli.enrol.tune import Outcome
 from faceswap_cli.errors import InputError
@@ -172,11 +173,15 @@ class TestAsSource:
         run("video", "@bert", clip).failed(4, "nobody is enrolled as bert", "known: anna")
         assert pipeline.calls == []
 
-    def test_batch(self, run: Run, pipeline: FakePipeline, clip: Path, anna: Path) -> None:
+    @pytest.fixture
+    def untimed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(batch_run, "expected_seconds", lambda *given: {})
+
+    def test_batch(self, run: Run, untimed: None, clip: Path, anna: Path) -> None:
         rows = run("batch", "@anna", clip, "-o", "out", "--dry-run", "--json").json["rows"]
         assert str(anna) in str(rows)
 
-    def test_manifest(self, run: Run, pipeline: FakePipeline, clip: Path, machine: Path, anna: Path) -> None:
+    def test_manifest(self, run: Run, untimed: None, clip: Path, machine: Path, anna: Path) -> None:
         (machine / "jobs.csv").write_text("source,target\n@anna,clip.mp4\n")
         rows = run("batch", "-m", "jobs.csv", "-o", "out", "--dry-run", "--json").json["rows"]
         assert str(anna) in str(rows)

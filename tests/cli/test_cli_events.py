@@ -110,6 +110,13 @@ def test_a_real_picture_with_its_report(run: Run) -> None:
     assert "Faces in the picture" in Path("r.html").read_text(encoding="utf-8")
 
 
+def test_the_result_is_the_one_of_json(run: Run, pipeline: FakePipeline, photo: Path, clip: Path) -> None:
+    told = run("video", photo, clip, "--json").json
+    *_, result = run("video", photo, clip, "--events", "-f").events
+    assert {name: value for name, value in result.items() if name not in ("event", "ts")} == told
+    assert [call[-1].job.measure_identity for call in pipeline.calls] == [True, True]
+
+
 def test_an_error_ends_the_story(run: Run, pipeline: FakePipeline, photo: Path, clip: Path) -> None:
     pipeline.error = NoFaceFound("no face")
     ran = run("video", photo, clip, "-o", "out.mp4", "--events")

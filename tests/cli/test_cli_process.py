@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import faceswap_cli
+from faceswap_cli.__main__ import main as start
 from faceswap_cli.cli.options import ShowFlags
 from faceswap_cli.cli.session import Invocation, Session, read_settings
 
@@ -110,7 +111,7 @@ def test_first_signal_stops_softly_and_says_how_to_go_on(
     _, err = process.communicate(timeout=20)
     assert process.returncode == code
     lines = err.splitlines()
-    assert "press Ctrl-C again to stop now" in lines[0]
+    assert "press Ctrl-C again to stop now" in lines[1]
     assert lines[-1].startswith(
         "faceswap: error: stopped while rendering, segment 1 of 3 is done; to resume: "
     )
@@ -124,9 +125,43 @@ def test_second_signal_stops_at_once(job: object) -> None:
     assert process.poll() is None, "the first one only asks"
     asked = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert time.monotonic() - asked < 5
+    assert err.splitlines()[-1] == "faceswap: error: stopped at once; finished segments are kept"
+
+
+def test_ctrl_c_while_modules_load_has_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("faceswap_cli.cli.main", stopped)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert start() == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "faceswap: error: stopped\n"
+
+
+def test_the_first_line_comes_before_the_libraries(machine: Path, photo: Path, clip: Path) -> None:
+    """They take seconds to load; until then nothing else would be seen."""
+    code = (
+        "import os, sys; from faceswap_cli.cli import session\n"
+        "def say(self, line): print(line, *{'torch', 'av', 'cv2', 'numpy'} & set(sys.modules)); os._exit(0)\n"
+        "session.Session.say = say; sys.argv[0] = 'faceswap'\n"
+        "from faceswap_cli.__main__ import main; main()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "video", str(photo), str(clip), "--accept-terms"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stdout == f"faceswap: {photo.name} into {clip.name}\n", ran.stderr
 
 
 def test_spooled_stdin_goes_even_when_stopped_at_once(

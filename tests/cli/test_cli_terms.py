@@ -39,6 +39,9 @@ def test_the_variable_counts_when_it_says_yes(
     run("video", photo, clip).failed(9)
     monkeypatch.setenv("FACESWAP_ACCEPT_TERMS", "1")
     assert run("video", photo, clip).code == 0
+    assert not is_accepted(), "the variable is for this run"
+    assert run("video", photo, clip, "--accept-terms", "-f").code == 0
+    assert is_accepted()
 
 
 def test_a_data_folder_that_cannot_be_written_is_no_obstacle(

@@ -8,6 +8,7 @@ import pytest
 
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.enrol.views import missing_views, weighed
+from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.identity.agreement import agreement
 from faceswap_cli.identity.enrolled import Share
 from faceswap_cli.identity.photos import load_photos, read_photos
@@ -55,7 +56,20 @@ def test_one_photo() -> None:
     assert (factor.tolist(), apart.tolist()) == ([1.0], [0.0])
 
 
-def test_stranger_blur_and_size_among_photos(save: Saver, portrait: U8, stranger: U8) -> None:
+def test_two_people_are_refused(save: Saver, portrait: U8, stranger: U8) -> None:
+    files = [save("a.png", portrait), save("b.png", mirrored(portrait)), save("who.png", stranger)]
+    photos, _ = read_photos(files, DetectOptions())
+    with pytest.raises(NoFaceFound, match=r"^who.png \(distance 0.\d\d\): not the person .*--same-person"):
+        weighed(photos)
+    with pytest.raises(NoFaceFound, match=r"^a.png and who.png show different people .*--same-person"):
+        weighed([photos[0], photos[2]])
+    used, shares, notes = weighed(photos, same_person=True)
+    assert len(used) == 3
+    assert min(share.weight for share in shares) > 0.1
+    assert not any("person" in note for note in notes)
+
+
+def test_blur_and_size_among_photos(save: Saver, portrait: U8) -> None:
     blurred = np.asarray(cv2.GaussianBlur(portrait, (0, 0), 7), np.uint8)
     small = cv2.resize(portrait, None, fx=0.42, fy=0.42, interpolation=cv2.INTER_AREA)
     files = [
@@ -63,17 +77,14 @@ def test_stranger_blur_and_size_among_photos(save: Saver, portrait: U8, stranger
         save("b.png", mirrored(portrait)),
         save("blurred.png", blurred),
         save("small.png", small),
-        save("who.png", stranger),
     ]
     photos, _ = read_photos(files, DetectOptions())
     used, shares, notes = weighed(photos)
     by = {share.file: share for share in shares}
     assert [photo.path.name for photo in used] == ["a.png", "b.png", "blurred.png", "small.png"]
-    assert by["who.png"].weight == 0.0
     assert by["blurred.png"].weight < 0.5 * by["a.png"].weight
     assert sum(share.weight for share in shares) == pytest.approx(1.0, abs=1e-3)
     told = "\n".join(notes)
-    assert "who.png is left out: it shows another person" in told
     assert "blurred.png is blurred" in told
     assert "small.png: the face is only" in told
     assert "no left profile, no right profile" in told

@@ -138,7 +138,7 @@ def test_folder_with_the_real_program(short: Path, tmp_path: Path) -> None:
     inside, out = tmp_path / "my folder", tmp_path / "out"
     inside.mkdir()
     shutil.copy(short, inside / "good.mp4")
-    shutil.copy(EXAMPLES / "source.jpg", inside / "portrait.jpg")
+    Image.open(EXAMPLES / "source.jpg").save(inside / "portrait.jpg", quality=90)
     (inside / "bad.mp4").write_bytes(b"not a clip")
     Image.new("RGB", (64, 64), (90, 120, 150)).save(inside / "sky.png")
     program = tmp_path / "faceswap"

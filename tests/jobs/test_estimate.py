@@ -6,11 +6,13 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from faceswap_cli.config import JobOptions, RangeOptions, SwapOptions, TrackOptions
 from faceswap_cli.errors import NoFaceFound, UsageError
 from faceswap_cli.forecast import forecast
+from faceswap_cli.jobs import samples
 from faceswap_cli.jobs.estimate import (
     Load,
     Tried,
@@ -23,6 +25,7 @@ from faceswap_cli.jobs.estimate import (
 from faceswap_cli.metrics.memory import MemoryWatch
 from faceswap_cli.pipeline import swap_video
 from faceswap_cli.records import Segment
+from faceswap_cli.tracking.analyse import expected_frames
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.sizes import packet_sizes
 from tests.clips import make_clip
@@ -88,7 +91,16 @@ def test_the_total_is_the_sum() -> None:
 def test_packets_are_counted_by_stream(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     times = make_clip(path, audio=1, frames=20, start_offset=512)
-    found = packet_sizes(probe(path))
+    clip = probe(path)
+    found = packet_sizes(clip)
+    assert found.keys.tolist() == [times[0]]
+    part = found.within(times[5], times[15])
+    assert (part.pts.tolist(), part.keys.tolist()) == (times[5:15], [])
+    assert part.others == pytest.approx(found.others / 2, abs=1)
+    assert found.on_its_own(times[0], times[5]) == found.between(times[0], times[5])
+    assert found.on_its_own(times[5], times[6]) == found.between(
+        times[0], times[1]
+    )  # as large as a key frame
     assert found.pts.tolist() == times
     assert found.others > 0
     whole = int(found.sizes.sum())
@@ -107,6 +119,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert (found.frames, found.shots, len(found.people)) == (12, 1, 1)
     assert found.people[0].source == "source"
     assert found.segments >= found.swapped_segments >= 1
+    assert found.frames_seen == 12
     assert found.frames_tried == 12
     assert found.vram_mb == 0.0
     assert found.ram_mb is None or 100 < found.ram_mb < 4000
@@ -117,6 +130,60 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert found.disk_bytes > found.output_bytes > 0
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
     assert target.stat().st_mtime_ns == before
+
+
+def test_windows_begin_at_key_frames() -> None:
+    pts = np.arange(0, 12000, 10)
+    found = samples.windows(pts, pts[::50])
+    assert len(found) == samples.WINDOWS
+    assert all(first % 500 == 0 and end - first == 10 * samples.WINDOW_FRAMES for first, end in found)
+    assert samples.windows(pts[: 2 * samples.WINDOWS * samples.WINDOW_FRAMES], pts) == []
+
+
+def test_windows_are_spread_where_key_frames_are_few() -> None:
+    pts = np.arange(1000)
+    found = samples.windows(pts, pts[:1])
+    assert len(found) == samples.WINDOWS
+    assert np.ptp(np.diff([first for first, _ in found])) <= 1
+
+
+def test_an_excerpt_lies_within_what_is_known() -> None:
+    times = np.arange(100)
+    whole = Segment(3, 10, 90, 8, 80, True)
+    part = samples.excerpt(whole, times, times, np.array([40, 60]), 8, 7)
+    assert (part.index, part.first_pts, part.end_pts, part.frames, part.halo) == (7, 60, 68, 8, 1)
+    known = np.array([12, 13, 50, 51, 52, 53, 54, 85])  # the rest was not looked at
+    part = samples.excerpt(whole, known, times, np.array([12]), 4, 7)
+    assert (part.first_pts, part.end_pts, part.frames, part.halo) == (50, 54, 4, 0)
+    part = samples.excerpt(whole, known, times, np.array([12]), 5, 7)  # what follows 54 must not be read
+    assert (part.first_pts, part.end_pts, part.frames) == (50, 54, 4)
+    part = samples.excerpt(whole, known[:2], times, np.array([], int), 4, 7)
+    assert (part.first_pts, part.frames) == (12, 2)
+
+
+def test_few_frames_are_rendered() -> None:
+    assert 2 * samples.frames_each(2, networks=True) == 8
+    assert samples.frames_each(64, networks=True) == 2
+    assert samples.frames_each(2, networks=False) == 16
+
+
+def test_a_dry_run_of_a_long_clip_reads_parts_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "WINDOWS", 2)
+    monkeypatch.setattr(samples, "WINDOW_FRAMES", 3)
+    options = SwapOptions(method="mesh", range=RangeOptions(end="24f"), job=JobOptions(workers=1))
+    found = forecast([SOURCE], TARGET, options)
+    assert (found.frames, found.frames_seen, found.people[0].frames) == (24, 6, 24)
+    assert found.frames_tried <= 6
+
+
+def test_progress_counts_the_frames_between_start_and_end(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    times = make_clip(path, frames=20, start_offset=512)
+    clip = probe(path)
+    assert expected_frames(clip, None, None) == clip.frames == 20
+    assert expected_frames(clip, times[5], None) == 15
+    assert expected_frames(clip, None, times[5]) == 5
+    assert expected_frames(clip, times[5], times[15]) == 10
 
 
 def test_a_dry_run_fails_as_the_job_would(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,16 +12,21 @@ import av
 import numpy as np
 import pytest
 
+from faceswap_cli.config import RangeOptions
 from faceswap_cli.errors import InputError, NoFaceFound, UsageError
 from faceswap_cli.events import Event
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.geometry.align import unit_from_points
-from faceswap_cli.metrics.evaluate import Evaluation, evaluate
+from faceswap_cli.metrics.evaluate import Evaluation, evaluate, range_in_recipe
 from faceswap_cli.metrics.figures import METRICS
 from faceswap_cli.metrics.preservation import hull
+from faceswap_cli.recipe.digests import content_digest
+from faceswap_cli.recipe.metadata import container_entry
+from faceswap_cli.recipe.record import Recipe
 from faceswap_cli.records import U8
 from faceswap_cli.video.packets import audio_digests, frame_times
 from faceswap_cli.video.picture import read_picture
+from faceswap_cli.video.probe import probe
 from tests.clips import make_clip
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -139,6 +145,22 @@ def test_the_figures_are_the_same_whatever_the_threads(target: Path) -> None:
     assert one.figures == four.figures
     assert one.frames == 3
     assert one.checks == {"frames": True, "timestamps": True, "audio": True}
+
+
+def test_the_part_is_known_from_the_recipe(target: Path, pictures: list[U8], tmp_path: Path) -> None:
+    made = Recipe(
+        kind="video",
+        program="0.1.0",
+        target=content_digest(target),
+        sources=(("ab",),),
+        cast={0: 0},
+        options={"range.start": "4f", "range.end": "9f"},
+    )
+    part = write(tmp_path / "part.mkv", pictures[4:9])
+    result = replace(probe(part), metadata=container_entry(made, {}))
+    assert range_in_recipe(result, target) == RangeOptions(start="4f", end="9f")
+    assert range_in_recipe(result, part) == RangeOptions(), "made from another target"
+    assert range_in_recipe(probe(part), target) == RangeOptions()
 
 
 def test_missing_frames_and_sound_are_told(target: Path, pictures: list[U8], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import faceswap_cli
 from faceswap_cli.batch.summary import error_entry
+from faceswap_cli.cli import batch_run
 from faceswap_cli.errors import PolicyError
 from faceswap_cli.provenance.signing import sealer
 from tests.cli.fakes import FakePipeline, Ran, picture
@@ -109,6 +110,7 @@ def test_consent_from_the_environment_and_a_manifest(
     assert pipeline.calls[-1][4].mark.consent == agreed
     monkeypatch.delenv("FACESWAP_CONSENT")
     jobs = agreed.with_name("jobs.csv")
+    monkeypatch.setattr(batch_run, "expected_seconds", lambda *given: {})
     jobs.write_text(f"source,target,output,consent\n{photo.name},{clip.name},b.mp4,agreed.toml\n")
     assert run("batch", "--manifest", jobs, "--dry-run").code == 0
     agreed.write_text("")

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from faceswap_cli.report import facts
 from faceswap_cli.report.draw import HEIGHT, WIDTH, draw, readout
+from faceswap_cli.report.frames import portraits
 from faceswap_cli.report.job import Job
 from faceswap_cli.report.moments import APART_S, MOMENTS, choose
 from faceswap_cli.report.series import PEOPLE, POINTS, Chart, Line, charts, thinned
 from faceswap_cli.report.sightings import local_jitter, sightings
+from faceswap_cli.report.verdict import verdict
 from tests.metrics.synthetic import face
 from tests.report.made import evaluation, ledger, made_job
+
+SOURCE = Path(__file__).resolve().parents[2] / "examples" / "source.jpg"
 
 
 @pytest.fixture
@@ -165,8 +172,39 @@ def test_nothing_swapped_shows_nothing(tmp_path: Path) -> None:
     assert choose(made_job(tmp_path, left_out=range(30), measured=False), []) == []
 
 
+def test_the_verdict(tmp_path: Path) -> None:
+    job = made_job(tmp_path)
+    found = verdict(job)
+    assert found.word == "Good"
+    assert found.reasons[0] == "30 of 30 frames with a chosen person were swapped"
+    assert len(found.reasons) == 3
+    assert job.evaluation is not None
+    worse = replace(job.evaluation, figures={"likeness_gain": -0.1, "jitter": 2.04})
+    found = verdict(replace(job, evaluation=worse))
+    assert found.word == "Check it"
+    assert "more like the person who was there" in found.reasons[0]
+    assert "2.0 times as restless" in found.reasons[1]
+    assert verdict(replace(job, evaluation=None)).word == "Not measured"
+
+
+def test_frames_that_were_missed_lead_the_verdict(tmp_path: Path) -> None:
+    found = verdict(made_job(tmp_path, left_out=range(3)))
+    assert found.word == "Check it"
+    assert found.reasons[0] == "only 27 of 30 frames with a chosen person were swapped"
+
+
+def test_portraits_are_of_sources_that_can_be_seen(tmp_path: Path) -> None:
+    folder = tmp_path / "anna"
+    folder.mkdir()
+    Image.new("RGB", (64, 64)).save(folder / "a.png")
+    shutil.copyfile(SOURCE, folder / "b.jpg")
+    found = list(portraits([folder, tmp_path / "gone.jpg", tmp_path / "ben.faceid", SOURCE]))
+    assert [one.name for one in found] == ["anna", "source.jpg"]
+    assert found[0].face.width == found[0].face.height
+
+
 def test_people_are_told_with_reasons(tmp_path: Path) -> None:
-    found = facts.people(made_job(tmp_path, left_out=(3, 4), measured=False), 0.0)
+    found = facts.people(made_job(tmp_path, left_out=(3, 4), measured=False))
     assert [(person.label, person.frames, person.swapped) for person in found] == [
         ("Person 1", 30, 28),
         ("Person 2", 30, 28),

@@ -23,7 +23,7 @@ from faceswap_cli.keyframes import Keyframes
 from faceswap_cli.outcome import NOTHING_ASKED, check_swapped
 from faceswap_cli.pictures import swap_image
 from faceswap_cli.pipeline import swap_video
-from faceswap_cli.preview import preview
+from faceswap_cli.preview import LINE_PX, TILE, preview
 from faceswap_cli.recipe.again import make_again, options_of
 from faceswap_cli.recipe.inputs import find_inputs
 from faceswap_cli.recipe.kept import kept_job
@@ -96,6 +96,9 @@ def test_the_ledger_tells_how_far(
     ramp: tuple[list[Frame], Report], plain: tuple[list[Frame], Report]
 ) -> None:
     rows = ramp[1].ledger
+    assert [row.time_s for row in rows[:3]] == pytest.approx([0, 0.04, 0.08], abs=1e-6), (
+        "the clock of --start"
+    )
     assert [row.reason for row in rows] == ["strength 0"] * 7 + [""] * 11
     wanted = [0.0] * 7 + [k / 6 for k in range(1, 6)] + [1.0] * 6
     assert [row.strength for row in rows] == pytest.approx(wanted, abs=1e-4)
@@ -164,6 +167,10 @@ def test_zero_throughout_is_the_target(clip: Path) -> None:
 def test_the_preview_shows_frames_that_are_swapped(clip: Path) -> None:
     report = preview([SOURCE], clip, clip.with_name("sheet.png"), OPTIONS, 1)
     assert [row.swapped for row in report.ledger] == [True]
+    sheet = read_picture(clip.with_name("sheet.png")).rgb
+    text = sheet[TILE : TILE + 2 * LINE_PX]
+    assert sheet.shape == (TILE + 2 * LINE_PX + 10, 2 * TILE + 4, 3), "two lines below the pair"
+    assert text.max() > 200
     none = preview([SOURCE], clip, clip.with_name("none.png"), replace(OPTIONS, strength=0.0), 1)
     assert [row.reason for row in none.ledger] == ["strength 0"]
 

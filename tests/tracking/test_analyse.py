@@ -82,7 +82,7 @@ def test_the_same_again(part: tuple[Analysis, list[Event]], clip: Clip, times: l
 def test_a_stop_is_heeded(clip: Clip) -> None:
     stop = StopRequest()
     stop.request(143)
-    with pytest.raises(Interrupted, match=r"analysing target\.mp4"):
+    with pytest.raises(Interrupted, match=r"analyzing target\.mp4"):
         analyse_clip(clip, *OPTIONS, stop=stop)
 
 

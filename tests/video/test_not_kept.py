@@ -14,7 +14,7 @@ from faceswap_cli.errors import InputError
 from faceswap_cli.records import Clip
 from faceswap_cli.video.containers import check_output, suited
 from faceswap_cli.video.losses import not_kept
-from faceswap_cli.video.picture import Picture, read_picture, write_picture
+from faceswap_cli.video.picture import Picture, is_picture, read_picture, write_picture
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.transcode import transcode
 from tests.clips import make_clip
@@ -83,3 +83,4 @@ def test_heic_is_named_where_it_cannot_be_read(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x1cftypheic" + bytes(60))
     with pytest.raises(InputError, match="HEIC"):
         read_picture(tmp_path / "a.heic")
+    assert is_picture(tmp_path / "a.heic"), "it must not be read as a video"

@@ -52,8 +52,8 @@ def test_ranges_fall_on_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("start", "end", "message"),
     [
-        ("100f", None, "behind the last"),
-        ("9", None, "behind the last"),
+        ("100f", None, "after the last"),
+        ("9", None, "after the last"),
         ("5f", "5f", "no frame lies"),
         ("0.3", "0.1", "no frame lies"),
     ],

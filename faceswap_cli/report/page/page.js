@@ -55,7 +55,7 @@
     before.src = old;
     after.src = fresh;
     pair.classList.toggle("face", face);
-    const when = data.length ? `${clock(data.moments[chosen])}, ` : "";
+    const when = data.length ? `${clock(data.start + data.moments[chosen])}, ` : "";
     document.getElementById("caption").textContent = when + one(".why", button).textContent;
     buttons.forEach((other, k) => other.setAttribute("aria-pressed", String(k === chosen)));
   };
@@ -101,7 +101,7 @@
       cursor.style.left = `${(now / data.length) * 100}%`;
       const found = readings(data.charts[area.dataset.chart], now);
       const line = one(`[data-value="${area.dataset.chart}"]`);
-      line.textContent = `${clock(now)} `;
+      line.textContent = `${clock(data.start + now)} `;
       found.forEach((item, k) => {
         const value = document.createElement("b");
         value.textContent = item.value;

@@ -43,7 +43,7 @@ SIDE = 1024
 SMALL = 256
 LAYERS, DIM = 18, 512
 _STEADY_ROW, _STEADY_BETA, _MIDDLE_BETA = 10, 25.0, 10.0
-"""Appearance rows from 10 on carry colour and fine texture: nearly one value a shot."""
+"""Appearance rows from 10 on carry color and fine texture: nearly one value a shot."""
 MAPS = ("released", "gaussian")
 T = TypeVar("T")
 
@@ -210,7 +210,7 @@ def read_parsing(path: Path, numbering: str) -> F64:
     """(H, W) indicator of the face from a label map: a PNG of the frame's size, one number a pixel."""
     labels = read_numbers(path)
     if labels.ndim != 2:
-        raise InputError(f"parsing map {path} has {labels.shape[-1]} channels; it is a grey or palette PNG")
+        raise InputError(f"parsing map {path} has {labels.shape[-1]} channels; give a gray or palette PNG")
     face = official.label_mask(labels.astype(np.uint8), numbering)
     return face[0, 0].numpy().astype(np.float64)
 
