@@ -119,6 +119,6 @@ class FakePipeline:
 
 
 def picture(path: Path) -> Path:
-    noise = np.random.default_rng(list(path.name.encode())).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    noise = np.random.default_rng(list(os.fsencode(path.name))).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
     return path
