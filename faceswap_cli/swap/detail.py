@@ -45,7 +45,7 @@ _COLOR_SPECTRUM = np.array([1.0, 1.2, 0.85], np.float32)
 """Color noise by octave, over that of the finest; what the target has beyond it is its complexion."""
 _COLOR_KEPT, _COLOR_KEPT_AT = (0.32, 0.4, 0.68, 1.0), (-1.0, 0.0, 1.0, 2.0)
 """Share of an octave that is left once a face has been averaged to color samples, by the binary logarithm
-of its sigma in such samples."""
+of its sigma in those samples."""
 _COLOR_WARPED = 0.85
 """The same where color has a sample for each pixel."""
 _ROUNDING = 0.4

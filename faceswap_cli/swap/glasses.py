@@ -18,7 +18,7 @@ RIM_PEAK, RIM_NEAR_PEAK = 0.02, (0.35, 0.65)
 """How far around a place its peak is looked for, as a share of the crop; shares of that peak from which it is
 a rim, a little and wholly"""
 _THIN_CELLS = 5
-"""Changes from lens to face wider than this, in cells of the answer, are no rims"""
+"""Changes from lens to face wider than this, in cells of the answer, are not rims"""
 RIM_SOFT, LENS_SOFT = 0.002, 0.003
 """Softness of rims and lenses, as shares of the crop"""
 LENS_SURE = (0.35, 0.65)

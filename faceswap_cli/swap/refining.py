@@ -36,7 +36,7 @@ def coded(lab: F32) -> U8:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Around:
-    """What the refiner is told of a face beside the face."""
+    """What the refiner sees beside the drawn face."""
 
     target: F32 = field(repr=False)
     """(SIDE, SIDE, 3) L*a*b* of the whole crop"""

@@ -1,6 +1,6 @@
 """What each container keeps of a clip, by codec: the one table behind messages, ``doctor`` and the docs.
 
-Every entry is checked by a test that writes and reads such a file.
+Every entry is checked by a test that writes and reads one.
 """
 
 from __future__ import annotations

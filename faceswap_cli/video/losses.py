@@ -45,7 +45,7 @@ def not_kept(clip: Clip, output: Path, encode: EncodeOptions) -> list[str]:
 
 
 def _flattened(clip: Clip, output: Path) -> list[str]:
-    """What becomes of a video in an animated picture."""
+    """The outcome of a video in an animated picture."""
     lines = []
     if is_hdr(clip.colour):
         lines.append(f"{output.suffix} cannot hold HDR: written as SDR")
