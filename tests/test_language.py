@@ -20,20 +20,12 @@ PACKAGE = Path(faceswap_cli.__file__).resolve().parent
 ROOT = PACKAGE.parent
 ERRORS = {name for name in vars(errors) if isinstance(getattr(errors, name), type)} | {"warn", "say", "check"}
 
-NOT_YET_REWRITTEN: set[str] = set()
-"""Documents that are being rewritten; take a name off this list when its page is new."""
-MODULES_NOT_YET = ("training/", "nets/", "swap/renderer.py")
-"""Packages and modules that are being rewritten; take one off this list when it is."""
 
 DOCUMENTS = sorted(
-    path
-    for path in (*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"))
-    if path.name not in NOT_YET_REWRITTEN | {"CHANGELOG.md"}
+    path for path in (*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")) if path.name != "CHANGELOG.md"
 )
 SOURCES = sorted(
-    path
-    for path in PACKAGE.rglob("*.py")
-    if not path.relative_to(PACKAGE).as_posix().startswith(("_bundled/", *MODULES_NOT_YET))
+    path for path in PACKAGE.rglob("*.py") if not path.relative_to(PACKAGE).as_posix().startswith("_bundled/")
 )
 
 
@@ -165,13 +157,3 @@ def test_habits_in_docstrings_are_found() -> None:
 def test_documents(path: Path) -> None:
     found = habits_in(path.read_text(encoding="utf-8"))
     assert not found, "\n".join(found)
-
-
-def test_the_exceptions_are_needed() -> None:
-    """A page or package that is clean leaves the list."""
-    clean = {
-        name
-        for name in NOT_YET_REWRITTEN
-        if (ROOT / name).is_file() and not habits_in((ROOT / name).read_text(encoding="utf-8"))
-    }
-    assert not clean, f"take {clean} off NOT_YET_REWRITTEN"

@@ -23,7 +23,7 @@ def lrelu(x: Tensor) -> Tensor:
 
 
 def conv(inner: int, outer: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
-    """Convolution that keeps the side (divided by ``stride``), initialised for :func:`lrelu`."""
+    """Convolution that keeps the side (divided by ``stride``), initialized for :func:`lrelu`."""
     layer = nn.Conv2d(inner, outer, kernel, stride, kernel // 2)
     nn.init.kaiming_normal_(layer.weight, SLOPE)
     if layer.bias is not None:
@@ -182,7 +182,7 @@ class Gain(nn.Module):
 def fixed(module: M, dtype: torch.dtype) -> M:
     """The same module, never to be trained again: weights in the format that products are computed in.
 
-    Automatic casting would convert them anew for every picture.  The results are the same bits.
+    Automatic casting would convert them again for every picture.  The results are the same bits.
     """
     for part in module.modules():
         if isinstance(part, StyledConv):

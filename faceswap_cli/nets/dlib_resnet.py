@@ -2,7 +2,7 @@
 
 Layer for layer as in dlib's ``dnn_face_recognition_ex.cpp`` (D. E. King, CC0): residual blocks
 whose shortcut is average-pooled and zero-padded where the size changes, affine layers in place
-of batch normalisation.  Names in the state dict are ours.
+of batch normalization.  Names in the state dict are ours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1
 
 
 class Affine(nn.Module):
-    """Gain and bias per channel: batch normalisation with its statistics folded in."""
+    """Gain and bias per channel: batch normalization with its statistics folded in."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

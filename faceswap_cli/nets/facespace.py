@@ -1,6 +1,6 @@
 """A space of faces: codes that stand for a face's texture and shape, and who has which code.
 
-Texture is what lies above low-frequency light and colour, in the geometry of the mean face, the mean of both
+Texture is what lies above low-frequency light and color, in the geometry of the mean face, the mean of both
 halves (P numbers); shape is the mesh without its pose.  Both are linear in the code.  The mapper gives the
 code of an identity embedding alone (after Nitzan et al. 2020: a frozen recognition network, a mapper, a
 frozen generator, and a critic that holds the codes where those of real faces are).

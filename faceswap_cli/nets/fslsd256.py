@@ -61,7 +61,7 @@ class Scene:
     mask: Tensor = field(repr=False)
     """(N, 1, S, S) soft, 1 where the face is replaced"""
     light: Tensor = field(repr=False)
-    """(N, 3, 8, 8) mean colour of the face per cell"""
+    """(N, 3, 8, 8) mean color of the face per cell"""
     hint: Tensor = field(repr=False)
     """(N, 3, 32, 32) the open mouth, coarse; 0 elsewhere"""
     parts: Tensor = field(repr=False)
@@ -105,7 +105,7 @@ class Swapped:
     face: Tensor
     """(N, 3, S, S) the decoder's picture, before compositing"""
     side: Tensor
-    """(N, 3, S, S) what the generator draws by itself"""
+    """(N, 3, S, S) what the generator draws alone"""
     direction: Tensor
     """(N, 7, C) structure direction"""
     w: Tensor
@@ -168,7 +168,7 @@ class Generator(nn.Module):
         return features
 
     def picture(self, features: Mapping[int, Tensor]) -> Tensor:
-        """(N, 3, S, S) what the generator draws by itself: training looks at it."""
+        """(N, 3, S, S) what the generator draws alone: training looks at it."""
         picture: Tensor | None = None
         for (side, x), layer in zip(features.items(), self.to_rgb, strict=True):
             drawn = layer(x).float()

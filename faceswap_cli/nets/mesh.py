@@ -177,7 +177,7 @@ def region_window(points: Tensor, subset: Sequence[int], turn: tuple[int, int]) 
 
 
 def cut_region(features: Tensor, linear: Tensor, shift: Tensor) -> Tensor:
-    """Bilinear samples (N, C, 16, 16) of ``features`` (N, C, 48, 48); zero outside its pixel centres."""
+    """Bilinear samples (N, C, 16, 16) of ``features`` (N, C, 48, 48); zero outside its pixel centers."""
     axis = torch.arange(_REGION_SIDE, device=features.device, dtype=torch.float32) + 0.5
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     where = torch.stack([x, y], -1).reshape(1, -1, 2) @ linear.transpose(1, 2) + shift[:, None] - 0.5

@@ -1,7 +1,7 @@
 """Dense fields from mesh points, batched in torch: warps, visibility, low-frequency light.
 
 Convention: points are unit-square crop coordinates [0, 1]^2; a field (N, D, n, n) holds the
-value at the centres ((i + 0.5) / n).  Displacements known at mesh points are spread by
+value at the centers ((i + 0.5) / n).  Displacements known at mesh points are spread by
 multilevel B-splines (Lee, Wolberg, Shin 1997), each level fitting what coarser ones left over:
 the same scheme as ``geometry.warp``, here for whole batches and on any device.
 """
@@ -35,7 +35,7 @@ def _basis(t: Tensor) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _sampling(cells: int, side: int, device: torch.device) -> Tensor:
-    """(side, cells + 3): rows evaluate a lattice axis at the centres of ``side`` samples."""
+    """(side, cells + 3): rows evaluate a lattice axis at the centers of ``side`` samples."""
     where = (torch.arange(side, dtype=torch.float32) + 0.5) / side * cells
     cell = where.long().clamp_max(cells - 1)
     matrix = torch.zeros(side, cells + 3)
@@ -168,7 +168,7 @@ def spread_shown(facing: Tensor, target: Tensor, side: int = FIELD_SIDE) -> Tens
 
 @lru_cache(maxsize=32)
 def _enlarging(cells: int, side: int) -> Tensor:
-    """(side, cells): rows enlarge one axis linearly, centres kept."""
+    """(side, cells): rows enlarge one axis linearly, centers kept."""
     one = F.interpolate(torch.eye(cells)[None], size=side, mode="linear", align_corners=False)
     return one[0].t().contiguous()
 
@@ -184,7 +184,7 @@ def enlarged(maps: Tensor, side: int) -> Tensor:
 
 
 def light_map(picture: Tensor, weight: Tensor, cells: int = LIGHT_CELLS) -> Tensor:
-    """Weighted mean colour per cell, (N, 3, cells, cells); empty cells take the weighted mean of all.
+    """Weighted mean color per cell, (N, 3, cells, cells); empty cells take the weighted mean of all.
 
     ``picture`` (N, 3, S, S), ``weight`` (N, 1, S, S) >= 0.
     """

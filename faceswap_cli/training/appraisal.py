@@ -37,7 +37,7 @@ from faceswap_cli.training.pool import Pool, open_pool
 VARIANTS = 3
 """Spoiled copies of a person's only picture."""
 PER_PERSON = 16
-"""At most so many pictures of one person, each with one spoiled copy."""
+"""At most this many pictures of one person, each with one spoiled copy."""
 NATURAL = 0.2
 """Distance that one photograph of a person has from another for no visible reason: a copy of the reference
 itself must not look perfect."""
@@ -100,7 +100,7 @@ def _lit(rgb: U8, mesh: F32, rng: Rng) -> tuple[U8, F32]:
 
 
 def _covered(rgb: U8, mesh: F32, rng: Rng) -> tuple[U8, F32]:
-    """Something of one colour or of noise over a part of the face."""
+    """Something of one color or of noise over a part of the face."""
     point = mesh[int(rng.integers(len(mesh))), :2]
     axes = rng.uniform(0.12, 0.4, 2) * float(width_px(mesh))
     mask = np.zeros(rgb.shape[:2], np.uint8)

@@ -3,7 +3,7 @@
 ``python -m faceswap_cli.training.attributes POOL LABELS.csv OUT.safetensors [--steps N] [--seed S]``
 
 LABELS has the columns ``row`` (of the pool), ``age`` (years) and ``masculine`` (-1 to 1), empty where nothing
-is known (``weights/build/labels.py`` makes it); the colour of the lips is measured.  First the readers are
+is known (``weights/build/labels.py`` makes it); the color of the lips is measured.  First the readers are
 fitted and frozen, then the editor learns with the losses of Latent-to-Latent: the wanted attributes and all
 others (L_A), back and forth again (L_C), the neighbourhood (L_N), the same person (L_F); that no change is
 none (L_I) holds by construction.  The shortest way to another reading is one that hardly shows (readers are
@@ -63,7 +63,7 @@ def read_labels(path: Path, rows: NDArray[np.int64]) -> F32:
                 if line["masculine"]:
                     found[k, 1] = float(line["masculine"])
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"{path} is no table with the columns row, age, masculine ({error})") from error
+        raise InputError(f"{path} is not a table with the columns row, age, masculine ({error})") from error
     return found
 
 

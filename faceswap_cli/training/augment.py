@@ -197,7 +197,7 @@ def holes(visible: Tensor, eyes: Tensor, mouth: Tensor, rng: Rng, p: float, whol
 
 
 def diff_augment(rgb: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """DiffAugment (Zhao et al. 2020), colour and translation by up to an eighth; differentiable."""
+    """DiffAugment (Zhao et al. 2020), color and translation by up to an eighth; differentiable."""
     n, side = len(rgb), rgb.shape[-1]
 
     def one() -> Tensor:

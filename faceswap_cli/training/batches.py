@@ -1,4 +1,4 @@
-"""Batches: who is swapped onto whom, with all that the network may know and the truth where there is one."""
+"""Batches: which source goes on which target, what the network may know, and the truth where there is one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from faceswap_cli.training.augment import Rng
 from faceswap_cli.training.pool import Pool
 
 FRAMES_PER_PERSON = 24
-"""At most so many pictures of one person enter the expression basis."""
+"""At most this many pictures of one person enter the expression basis."""
 FILL_NOISE = 0.02
 """Of the erased face, so that its evenness says nothing."""
 NOBODY = 2**31

@@ -19,7 +19,7 @@ _SIDE = 64
 _ODD = np.array((24.0, 14.0, 16.0), np.float32)
 """L*, a*, b* differences from the face's mean light that are still skin."""
 _HAIR_RATIO, _HAIR_FROM_SKIN = 0.5, 14.0
-"""Nearer to the crown's colour than this share of the distance to skin, and so far from skin: hair."""
+"""Nearer to the crown's color than this share of the distance to skin, and so far from skin: hair."""
 _OUTSIDE, _GUESSED, _MAYBE, _HARD = 0.08, 0.6, 0.3, 1.6
 """Weights: around the face, where hair was guessed, where glasses or shadows may be, where skin looks odd."""
 
@@ -55,7 +55,7 @@ def already_covered(rgb: F32, points: F32) -> tuple[F32, F32]:
 
 
 def _crown(lab: F32, points: F32) -> F32:
-    """(3,) median colour just above the face outline."""
+    """(3,) median color just above the face outline."""
     up = points[10] - points[152]
     x, y = np.clip((points[10] + 0.17 * up)[:2] * _SIDE, 3, _SIDE - 4).astype(int)
     return np.asarray(np.median(lab[y - 3 : y + 4, x - 6 if x > 6 else 0 : x + 7].reshape(-1, 3), axis=0))

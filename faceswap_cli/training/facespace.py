@@ -201,7 +201,7 @@ def _judged(critic: CodeCritic, real: Tensor, fake: Tensor) -> Tensor:
 @torch.inference_mode()
 def exam(net: FaceSpace, faces: Faces) -> dict[str, float]:
     """On people not learned from: share of the texture explained by its code and by the embedding alone, and
-    how often the right one of 20 people is told by the mapped code."""
+    how often the right one of 20 people is found by the mapped code."""
     codes, guessed = codes_of(net, faces), net.mapper(torch.from_numpy(faces.embedding))
     truth = torch.from_numpy(faces.texture)
     spread = float((truth - truth.mean(0)).square().sum())

@@ -36,7 +36,7 @@ SHAPES: dict[str, tuple[float, ...]] = {
 STYLES = ("plastic", "metal", "half", "rimless", "two-tone", "clear", "browline")
 _STYLE_SHARES = (0.27, 0.27, 0.13, 0.08, 0.08, 0.09, 0.08)
 _OVER = 2
-"""Lines are drawn so many times as large, for widths below a pixel."""
+"""Lines are drawn this many times as large, for widths below a pixel."""
 _COLORS = ((0.03, 0.03, 0.04), (0.12, 0.07, 0.04), (0.3, 0.16, 0.08), (0.5, 0.08, 0.1), (0.1, 0.15, 0.35))
 _METALS = ((0.55, 0.55, 0.56), (0.72, 0.58, 0.32), (0.12, 0.12, 0.13), (0.6, 0.42, 0.36), (0.3, 0.3, 0.32))
 _STEPS = 72

@@ -1,4 +1,4 @@
-"""Hands drawn from capsules: bones with a radius, lit as a height field, in somebody's skin colour.
+"""Hands drawn from capsules: bones with a radius, lit as a height field, in a given skin color.
 
 Everything works on square crops of ``side`` pixels; a layer is (rgb (S, S, 3) in [0, 1], alpha (S, S)).
 """
@@ -103,7 +103,7 @@ def noise(rng: Rng, side: int, cells: int) -> F32:
 def hand(rng: Rng, skin: F32, hull_centre: F32, face: float, side: int) -> Layer:
     """A hand in front of the face.
 
-    ``skin`` (3,) mean colour in [0, 1]; ``hull_centre`` (2,) px; ``face`` height of the face outline in px.
+    ``skin`` (3,) mean color in [0, 1]; ``hull_centre`` (2,) px; ``face`` height of the face outline in px.
     """
     ends, radii = bones(rng)
     if rng.random() < 0.5:

@@ -106,7 +106,7 @@ def _labels(given: Sequence[Path]) -> list[tuple[Path, float]]:
     if len(given) == 2:
         for folder in given:
             if not folder.is_dir():
-                raise InputError(f"{folder} is no folder; give a folder of pictures with it and one without")
+                raise InputError(f"{folder} is not a folder; give one of pictures with it and one without")
         with_it, without = (picture_files([folder]) for folder in given)
         if {path.resolve() for path in with_it} & {path.resolve() for path in without}:
             raise InputError(f"{given[0]} and {given[1]} hold the same files; give two folders")
@@ -128,7 +128,7 @@ def _table(path: Path) -> list[tuple[Path, float]]:
                 if found.setdefault(file, value) != value:
                     raise InputError(f"{path} line {number}: {line['file']} has two values")
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"{path} is no table with the columns file, value ({error})") from error
+        raise InputError(f"{path} is not a table with the columns file, value ({error})") from error
     if len(set(found.values())) < 2:
         raise InputError(f"{path} needs at least two different values; it says nothing about any difference")
     return list(found.items())

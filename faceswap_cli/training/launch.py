@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def items(options: DataOptions) -> Iterator[Item]:
-    """All faces the configuration names, of the licence classes it allows."""
+    """All faces the configuration names, of the license classes it allows."""
     sources: list[Iterator[Item]] = [
         from_shards(folder, "train", options.classes) for folder in options.shards
     ]
@@ -125,7 +125,7 @@ def train(
 ) -> dict[str, Any]:
     """Train or continue; returns where the run stands: step, images, phase, figures.
 
-    A stop request ends it after the step in hand, with the state saved.
+    A stop request ends it after the current step, with the state saved.
     """
     device = device_for(options.device)
     if options.refiner is not None:

@@ -75,7 +75,7 @@ def identity(found: Tensor, wanted: Tensor, mean: Tensor) -> Tensor:
 
 
 def activations(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Mean squared distance of activations, each place normalised over channels (as LPIPS does)."""
+    """Mean squared distance of activations, each place normalized over channels (as LPIPS does)."""
     parts = [
         (F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(1).mean()
         for a, b in zip(found, wanted, strict=True)
@@ -143,7 +143,7 @@ def weak_feature_match(
 
 @torch.no_grad()
 def matched_histogram(face: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
-    """``face`` with the colour distribution of ``reference`` inside ``mask`` > 0.5; a constant target.
+    """``face`` with the color distribution of ``reference`` inside ``mask`` > 0.5; a constant target.
 
     Channel by channel: equal ranks get equal values (FSLSD's HM), interpolated when the counts differ.
     """

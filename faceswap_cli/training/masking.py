@@ -4,7 +4,7 @@
 
 POOL is a folder made by ``faceswap train RECIPE.toml --prepare``.  Samples are drawn in chunks, each seen
 several times (drawing one costs as much as learning from it).  Chance depends on the seed and the
-number of images seen only, so the same command goes on where the last one stopped, with the same numbers.
+number of images seen only, so the same command continues where the last one stopped, with the same numbers.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class MaskOptions:
-    """What a run is told.  ``images`` must be known from the start: the learning rate falls towards it."""
+    """The options of a run.  ``images`` must be known from the start: the learning rate falls towards it."""
 
     images: int = 100_000
     batch: int = 16
@@ -117,7 +117,7 @@ def usable(pool: Pool, *, held_out: bool) -> NDArray[np.int64]:
 
 
 class Run:
-    """Network, its average and the optimiser, and where they stand."""
+    """Network, its average and the optimizer, and where they stand."""
 
     def __init__(self, pool: Pool, folder: Path, options: MaskOptions, start: Path | None = None) -> None:
         torch.manual_seed(options.seed)
@@ -171,7 +171,7 @@ class Run:
         write_weights(self.average, self.folder / "occluder.safetensors", self.images)
 
     def batches(self) -> Iterator[Batch]:
-        """Batches from where the run stands; the chunk in hand is drawn again after a restart."""
+        """Batches from where the run stands; the current chunk is drawn again after a restart."""
         o = self.options
         rows = usable(self.pool, held_out=False)
         while True:
@@ -185,7 +185,7 @@ class Run:
                 yield to_batch([samples[k] for k in order[part]], flips[part].tolist())
 
     def step(self, batch: Batch) -> float:
-        """One step of the optimiser; returns the loss."""
+        """One step of the optimizer; returns the loss."""
         o = self.options
         done = min(self.images / o.images, 1.0)
         rate = o.rate * min(1.0, self.images / 1000 + 0.05) * max(0.5 + 0.5 * math.cos(math.pi * done), 0.01)
@@ -298,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _seconds(text: str) -> float:
-    """``90s``, ``25m``, ``2h`` -> seconds; nothing is no limit."""
+    """``90s``, ``25m``, ``2h`` -> seconds; nothing means no limit."""
     if not text:
         return math.inf
     unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1])

@@ -79,7 +79,7 @@ def _cut(pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None) -> Face:
 
 
 def _cloth(pool: Pool, rng: Rng) -> F32:
-    """(S, S, 3) of some surface: a piece of another picture, a plain colour, stripes."""
+    """(S, S, 3) of some surface: a piece of another picture, a plain color, stripes."""
     kind = rng.random()
     if kind < 0.55:
         source = pool.pixels[int(rng.integers(len(pool)))]
@@ -189,7 +189,7 @@ def _hair(face: Face, rng: Rng) -> Layer:
 
 
 def _hand(pool: Pool, face: Face, rng: Rng) -> Layer:
-    """A hand in the person's own skin, now and then in somebody else's, lit as the face is."""
+    """A hand in the person's own skin, now and then in another person's, lit as the face is."""
     skin = face.skin if rng.random() < 0.75 else _other_skin(pool, rng)
     rgb, alpha = hand(rng, skin, face.centre, face.height, SIDE)
     if rng.random() < 0.6:
@@ -254,7 +254,7 @@ def _laid(picture: F32, layer: Layer, rng: Rng) -> tuple[F32, F32]:
 
 
 def _camera(rgb: F32, rng: Rng) -> U8:
-    """Darkness, colour cast, small faces, blur, grain and compression."""
+    """Darkness, color cast, small faces, blur, grain and compression."""
     exposure = rng.uniform(0.1, 0.6) if rng.random() < 0.15 else rng.uniform(0.75, 1.15)
     lit = np.clip(rgb, 0, 1) ** rng.uniform(0.7, 1.5) * exposure * (1 + rng.normal(0, 0.06, 3))
     if rng.random() < 0.06:

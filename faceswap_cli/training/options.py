@@ -1,4 +1,4 @@
-"""What a training run is told: one TOML file, checked once."""
+"""The options of a training run: one TOML file, checked once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DataOptions:
     shards: tuple[Path, ...] = ()
     """Folders with train.csv, train_landmarks.npz and tar shards."""
     classes: tuple[str, ...] = ("open", "stock", "synthetic-nolicence", "own")
-    """Licence classes that may be used."""
+    """License classes that may be used."""
     every: int = 2
     """Of a clip, each so-many-th frame."""
     held_out: float = 0.03
@@ -85,7 +85,7 @@ class Phase:
     gate: Mapping[str, float] = field(default_factory=dict)
     """Figures that must hold before the next phase begins, e.g. {"psnr": 22.0, "rho": 0.6}."""
     patience: float = 1.5
-    """The phase is prolonged to at most so many times its images while its gate is shut."""
+    """The phase is prolonged to at most this many times its images while its gate is shut."""
     third_player: bool = False
 
     def __post_init__(self) -> None:
@@ -175,7 +175,7 @@ def read_options(path: Path) -> TrainOptions:
             f"cannot read {path}: {error.strerror}; see examples/training for a start"
         ) from error
     except (ValueError, RecursionError) as error:  # also what is no UTF-8
-        raise UsageError(f"{path} is no valid TOML: {error}") from error
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
     try:
         return _of_table(table, path)
     except (TypeError, AttributeError, ValueError, OverflowError) as error:

@@ -1,8 +1,8 @@
-"""Teach an edit of the user's own from labelled pictures (``faceswap train --attribute``).
+"""Teach an edit of the user's own from labeled pictures (``faceswap train --attribute``).
 
 Readers, editor and losses are those of ``training.attributes``; the attribute joins the bundled ones, which
 an edit of it leaves alone.  Two things differ, for there are hundreds of pictures and not thousands.  People
-held out say first whether the label can be told from a face at all.  And the way from the mean face without
+held out say first whether the label can be seen in a face at all.  And the way from the mean face without
 it to the one with it, which the editor is held near, is cleared of what chance gave it.
 """
 
@@ -51,7 +51,7 @@ _ROOM = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How well people held out are told."""
+    """How well held-out people are recognized."""
 
     figure: float
     """Balanced accuracy of two sides, correlation of numbers"""
@@ -85,7 +85,7 @@ def check_name(name: str) -> str:
         raise UsageError(f"--attribute {name} is a word of --edit already; choose another name")
     if not is_name(name):
         raise UsageError(
-            f"--attribute {name[:60]!r} is no name; use 1 to 24 small letters, digits and _, a letter first"
+            f"--attribute {name[:60]!r} is not a name; use 1 to 24 small letters, digits and _, letter first"
         )
     return name
 
@@ -95,7 +95,7 @@ def train_attribute(
 ) -> Lesson:
     """Learn the edit ``name`` from ``given`` (see ``training.labelled.read_labelled``) and install it.
 
-    :class:`InputError` when there are too few pictures, or the faces do not tell the label.
+    :class:`InputError` when there are too few pictures, or the faces do not show the label.
     """
     path = taught_path(check_name(name))
     if path.exists() and not force:
@@ -106,7 +106,7 @@ def train_attribute(
     found = judged(labelled, seed)
     if found.figure < found.least:
         raise InputError(
-            f"the faces do not tell {name}: {found}, {found.least:.2f} is needed with so many pictures; "
+            f"the faces do not show {name}: {found}, {found.least:.2f} is needed with this many pictures; "
             "look at the labels, or give more pictures"
         )
     net = taught_net(name, labelled, tell, seed)
@@ -194,7 +194,7 @@ def calibrated(net: Attributes, codes: Tensor, wanted: Tensor) -> Tensor:
     told = float(read.weight[-1, :TEXTURE] @ own)
     if told <= 1e-3:
         raise InputError(
-            "the mean faces of the two sides do not differ in what tells them; give more pictures"
+            "the mean faces of the two sides do not differ in the label; give more pictures"
         )
     for layer in (read, last):
         layer.weight[-1] /= told

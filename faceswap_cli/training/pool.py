@@ -1,7 +1,7 @@
 """Faces to train on, as one memory-mapped array.
 
 A pool is a folder: ``pixels.npy`` (N, 256, 256, 3) uint8 FFHQ crops, ``table.npz`` with one row
-per crop, ``about.json`` with counts by licence class.  It is made once from tar shards with a
+per crop, ``about.json`` with counts by license class.  It is made once from tar shards with a
 manifest, folders of pictures, and clips, and then read without copying.
 """
 
@@ -234,7 +234,7 @@ def open_pool(folder: Path) -> Pool:
             columns = {name: table[name] for name in table.files}
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{folder} is no training pool ({error}); delete it and run the command again"
+            f"{folder} is not a training pool ({error}); delete it and run the command again"
         ) from error
     if len(pixels) != len(columns["landmarks"]):
         raise InputError(

@@ -3,7 +3,7 @@
 Truth comes first: L*, a* and b* of the restored face at four octaves, under its mask.  Light that does not
 belong is also laid on composites while they are read, so every pair is seen in many lights.  Two views of a
 pair that differ as neighboring frames do must be changed alike.  Chance depends on the seed and the number of
-pictures seen only: a run that was stopped goes on with the same numbers.
+pictures seen only: a run that was stopped continues with the same numbers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SOFT = 0.2
 """Share of pairs that are made as soft as those of small faces"""
 _STEADY_EVERY = 3
 _WARM = 100
-"""The rate rises over one part in so many of the run."""
+"""The rate rises over the first hundredth of the run."""
 Rng = np.random.Generator
 _KEEP = 0.999
 """Of the averaged weights per step"""

@@ -24,7 +24,7 @@ class Face:
     rgb: F32
     points: F32
     skin: F32
-    """(3,) median colour of the cheeks"""
+    """(3,) median color of the cheeks"""
     centre: F32
     """(2,) px"""
     height: float

@@ -62,7 +62,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
             log.warning("%s", error)
             problems.append(str(error))
     if problems:
-        raise InputError(f"{problems[0]}; delete the states in {folder} to begin anew")
+        raise InputError(f"{problems[0]}; delete the states in {folder} to start again")
     return None
 
 
@@ -75,5 +75,5 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{path} is no training state ({type(error).__name__})") from error
+        raise InputError(f"{path} is not a training state ({type(error).__name__})") from error
     return state

@@ -1,4 +1,4 @@
-"""One training step: networks, optimisers and data of one process, and their state."""
+"""One training step: networks, optimizers and data of one process, and their state."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Progress:
 
 
 class Trainer:
-    """Networks, optimisers and data of one process."""
+    """Networks, optimizers and data of one process."""
 
     def __init__(self, options: TrainOptions, pool: Pool, place: Place) -> None:
         self.options, self.place = options, place
@@ -242,7 +242,7 @@ class Trainer:
         torch._foreach_lerp_(kept, own, 1 - decay)
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on as if nothing had happened: randomness depends on the step alone."""
+        """Everything needed to continue exactly: randomness depends on the step alone."""
         return {
             "version": 1,
             "preset": self.options.preset,

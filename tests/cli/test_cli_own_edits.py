@@ -111,7 +111,7 @@ def test_spelling_comes_back(changes: dict[str, float]) -> None:
     ("argv", "words"),
     [
         (("--attribute", "smile", "a", "b"), ("is a word of --edit already",)),
-        (("--attribute", "Beard!", "a", "b"), ("is no name",)),
+        (("--attribute", "Beard!", "a", "b"), ("is not a name",)),
         (("--attribute", "beard", "a", "b", "c"), ("two folders", "one CSV")),
         (("--attribute", "beard", "a", "b", "--prepare"), ("leave them out",)),
         (("--attribute", "beard", "a", "b", "--max-time", "5m"), ("leave them out",)),

@@ -69,5 +69,5 @@ def test_spoiled_pictures_are_pictures(photo: tuple[U8, F32], seed: int) -> None
 
 def test_a_pool_that_is_none_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert appraisal.main([str(tmp_path), str(tmp_path / "out.safetensors")]) == 4
-    assert "is no training pool" in caplog.text
+    assert "is not a training pool" in caplog.text
     assert not (tmp_path / "out.safetensors").exists()

@@ -44,7 +44,7 @@ def test_examples_are_valid(path: Path) -> None:
         (('"tiny"', '"huge"'), "preset must be one of"),
         (("images = 10", 'images = "many"'), "must be a number"),
         (('pictures = ["faces"]', ""), "needs pictures, clips or shards"),
-        (("[data]", "[data"), "no valid TOML"),
+        (("[data]", "[data"), "not valid TOML"),
         (('name = "A"', ""), "missing"),
     ],
 )

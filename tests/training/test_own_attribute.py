@@ -85,7 +85,7 @@ def test_a_label_that_no_face_tells_is_refused(
 ) -> None:
     chance = labelled(told_by=None, two_sided=two_sided)
     monkeypatch.setattr(own_attribute, "read_labelled", lambda given, tell: chance)
-    with pytest.raises(InputError, match=r"the faces do not tell luck: .* on|of people held out"):
+    with pytest.raises(InputError, match=r"the faces do not show luck: .* on|of people held out"):
         train_attribute("luck", [Path("a"), Path("b")], quiet)
     assert not list(own_folder.rglob("*.safetensors"))
 
@@ -178,7 +178,7 @@ def test_folders_are_read(tmp_path: Path, portrait: U8, monkeypatch: pytest.Monk
     )
     assert heard == [(1, 2), (2, 2)]
     assert few.sides == (1, 1)
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="not a folder"):
         read_labelled([tmp_path / "with", tmp_path / "nothing"], quiet)
     with pytest.raises(InputError, match="same files"):
         read_labelled([tmp_path / "with", tmp_path / "with"], quiet)

@@ -64,7 +64,7 @@ def test_code_in_a_state_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     torch.save({"evil": _Evil()}, buffer, pickle_module=pickle)
     data = buffer.getvalue()
     (tmp_path / NEWEST).write_bytes(data + hashlib.sha256(data).digest())
-    with pytest.raises(InputError, match="no training state"):
+    with pytest.raises(InputError, match="not a training state"):
         read_state(tmp_path / NEWEST)
     assert capsys.readouterr().out == ""
 
