@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from drawn import SIDE, mesh_points
+from drawn import SIDE, mesh_points, picture
 
 from faceswap_cli.faces.landmarks import topology
 from faceswap_cli.geometry import warp
 from faceswap_cli.records import F32
 from faceswap_cli.swap import appearance
+from faceswap_cli.swap.highlights import without_highlights
 from faceswap_cli.swap.relighting import lit_as, source_light
 
 POINTS = mesh_points() / np.float32(SIDE)
@@ -54,3 +55,17 @@ def test_gloss_does_not_grow_with_the_light() -> None:
     found = appearance.relight(shown, dark, bright)[..., 0]
     assert found[0, 0] - found[1, 1] < 8
     assert 9 < found[1, 1] - found[3, 3] < 16
+
+
+def test_a_strong_highlight_goes_and_the_rest_stays() -> None:
+    rgb = picture(mesh_points())
+    x, y = (POINTS[50, :2] * SIDE).astype(int)
+    plain = appearance.lab_from_rgb(rgb)
+    rgb[y - 4 : y + 4, x - 4 : x + 4] = 250
+    shining = appearance.lab_from_rgb(rgb)
+    after = without_highlights(shining, POINTS)
+    spot = np.s_[y - 2 : y + 2, x - 2 : x + 2, 0]
+    assert after[spot].mean() - plain[spot].mean() < 0.6 * (shining[spot].mean() - plain[spot].mean())
+    np.testing.assert_array_equal(after[2, 2], shining[2, 2])
+    other = (POINTS[280, :2] * SIDE).astype(int)
+    np.testing.assert_allclose(after[other[1], other[0]], shining[other[1], other[0]], atol=0.5)
