@@ -145,6 +145,16 @@ def test_the_same_face_after_a_cut_is_the_same_person_and_another_track() -> Non
     assert [person.mean_x < 300 for person in other.people] == [True, False]
 
 
+def test_both_people_of_a_crossfade_fade() -> None:
+    """One place, one shot, another person: neither face may jump in at full strength."""
+    analysis = built(gathered(40, piece(range(20), 200), piece(range(20, 40), 204, BEN)))
+    assert ramps(analysis) == [(False, True), (True, False)]
+    assert sorted(track.person for track in analysis.tracks) == [0, 1]
+    first, second = analysis.tracks
+    assert first.opacity[-1] <= 0.5
+    assert second.opacity[0] <= 0.5
+
+
 def test_no_face_at_all() -> None:
     analysis = built(gathered(12))
     assert analysis.tracks == ()
