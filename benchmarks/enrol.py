@@ -1,11 +1,11 @@
-"""What enrolment is worth: likeness of ``fslsd`` by number of photographs and level of tuning.
+"""What enrolment is worth: likeness of ``fslsd`` by number of photographs.
 
     python benchmarks/enrol.py --people A.mp4 B.mp4 --clips X.mp4 Y.mp4 --out DIR [--frames 6]
 
-Frames of a person's clip serve as photographs: the sharpest frontal one alone, three, five over the clip, and
-these with ``--tune`` 1 and 2.  Three further frames are never shown to the enrolment; the distance
-of every swapped face from them is the figure that counts.  Swaps are made on some frames of each clip
-of somebody else.  Writes DIR/NAME.json and DIR/NAME.png for each person and prints a table of the means.
+Frames of a person's clip serve as photographs: the sharpest frontal one alone, three, and five over the clip.
+Three further frames are never shown to the enrolment; the distance of every swapped face from them is the
+figure that counts.  Swaps are made on some frames of each clip of somebody else.  Writes DIR/NAME.json and
+DIR/NAME.png for each person and prints a table of the means.
 
 identity: distance to the unseen photographs (same person < 0.6);  own: to those enrolled;
 landmarks: error of lips and eyes against those wanted, % of the eye distance;  sharp: finest detail
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from faceswap_cli.calibrating import with_crops
 from PIL import Image
 
-from faceswap_cli.config import DetectOptions, JobOptions, PasteOptions
+from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.enrol.make import EnrolOptions, enrol
-from faceswap_cli.enrol.tune import TuneOptions
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.geometry import align
@@ -45,10 +42,7 @@ from faceswap_cli.video.probe import probe
 from faceswap_cli.video.reader import read_frames
 
 PHOTOS, UNSEEN, LOOKED_AT = 5, 3, 40
-LEVELS = (
-    *(("1 photo", 1, 0), ("3 photos", 3, 0), ("5 photos", PHOTOS, 0)),
-    *(("3, level 2", 3, 2), ("5, level 1", PHOTOS, 1), ("5, level 2", PHOTOS, 2)),
-)
+COUNTS = (("1 photo", 1), ("3 photos", 3), ("5 photos", PHOTOS))
 EYES_AND_LIPS = (33, 133, 159, 145, 263, 362, 386, 374, 61, 291, 13, 14, 0, 17)
 
 
@@ -87,11 +81,10 @@ def targets_of(path: Path, count: int) -> list[Target]:
     return [Target(rgb, faces[0]) for rgb, faces in found if faces]
 
 
-def crop_of(method: Any, target: Target, most: int | None = None) -> FaceCrop:
-    """The target's face as ``method`` takes it, at most ``most`` pixels a side."""
+def crop_of(method: Any, target: Target) -> FaceCrop:
+    """The target's face as ``method`` takes it."""
     unit = align.unit_from_points(target.face.landmarks, method.crop_scale)
     side = method.crop_side(2.0 * float(align.square_from_unit(unit)[2]))
-    side = min(side, most or side)
     matrix = align.scaled(unit, side)
     points = align.apply(matrix, target.face.landmarks)
     return FaceCrop(0, cut(target.rgb, matrix, side, sharp=True), matrix, points)
@@ -102,13 +95,6 @@ def swapped(method: Any, prepared: Any, target: Target) -> U8:
     drawn = method.render(prepared, crop, method.encode(prepared, crop), 0)
     pasted = paste_into_rgb(target.rgb.astype(np.float32) / np.float32(255), [drawn])
     return np.asarray((np.clip(pasted, 0, 1) * 255).round(), np.uint8)
-
-
-def swapped_clip(method: Any, prepared: Any, targets: Sequence[Target]) -> list[U8]:
-    """Frames of one clip, calibrated on themselves as a job is on some of its."""
-    crops = [crop_of(method, target, 256) for target in targets]
-    ready = with_crops(method, prepared, crops, JobOptions())
-    return [swapped(method, ready, target) for target in targets]
 
 
 def figures(result: U8, target: Target, unseen: F32, own: F32) -> dict[str, float] | None:
@@ -133,25 +119,22 @@ def figures(result: U8, target: Target, unseen: F32, own: F32) -> dict[str, floa
 def measure(person: Path, clips: list[Path], out: Path, frames: int, method_name: str) -> dict[str, Any]:
     method = build_method(method_name, JobOptions(device="cpu"), PasteOptions())
     files, unseen = photographs(person, out / person.stem)
-    by_clip = [targets_of(clip, frames) for clip in clips]
-    targets = [target for some in by_clip for target in some]
+    targets = [target for clip in clips for target in targets_of(clip, frames)]
     table: dict[str, Any] = {}
     pictures: list[list[U8]] = [[face_of(t.rgb, t) for t in targets]]
-    for name, count, level in LEVELS:
+    for name, count in COUNTS:
         started = time.process_time()
-        options = EnrolOptions(level=level, detect=DetectOptions(), tuning=TuneOptions())
-        made = enrol(person.stem, files[:count], options, lambda stage, done, total: None)
+        made = enrol(person.stem, files[:count], EnrolOptions(), lambda stage, done, total: None)
         spent = time.process_time() - started
-        path = out / person.stem / f"{count}_{level}.faceid"
-        write_faceid(path, made.content)
+        path = out / person.stem / f"{count}.faceid"
+        write_faceid(path, made)
         source = source_of([path])
         prepared = method.prepare(source)
-        results = [result for some in by_clip for result in swapped_clip(method, prepared, some)]
+        results = [swapped(method, prepared, target) for target in targets]
         rows = [figures(r, t, unseen, source.embedding) for r, t in zip(results, targets, strict=True)]
         kept = [row for row in rows if row is not None]
         table[name] = {key: float(np.mean([row[key] for row in kept])) for key in kept[0]}
         table[name] |= {"cpu_s": spent, "faces": len(kept), "bytes": path.stat().st_size}
-        table[name]["outcomes"] = [f"{o.level} {o.before} {o.after} {o.steps} {o.why}" for o in made.outcomes]
         pictures.append([face_of(r, t) for r, t in zip(results, targets, strict=True)])
         print(person.stem, name, json.dumps(table[name]), flush=True)
     sheet = np.concatenate([np.concatenate(row[:8], axis=1) for row in pictures])
@@ -181,7 +164,7 @@ def main() -> None:
             measure(person, asked.clips, asked.out, asked.frames, asked.method)
     tables = [json.loads((asked.out / f"{person.stem}.json").read_text()) for person in asked.people]
     print(f"{'':12s} identity  own  landmarks  sharp  cpu_s")
-    for name, _, _ in LEVELS:
+    for name, _ in COUNTS:
         mean = {
             k: np.mean([t[name][k] for t in tables])
             for k in ("identity", "own", "landmarks", "sharp", "cpu_s")

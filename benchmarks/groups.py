@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.enrol import Target, swapped_clip
+from benchmarks.enrol import Target, swapped
 from faceswap_cli.config import DetectOptions, JobOptions, PasteOptions
 from faceswap_cli.errors import FaceswapError
 from faceswap_cli.faces.crops import cut
@@ -123,7 +123,7 @@ def swaps(known: Sequence[Person], count: int, method_name: str) -> tuple[list[R
         others = [row for row in range(len(known)) if row != k]
         for row in rng.choice(others, count, replace=False):
             other = known[int(row)]
-            found = figures(swapped_clip(method, prepared, [other.target])[0], person, other)
+            found = figures(swapped(method, prepared, other.target), person, other)
             if found is None:
                 lost += 1
             else:

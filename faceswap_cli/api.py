@@ -257,9 +257,6 @@ def enroll(
     photos: Source,
     *,
     output: PathLike | None = None,
-    tune: int = 0,
-    clip: PathLike | None = None,
-    max_seconds: float = float("inf"),
     keep_photos: bool = False,
     picture: bool = True,
     same_person: bool = False,
@@ -270,18 +267,15 @@ def enroll(
 ) -> Path:
     """Measure a person from photographs and store them; returns the file.
 
-    Later ``"@NAME"``, or the file, is a source.  ``tune`` is 0 to 3 (3 needs ``clip``), ``picture=False``
-    stores no picture of the person.  Photographs that look like different people raise
-    :class:`NoFaceFound`, unless ``same_person=True``.
+    Later ``"@NAME"``, or the file, is a source.  ``picture=False`` stores no picture of the person.
+    Photographs that look like different people raise :class:`NoFaceFound`, unless ``same_person=True``.
 
     >>> import faceswap_cli as fs
     >>> fs.enroll("anna", "photos/anna")  # doctest: +SKIP
     PosixPath('/home/me/.local/share/faceswap/people/anna.faceid')
     """
-    if tune not in range(4) or (tune == 3) != (clip is not None):
-        raise UsageError("tune must be 0, 1, 2 or 3, and 3 goes together with clip")
-    if not picture and (tune or keep_photos):
-        raise UsageError("picture=False excludes tune and keep_photos; leave them out")
+    if not picture and keep_photos:
+        raise UsageError("picture=False excludes keep_photos; leave one out")
     from faceswap_cli.identity import people
 
     path = people.person_path(name)
@@ -291,27 +285,18 @@ def enroll(
     if path.exists() and not force:
         raise OutputError(f"{path} exists; use force=True to replace it, or choose another name")
     _require_terms(accept_terms)
-    paths, film = [_path(one) for one in _listed(photos)], None if clip is None else _path(clip)
-    check_inputs([*paths, *([] if film is None else [film])])
+    paths = [_path(one) for one in _listed(photos)]
+    check_inputs(paths)
     from faceswap_cli.enrol.make import EnrolOptions, enrol
-    from faceswap_cli.enrol.tune import TuneOptions
     from faceswap_cli.events import progress as step
     from faceswap_cli.identity.faceid import write_faceid
 
-    tuning = TuneOptions(max_s=max_seconds)
-    asked = EnrolOptions(
-        level=tune,
-        clip=film,
-        keep_photos=keep_photos,
-        picture=picture,
-        same_person=same_person,
-        tuning=tuning,
-    )
+    asked = EnrolOptions(keep_photos=keep_photos, picture=picture, same_person=same_person)
     with _listening(progress, listen) as hear:
         made = enrol(path.stem, paths, asked, lambda *counts: hear(step(*counts)))
-        for note in made.content.notes:
+        for note in made.notes:
             hear(Event("warning", {"message": note}))
-    write_faceid(path, made.content)
+    write_faceid(path, made)
     return path
 
 

@@ -15,7 +15,6 @@ from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, pro
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align
 from faceswap_cli.geometry.paste import paste_into_rgb, pasted_area
-from faceswap_cli.identity.enrolled import elsewhere
 from faceswap_cli.numerics import finite, told
 from faceswap_cli.outcome import NOTHING_ASKED, Stopwatch
 from faceswap_cli.pipeline import identify
@@ -84,8 +83,6 @@ def swap_image(
     rendered = {row: _render(crop, method, ready, options, amounts) for row, crop in crops.items()}
     result = _pasted(picture, list(rendered.values()), options)
     made = recipe_of(PICTURE, target, [source], {}, method, _settled(options, found, chosen))
-    for text in elsewhere([source.enrolled], made.target):
-        listen(Event("warning", {"message": text}))
     result = replace(result, xmp=xmp_with(result.xmp or b"", made))
     clock.lap("render")
     write_picture(output, result, seal=sign)

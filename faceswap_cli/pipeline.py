@@ -21,7 +21,6 @@ from faceswap_cli.cast.roles import Sources, assign, load_sources
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress, tell_shots
-from faceswap_cli.identity.enrolled import elsewhere
 from faceswap_cli.jobs.executor import Executor, Work, choose
 from faceswap_cli.jobs.forks import expected, load_ahead
 from faceswap_cli.jobs.journal import Journal, open_journal
@@ -118,8 +117,6 @@ def swap_video(
         scene, job = prepare(clip, analysis, people, options, listen)
         made = recipe_of(VIDEO, target, people.people, job.cast, scene.method, options)
         listen(Event("plan", plan_told(job, made)))
-        for text in elsewhere([person.enrolled for person in people.people], made.target):
-            listen(Event("warning", {"message": text}))
         key = job_key(clip, people.digest, job.cast, scene.method.inputs_digest, options)
         begin(journal, key, listen)
         earlier.lend(journal, job, scene, key)

@@ -166,8 +166,8 @@ def test_inspect_and_enroll(tmp_path: Path) -> None:
     assert fs.inspect(PHOTO).format == "JPEG"
     found = fs.inspect(str(CLIP), people=False)
     assert found.analysis is None
-    with pytest.raises(UsageError, match="goes together with clip"):
-        fs.enroll("anna", PHOTO, tune=3)
+    with pytest.raises(UsageError, match="excludes keep_photos"):
+        fs.enroll("anna", PHOTO, picture=False, keep_photos=True)
     path = fs.enroll("anna", PHOTO, accept_terms=True)
     assert path == tmp_path / "people" / "anna.faceid"
     with pytest.raises(OutputError, match="force=True"):

@@ -14,18 +14,15 @@ from faceswap_cli.cli.options import AcceptTerms, ClipFlags, LookFlags, ShowFlag
 from faceswap_cli.cli.printing import console, plain_path
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.cli.terms import require_terms
-from faceswap_cli.cli.train import duration_s
 from faceswap_cli.cli.values import names
-from faceswap_cli.errors import FaceswapError, Interrupted, OutputError, UsageError
+from faceswap_cli.errors import FaceswapError, OutputError, UsageError
 from faceswap_cli.events import progress
 from faceswap_cli.identity import people
 from faceswap_cli.output import check_inputs
 
 if TYPE_CHECKING:
-    from faceswap_cli.enrol.make import Enrolment
     from faceswap_cli.identity.enrolled import Share
-
-LEVELS = (0, 1, 2, 3)
+    from faceswap_cli.identity.faceid import Faceid
 
 Arguments = Annotated[
     list[str] | None,
@@ -35,33 +32,7 @@ Arguments = Annotated[
         show_default=False,
     ),
 ]
-Level = Annotated[
-    int,
-    typer.Option(
-        "--tune",
-        metavar="0|1|2|3",
-        help="Fitting: 0 encodes the photographs; 1 refines the codes; "
-        "2 fine-tunes the network (minutes on a "
-        "CPU); 3 fine-tunes it on the faces of --clip.",
-    ),
-]
-TunedOn = Annotated[
-    Path | None,
-    typer.Option(
-        "--clip",
-        metavar="VIDEO",
-        help="For --tune 3: the video in which this person will be used.",
-        show_default=False,
-    ),
-]
-MaxTime = Annotated[
-    str | None,
-    typer.Option(
-        "--max-time",
-        help="Time limit of the fitting, e.g. 90s; the best result so far is kept. Default: none.",
-        show_default=False,
-    ),
-]
+Tune = Annotated[str | None, typer.Option("--tune", hidden=True, help="Removed; kept to say so.")]
 KeepPhotos = Annotated[
     bool,
     typer.Option(
@@ -107,9 +78,7 @@ def enroll(
     ctx: typer.Context,
     show: ShowFlags,
     arguments: Arguments = None,
-    tune: Level = 0,
-    clip: TunedOn = None,
-    max_time: MaxTime = None,
+    tune: Tune = None,
     keep_photos: KeepPhotos = False,
     no_picture: NoPicture = False,
     same_person: SamePerson = False,
@@ -123,6 +92,8 @@ def enroll(
 
     More photographs from different sides give a better likeness. The table shows how much each one counts.
     """
+    if tune is not None:
+        raise UsageError("tuning was removed because swaps show the photographs directly; leave out --tune")
     given = arguments or []
     settings = read_settings(show, LookFlags(), ClipFlags())
     if list_people or remove is not None:
@@ -133,21 +104,14 @@ def enroll(
         return
     if len(given) < 2:
         raise UsageError("give a name and photographs: faceswap enroll NAME PHOTO...")
-    if tune not in LEVELS:
-        raise UsageError(f"--tune must be 0, 1, 2 or 3, not {tune}")
-    if (tune == 3) != (clip is not None):
-        raise UsageError("--tune 3 and --clip VIDEO go together; give both or neither")
-    if no_picture and (tune or keep_photos):
-        raise UsageError("--no-picture excludes --tune and --keep-photos; leave them out")
-    limit = duration_s(max_time) if max_time else float("inf")
-    with Session(ctx.obj, show, settings, soft_stop=True) as session:
-        session.invocation.resumable = False  # what a signal leaves is a whole file, or none
+    if no_picture and keep_photos:
+        raise UsageError("--no-picture excludes --keep-photos; leave one out")
+    with Session(ctx.obj, show, settings) as session:
         path = place(given[0], output, force=force)
         photos = _photos(given[1:])
         require_terms(accept_terms)
-        check_inputs([*photos, *filter(None, (clip,))])
-        asked: dict[str, Any] = {"level": tune, "clip": clip, "max_s": limit}
-        asked |= {"keep_photos": keep_photos, "picture": not no_picture, "same_person": same_person}
+        check_inputs(photos)
+        asked = {"keep_photos": keep_photos, "picture": not no_picture, "same_person": same_person}
         _enroll(session, path, photos, asked)
 
 
@@ -172,31 +136,20 @@ def _photos(names: Sequence[str]) -> list[Path]:
     return [Path(name) for name in names]
 
 
-def _enroll(session: Session, path: Path, photos: Sequence[Path], asked: dict[str, Any]) -> None:
+def _enroll(session: Session, path: Path, photos: Sequence[Path], asked: dict[str, bool]) -> None:
     from faceswap_cli.enrol.make import EnrolOptions, enrol
-    from faceswap_cli.enrol.tune import TuneOptions
     from faceswap_cli.identity.faceid import write_faceid
 
     def tell(stage: str, done: int, total: int) -> None:
         session.listen(progress(stage, done, total))
 
-    options = EnrolOptions(
-        level=asked["level"],
-        clip=asked["clip"],
-        keep_photos=asked["keep_photos"],
-        picture=asked["picture"],
-        same_person=asked["same_person"],
-        detect=session.settings.swap_options().detect,
-        tuning=TuneOptions(max_s=asked["max_s"]),
-    )
-    made = enrol(path.stem, photos, options, tell, session.stop)
-    write_faceid(path, made.content)
-    for note in made.content.notes:
+    options = EnrolOptions(detect=session.settings.swap_options().detect, **asked)
+    made = enrol(path.stem, photos, options, tell)
+    write_faceid(path, made)
+    for note in made.notes:
         session.warn(note)
-    for line in table(made.content.shares):
+    for line in table(made.shares):
         session.say(line)
-    if made.stopped:
-        raise Interrupted(f"stopped; {path} holds the best so far", exit_code=session.stop.exit_code)
     known = path.parent == people.people_folder()
     source = f"{people.MARK}{path.stem}" if known else shlex.quote(str(path))
     session.say(f"next: faceswap video {source} TARGET")
@@ -217,20 +170,15 @@ def table(shares: Sequence[Share]) -> list[str]:
     return lines
 
 
-def _told(path: Path, made: Enrolment) -> dict[str, Any]:
-    person = made.content.person
+def _told(path: Path, made: Faceid) -> dict[str, Any]:
     return {
         "command": "enroll",
         "exit": 0,
         "output": path,
-        "name": person.name,
-        "level": person.level,
-        "clip": person.clip or None,
-        "weights": None if person.codes is None else person.codes.base,
-        "photos": [asdict(share) for share in made.content.shares],
-        "kept_photos": len(made.content.photos),
-        "tuning": [{**asdict(outcome), "helped": outcome.helped} for outcome in made.outcomes],
-        "notes": made.content.notes,
+        "name": made.person.name,
+        "photos": [asdict(share) for share in made.shares],
+        "kept_photos": len(made.photos),
+        "notes": made.notes,
     }
 
 
@@ -244,9 +192,9 @@ def _list(session: Session) -> None:
         return
     from rich.table import Table
 
-    shown = Table("name", "level", "photos", "made", "MiB", "", box=None, pad_edge=False)
+    shown = Table("name", "photos", "made", "MiB", "", box=None, pad_edge=False)
     for row in rows:
-        told = [str(row.get(key, "?")) for key in ("name", "level", "photos", "made")]
+        told = [str(row.get(key, "?")) for key in ("name", "photos", "made")]
         shown.add_row(*told, f"{row['size'] / 2**20:.1f}", row["problem"])
     console().print(shown, markup=False)
 
@@ -259,23 +207,12 @@ def _looked_at(path: Path) -> dict[str, Any]:
         content = read_faceid(path)
     except FaceswapError as error:
         return {**row, "problem": str(error)}
-    codes = content.person.codes
-    fits = codes is None or codes.base == _installed()
-    problem = "" if fits else "made with other weights: enroll again"
-    shown = {"level": content.person.level, "photos": len(content.shares), "made": content.made}
-    return {**row, **shown, "kept_photos": len(content.photos), "problem": problem}
-
-
-def _installed() -> str:
-    """Digest of the network's weights; empty when there are none."""
-    from faceswap_cli.errors import WeightsError
-    from faceswap_cli.swap.fslsd256_weights import FILE, digest
-    from faceswap_cli.weights.registry import bundled
-
-    try:
-        return digest(bundled(FILE))
-    except WeightsError:
-        return ""
+    return {
+        **row,
+        "photos": len(content.shares),
+        "made": content.made,
+        "kept_photos": len(content.photos),
+    }
 
 
 def _remove(session: Session, name: str) -> None:

@@ -51,7 +51,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "enroll": (
         ("Measure a person from a folder of photographs", "faceswap enroll anna photos"),
-        ("A closer likeness, in minutes instead of seconds", "faceswap enroll anna photos --tune 2 --force"),
+        ("Add photographs later", "faceswap enroll anna photos more.jpg --force"),
         ("Use the person", "faceswap video @anna clip.mp4"),
     ),
     "inspect": (

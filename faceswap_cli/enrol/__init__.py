@@ -1,1 +1,1 @@
-"""A person enrolled once: photographs weighed and fused, codes refined, the network tuned to the face."""
+"""A person enrolled once: photographs weighed, fused and stored."""

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.faces.crops import cut, upright_crop, width_px
-from faceswap_cli.geometry import align
 from faceswap_cli.identity import quality
 from faceswap_cli.identity.advice import advice
 from faceswap_cli.identity.agreement import agreement
 from faceswap_cli.identity.embed import SAME_PERSON
 from faceswap_cli.identity.enrolled import Share
 from faceswap_cli.identity.pose import pose
-from faceswap_cli.nets.fslsd256_encoders import SIDE
-from faceswap_cli.records import F64, U8, SourcePhoto
+from faceswap_cli.records import F64, SourcePhoto
 
 SMALL_PX = 120.0
 """A face narrower than this is enlarged for the network."""
@@ -32,30 +28,6 @@ _CLOSED = 0.01
 """Agreement up to which a photograph shows another person."""
 _NAMED = 4
 """Photographs named in a message"""
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """A photograph as the network takes it."""
-
-    rgb: Tensor = field(repr=False)
-    """(1, 3, 256, 256) in [-1, 1]"""
-    points: Tensor = field(repr=False)
-    """(1, 478, 3) unit coordinates"""
-    weight: float
-
-
-def view_of(photo: SourcePhoto) -> View:
-    """The swap crop of ``photo`` and its mesh."""
-    unit = align.unit_from_points(photo.landmarks)
-    rgb = cut(photo.rgb, align.scaled(unit, SIDE), SIDE, sharp=True)
-    points = torch.from_numpy(align.apply(unit, photo.landmarks))[None]
-    return View(as_input(rgb), points, photo.quality)
-
-
-def as_input(rgb: U8) -> Tensor:
-    """(S, S, 3) uint8 -> (1, 3, S, S) in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(rgb))[None].permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def weighed(

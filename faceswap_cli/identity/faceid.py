@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,10 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceswap_cli.errors import InputError, OutputError
-from faceswap_cli.identity.enrolled import Codes, Enrolled, Share
+from faceswap_cli.identity.enrolled import Enrolled, Share
 from faceswap_cli.records import F32, MESH_POINTS, U8, SourceIdentity, SourcePhoto
 
-FORMAT, SCHEMA = "faceswap-faceid", 2
+FORMAT, SCHEMA = "faceswap-faceid", 3
+READABLE = ("2", "3")
+"""Schema 2 also held what one network knew of the person, which is not used any more"""
 LARGEST_BYTES = 256 << 20
 EMBEDDING = 128
 _MESH = (MESH_POINTS, 3)
@@ -35,16 +36,13 @@ _FIXED: dict[str, tuple[tuple[int, ...], str]] = {
     "texture": ((0, 0, 3), "u"),
     "surroundings": ((0, 0, 3), "u"),
     "embeddings": ((0, EMBEDDING), "f"),
-    "codes/rows": ((0, 0), "f"),
-    "codes/z": ((EMBEDDING,), "f"),
 }
 """Tensor -> shape (0: any) and kind of number"""
 _PLAIN = ("texture", "surroundings", "points", "light", "neutral", "seen")
 """Fields of :class:`Enrolled` that are stored as they are"""
-_CODES = ("codes/rows", "codes/z")
-_DELTA, _PHOTO = "delta/", "photo/"
-_RANKS = 64
-_DIGEST = re.compile(r"([0-9a-f]{64})?")
+_UNUSED = ("codes/", "delta/")
+"""Beginnings of the names of tensors in schema 2 that are left out"""
+_PHOTO = "photo/"
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -107,21 +105,14 @@ def _arrays(content: Faceid) -> Arrays:
         "embeddings": content.embeddings,
         **{name: getattr(person, name) for name in _PLAIN},
     }
-    if person.codes is not None:
-        arrays |= {"codes/rows": person.codes.rows, "codes/z": person.codes.z}
-        arrays |= {_DELTA + name: value for name, value in person.codes.deltas.items()}
     for row, photo in enumerate(content.photos):
         arrays |= {f"{_PHOTO}{row}/rgb": photo.rgb, f"{_PHOTO}{row}/points": photo.landmarks}
     return {name: np.ascontiguousarray(value) for name, value in arrays.items()}
 
 
 def _described(content: Faceid) -> dict[str, Any]:
-    codes = content.person.codes
     return {
         "name": content.person.name,
-        "level": content.person.level,
-        "base": "" if codes is None else codes.base,
-        **({"clip": content.person.clip} if content.person.clip else {}),
         "photos": [{**asdict(share), "file": _numbered(k)} for k, share in enumerate(content.shares)],
         "kept": [photo.quality for photo in content.photos],
         "made": content.made,
@@ -143,22 +134,18 @@ def _content_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     return total.hexdigest()
 
 
-def deltas_digest(deltas: Mapping[str, NDArray[Any]]) -> str:
-    """Names one set of deltas; empty for none."""
-    return _content_digest(deltas) if deltas else ""
-
-
 def read_faceid(path: Path) -> Faceid:
     """Read and check ``path``; :class:`InputError` says what is wrong with it and what to do."""
     arrays, header = _opened(path)
     if header.get("format") != FORMAT:
         raise InputError(f"{path} is not an enrollment file; make one with 'faceswap enroll NAME PHOTO...'")
-    if header.get("schema") != str(SCHEMA):
+    if header.get("schema") not in READABLE:
         schema = header.get("schema", "?")[:8]
         raise InputError(f"{path} was made by another version (schema {schema}); {_AGAIN}")
     try:
         if _content_digest(arrays) != header["content"]:
             raise ValueError("its digest is wrong")
+        arrays = {name: value for name, value in arrays.items() if not name.startswith(_UNUSED)}
         _check(arrays)
         return _content(arrays, json.loads(header["person"]))
     except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
@@ -189,11 +176,8 @@ def _opened(path: Path) -> tuple[Arrays, dict[str, str]]:
 
 def _check(arrays: Arrays) -> None:
     """Names, shapes and numbers; :class:`ValueError` names the tensor."""
-    wanted = set(_FIXED) - set(_CODES)
-    if missing := sorted(wanted - set(arrays)):
+    if missing := sorted(set(_FIXED) - set(arrays)):
         raise ValueError(f"{missing[0]} is missing")
-    if len(set(_CODES) & set(arrays)) == 1:
-        raise ValueError("half of the codes is missing")
     for name, value in arrays.items():
         shape, kind = _form_of(name)
         fits = value.ndim == len(shape) and all(a in (0, b) for a, b in zip(shape, value.shape, strict=True))
@@ -210,8 +194,6 @@ def _form_of(name: str) -> tuple[tuple[int, ...], str]:
     if name in _FIXED:
         return _FIXED[name]
     last = name.rpartition("/")[2]
-    if name.startswith(_DELTA) and last in ("up", "down"):
-        return (0, 0), "f"
     if name.startswith(_PHOTO) and last in ("rgb", "points"):
         return ((0, 0, 3), "u") if last == "rgb" else (_MESH, "f")
     raise ValueError(f"{name[:60]} is unknown")
@@ -222,15 +204,8 @@ def _content(arrays: Arrays, said: dict[str, Any]) -> Faceid:
     if len(shares) != len(arrays["embeddings"]):
         raise ValueError("the photographs do not match their embeddings")
     plain = {name: arrays[name] for name in _PLAIN}
-    level = int(said["level"])
-    codes = _codes(arrays, str(said["base"]))
-    if level not in (0, 1, 2, 3) or (level and codes is None):
-        raise ValueError(f"level {level} has no codes")
-    clip = str(said.get("clip", ""))
-    if (level == 3) != bool(clip) or not _DIGEST.fullmatch(clip):
-        raise ValueError("it does not say for which clip it was tuned")
     return Faceid(
-        person=Enrolled(name=str(said["name"])[:40], level=level, codes=codes, clip=clip, **plain),
+        person=Enrolled(name=str(said["name"])[:40], **plain),
         embedding=arrays["embedding"],
         embeddings=arrays["embeddings"],
         shares=shares,
@@ -243,19 +218,6 @@ def _content(arrays: Arrays, said: dict[str, Any]) -> Faceid:
 def _share(entry: dict[str, Any]) -> Share:
     numbers = ("weight", "quality", "yaw", "width_px", "distance")
     return Share(file=str(entry["file"])[:200], **{name: float(entry[name]) for name in numbers})
-
-
-def _codes(arrays: Arrays, base: str) -> Codes | None:
-    if "codes/rows" not in arrays:
-        return None
-    if not base or not _DIGEST.fullmatch(base):
-        raise ValueError("it does not say to which weights its codes belong")
-    deltas = {name.removeprefix(_DELTA): v for name, v in arrays.items() if name.startswith(_DELTA)}
-    for layer in {name.rpartition("/")[0] for name in deltas}:
-        up, down = deltas.get(f"{layer}/up"), deltas.get(f"{layer}/down")
-        if up is None or down is None or not 0 < up.shape[1] == down.shape[0] <= _RANKS:
-            raise ValueError(f"the change of {layer[:60]} does not fit together")
-    return Codes(base, arrays["codes/rows"], arrays["codes/z"], deltas, deltas_digest(deltas))
 
 
 def _photo(arrays: Arrays, row: int, quality: float) -> SourcePhoto:

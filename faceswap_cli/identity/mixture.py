@@ -1,8 +1,8 @@
 """A person between enrolled people: ``@anna:0.3+@bert:0.7``.
 
-Identity is turned on the sphere of embeddings (slerp) from one to the other, codes are mixed, and the faces
-are brought to the points in between before their pictures are.  The result is an enrolment file like any
-other, in a hidden folder beside theirs, made again whenever one of them changes and removed with any of them.
+Identity is turned on the sphere of embeddings (slerp) from one to the other, and the faces are
+brought to the points in between before their pictures are.  The result is an enrolment file like any other,
+in a hidden folder beside theirs, made again whenever one of them changes and removed with any of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from faceswap_cli.errors import UsageError, WeightsError
 from faceswap_cli.geometry import warp
-from faceswap_cli.identity.enrolled import Codes, Enrolled, Share
+from faceswap_cli.identity.enrolled import Enrolled, Share
 from faceswap_cli.identity.faceid import Faceid, read_faceid, write_faceid
 from faceswap_cli.identity.people import MIXTURES
 from faceswap_cli.records import F32, U8
@@ -68,14 +68,12 @@ def _between(first: Faceid, second: Faceid, share: float, mean: F32) -> Faceid:
     side = max(a.texture.shape[0], b.texture.shape[0])
     person = Enrolled(
         name="mixed",
-        level=0,
         texture=_blend(_brought(a, points, side), _brought(b, points, side), share),
         surroundings=a.surroundings if share < 0.5 else b.surroundings,
         points=points,
         light=a.light + np.float32(share) * (b.light - a.light),
         neutral=a.neutral + np.float32(share) * (b.neutral - a.neutral),
         seen=a.seen + np.float32(share) * (b.seen - a.seen),
-        codes=_codes(a.codes, b.codes, share),
     )
     embedding = mean + slerp(first.embedding - mean, second.embedding - mean, share)
     told = Share("mixture", 1.0, 1.0, 0.0, float(side), 0.0)
@@ -92,14 +90,6 @@ def slerp(first: F32, second: F32, share: float) -> F32:
     else:
         turned = (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
     return np.asarray(turned * (sizes[0] + share * (sizes[1] - sizes[0])), np.float32)
-
-
-def _codes(a: Codes | None, b: Codes | None, share: float) -> Codes | None:
-    """None when one has none, or of other weights.  What was tuned for one person is left out."""
-    if a is None or b is None or a.base != b.base or a.rows.shape != b.rows.shape:
-        return None
-    rows = np.asarray(a.rows + np.float32(share) * (b.rows - a.rows), np.float32)
-    return Codes(a.base, rows, slerp(a.z, b.z, share))
 
 
 def _brought(person: Enrolled, points: F32, side: int) -> U8:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from faceswap_cli.records import F32
-from faceswap_cli.swap.fslsd256_weights import Tuning
 from faceswap_cli.swap.source_face import SourceFace
 
 
@@ -26,7 +25,6 @@ class Prepared:
     w: F32
     z: F32
     maps: dict[int, F32]
-    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

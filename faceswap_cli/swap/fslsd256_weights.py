@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from faceswap_cli.errors import WeightsError
 from faceswap_cli.nets.blocks import channels_last, fixed
 from faceswap_cli.nets.fslsd256 import Fslsd256, Scene, Source
 from faceswap_cli.nets.fslsd256_encoders import PRESETS, STRUCTURE_ROWS, Preset
-from faceswap_cli.records import F32
 from faceswap_cli.swap.lane import Work, replayed
 from faceswap_cli.weights.load import load_strict
 
@@ -122,32 +120,6 @@ def calls_of(net: Fslsd256, device: str) -> Calls:
         return drawn.float().clamp(-1, 1).permute(0, 2, 3, 1).contiguous()
 
     return Calls(replayed(style, device), replayed(face, device), style, face)
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """Low-rank changes of the network for one person, see ``identity.enrolled.Codes``."""
-
-    digest: str
-    deltas: Mapping[str, F32] = field(repr=False, compare=False)
-
-
-@lru_cache(maxsize=4)
-def tuned_net(path: Path, device: str, tuning: Tuning) -> Fslsd256:
-    """The network with a person's changes in it: as fast as without."""
-    one_thread_each(device)
-    net = load_swap_net(path)
-    with torch.no_grad():
-        for layer in sorted({name.rpartition("/")[0] for name in tuning.deltas}):
-            up, down = (torch.from_numpy(tuning.deltas[f"{layer}/{end}"]) for end in ("up", "down"))
-            try:
-                weight = net.get_parameter(f"{layer}.weight")
-                weight.add_((up @ down).reshape(weight.shape))
-            except (AttributeError, RuntimeError) as error:
-                raise WeightsError(
-                    f"the enrolled person's changes do not fit {path.name} at {layer}; enroll again"
-                ) from error
-    return _settled(net, device)
 
 
 @lru_cache(maxsize=4)

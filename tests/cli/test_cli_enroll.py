@@ -12,9 +12,8 @@ import pytest
 import faceswap_cli
 from faceswap_cli.cli import batch_run
 from faceswap_cli.enrol import make
-from faceswap_cli.enrol.tune import Outcome
 from faceswap_cli.errors import InputError
-from faceswap_cli.identity.faceid import read_faceid, write_faceid
+from faceswap_cli.identity.faceid import Faceid, read_faceid, write_faceid
 from faceswap_cli.identity.people import people_folder, person_path
 from tests.cli.fakes import FakePipeline, Ran, picture
 from tests.enrol.made_person import made
@@ -29,18 +28,14 @@ class FakeEnrol:
     """Stands for ``enrol``: keeps its arguments and gives a made person."""
 
     calls: list[tuple[str, list[Path], make.EnrolOptions]] = field(default_factory=list)
-    outcomes: tuple[Outcome, ...] = ()
-    during: Callable[[Any], None] = lambda stop: None
 
     def __call__(
-        self, name: str, paths: Sequence[Path], options: make.EnrolOptions, tell: make.Tell, stop: Any
-    ) -> make.Enrolment:
+        self, name: str, paths: Sequence[Path], options: make.EnrolOptions, tell: make.Tell
+    ) -> Faceid:
         self.calls.append((name, list(paths), options))
-        tell("level 1", 1, 8)
-        self.during(stop)
-        content = made(codes=False)
-        person = replace(content.person, name=name)
-        return make.Enrolment(replace(content, person=person), self.outcomes)
+        tell("photos", 1, 1)
+        content = made()
+        return replace(content, person=replace(content.person, name=name))
 
 
 @pytest.fixture
@@ -59,15 +54,14 @@ def test_writes_into_the_users_folder(run: Run, enrol: FakeEnrol, photo: Path) -
     assert "photo 1" in ran.err
     assert "75%" in ran.err
     ((name, paths, options),) = enrol.calls
-    assert (name, paths, options.level, options.keep_photos) == ("anna", [photo], 0, False)
+    assert (name, paths, options.keep_photos) == ("anna", [photo], False)
 
 
 def test_json(run: Run, enrol: FakeEnrol, photo: Path) -> None:
-    told = run("enroll", "anna", photo, "--json", "--tune", "1", "--max-time", "90s", "--keep-photos").json
-    assert (told["command"], told["exit"], told["name"], told["level"]) == ("enroll", 0, "anna", 0)
+    told = run("enroll", "anna", photo, "--json", "--keep-photos").json
+    assert (told["command"], told["exit"], told["name"]) == ("enroll", 0, "anna")
     assert [row["file"] for row in told["photos"]] == ["photo 1", "photo 2"]
-    options = enrol.calls[0][2]
-    assert (options.level, options.keep_photos, options.tuning.max_s) == (1, True, 90.0)
+    assert enrol.calls[0][2].keep_photos
 
 
 def test_nothing_is_replaced_without_force(run: Run, enrol: FakeEnrol, photo: Path) -> None:
@@ -92,10 +86,12 @@ def test_output(run: Run, enrol: FakeEnrol, photo: Path, machine: Path, given: s
         (["enroll"], "give a name and photographs"),
         (["enroll", "anna"], "give a name and photographs"),
         (["enroll", "../anna", "me.jpg"], "is not a valid name"),
-        (["enroll", "anna", "me.jpg", "--tune", "4"], "--tune must be 0, 1, 2 or 3"),
-        (["enroll", "anna", "me.jpg", "--tune", "3"], "--tune 3 and --clip VIDEO go together"),
-        (["enroll", "anna", "me.jpg", "--clip", "a.mp4"], "--tune 3 and --clip VIDEO go together"),
-        (["enroll", "anna", "me.jpg", "--max-time", "soon"], "--max-time"),
+        (
+            ["enroll", "anna", "me.jpg", "--tune", "1"],
+            "tuning was removed because swaps show",
+        ),
+        (["enroll", "anna", "me.jpg", "--clip", "a.mp4"], "--clip"),
+        (["enroll", "anna", "me.jpg", "--max-time", "90s"], "--max-time"),
         (["enroll", "anna", "@bert"], "enrolled already"),
         (["enroll", "anna", "-"], "is not a photograph"),
         (["enroll", "anna", "me.jpg", "-o", "x.jpg"], "ends in .faceid"),
@@ -116,18 +112,10 @@ def test_a_missing_photo(run: Run, enrol: FakeEnrol) -> None:
     run("enroll", "anna", "nobody.jpg").failed(4, "nobody.jpg")
 
 
-def test_ctrl_c_keeps_the_best(run: Run, enrol: FakeEnrol, photo: Path) -> None:
-    enrol.outcomes = (Outcome(1, 8, 0.5, 0.4, "stopped"),)
-    ran = run("enroll", "anna", photo, "-q")
-    ran.failed(130, "stopped", "anna.faceid holds the best so far")
-    assert "to go on" not in ran.err
-    assert read_faceid(person_path("anna")).person.name == "anna"
-
-
 def test_list_and_remove(run: Run, photo: Path) -> None:
     assert "nobody is enrolled" in run("enroll", "--list").err
     for name in ("anna", "bert"):
-        write_faceid(person_path(name), made(codes=False))
+        write_faceid(person_path(name), made())
     person_path("carl").write_bytes(b"nothing")
     ran = run("enroll", "--list")
     assert (ran.code, [line.split()[0] for line in ran.out.splitlines()]) == (
@@ -142,18 +130,12 @@ def test_list_and_remove(run: Run, photo: Path) -> None:
     run("enroll", "--remove", "carl").failed(4, "nobody is enrolled as carl", "anna, bert")
 
 
-def test_a_file_of_other_weights_is_marked(run: Run) -> None:
-    write_faceid(person_path("anna"), made())
-    (row,) = run("enroll", "--list", "--json").json["people"]
-    assert "other weights" in row["problem"]
-
-
 @pytest.mark.usefixtures("accepted")
 class TestAsSource:
     @pytest.fixture(autouse=True)
     def anna(self) -> Path:
         path = person_path("anna")
-        write_faceid(path, made(codes=False))
+        write_faceid(path, made())
         return path
 
     def test_video_and_image(
@@ -223,10 +205,7 @@ def test_end_to_end(run: Run, machine: Path) -> None:
     assert ran.code == 4
 
 
-def test_no_picture_is_passed_on_and_excludes_tuning(run: Run, enrol: FakeEnrol, photo: Path) -> None:
+def test_no_picture_is_passed_on_and_excludes_photos(run: Run, enrol: FakeEnrol, photo: Path) -> None:
     assert run("enroll", "anna", photo, "--no-picture").code == 0
     assert [options.picture for _, _, options in enrol.calls] == [False]
-    for flag in ("--tune=1", "--keep-photos"):
-        ran = run("enroll", "bert", photo, "--no-picture", flag)
-        assert ran.code == 2
-        assert "--no-picture" in ran.err
+    run("enroll", "bert", photo, "--no-picture", "--keep-photos").failed(2, "--no-picture")

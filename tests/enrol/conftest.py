@@ -52,23 +52,5 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def installed(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The tiny network in the place of the bundled one."""
-    for module in ("enrol.make", "swap.methods.fslsd256"):
-        monkeypatch.setattr(f"faceswap_cli.{module}.bundled", lambda name: tiny_weights)
-    return tiny_weights
-
-
-@pytest.fixture
-def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from faceswap_cli.errors import WeightsError
-
-    def missing(name: str) -> Path:
-        raise WeightsError(f"weights file {name} is missing")
-
-    monkeypatch.setattr("faceswap_cli.enrol.make.bundled", missing)
-
-
 def mirrored(picture: U8) -> U8:
     return np.ascontiguousarray(picture[:, ::-1])

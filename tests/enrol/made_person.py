@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from faceswap_cli.identity.enrolled import Codes, Enrolled, Share
-from faceswap_cli.identity.faceid import Faceid, deltas_digest
+from faceswap_cli.identity.enrolled import Enrolled, Share
+from faceswap_cli.identity.faceid import Faceid
 from faceswap_cli.records import SourcePhoto
 
-BASE = "ab" * 32
 
-
-def made(*, codes: bool = True, photos: int = 0, seed: int = 0) -> Faceid:
+def made(*, photos: int = 0, seed: int = 0) -> Faceid:
     rng = np.random.default_rng(seed)
 
     def some(*shape: int) -> np.ndarray:
@@ -22,17 +20,14 @@ def made(*, codes: bool = True, photos: int = 0, seed: int = 0) -> Faceid:
     def picture(side: int) -> np.ndarray:
         return rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
 
-    deltas = {"decoder.last/up": some(16, 4), "decoder.last/down": some(4, 324)}
     person = Enrolled(
         name="anna",
-        level=2 if codes else 0,
         texture=picture(96),
         surroundings=picture(16),
         points=some(478, 3),
         light=some(478, 3),
         neutral=some(478, 3),
         seen=some(478),
-        codes=Codes(BASE, some(12, 32), some(128), deltas, deltas_digest(deltas)) if codes else None,
     )
     kept = tuple(
         SourcePhoto(Path(f"{k}.png"), picture(40), some(478, 3), np.zeros(128, np.float32), 0.5)

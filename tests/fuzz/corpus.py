@@ -291,8 +291,8 @@ def trainings(folder: Path) -> Iterator[Seed]:
 
 
 def faceids(folder: Path) -> Iterator[Seed]:
-    from faceswap_cli.identity.enrolled import Codes, Enrolled, Share
-    from faceswap_cli.identity.faceid import Faceid, deltas_digest, write_faceid
+    from faceswap_cli.identity.enrolled import Enrolled, Share
+    from faceswap_cli.identity.faceid import Faceid, write_faceid
     from faceswap_cli.records import MESH_POINTS, SourcePhoto
 
     rng = np.random.default_rng(6)
@@ -304,12 +304,8 @@ def faceids(folder: Path) -> Iterator[Seed]:
         return rng.integers(0, 255, shape, np.uint8)
 
     mesh = (MESH_POINTS, 3)
-    deltas = {"layer/up": some(4, 2), "layer/down": some(2, 4)}
-    codes = Codes("ab" * 32, some(3, 8), some(128), deltas, deltas_digest(deltas))
     plain = {name: some(*mesh) for name in ("points", "light", "neutral")} | {"seen": some(MESH_POINTS)}
-    person = Enrolled(
-        name="A", level=1, codes=codes, texture=bytes_of(64, 64, 3), surroundings=bytes_of(8, 8, 3), **plain
-    )
+    person = Enrolled(name="A", texture=bytes_of(64, 64, 3), surroundings=bytes_of(8, 8, 3), **plain)
     share = Share(file="a.jpg", weight=1.0, quality=0.5, yaw=0.0, width_px=100.0, distance=0.1)
     photo = SourcePhoto(Path("a.jpg"), bytes_of(20, 20, 3), some(*mesh), some(128), 0.5)
     write_faceid(folder / "a.faceid", Faceid(person, some(128), some(1, 128), (share,), (photo,)))

@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from faceswap_cli.config import JobOptions, PasteOptions, mapper_share
 from faceswap_cli.devices import resolve_device
-from faceswap_cli.errors import WeightsError
 from faceswap_cli.geometry import align
 from faceswap_cli.nets.fslsd256 import Fslsd256
 from faceswap_cli.nets.fslsd256_encoders import SIDE, STRUCTURE_ROWS
@@ -30,7 +29,6 @@ from faceswap_cli.swap.batches import batches_for
 from faceswap_cli.swap.fslsd256_person import Code, Prepared, codes_on
 from faceswap_cli.swap.fslsd256_weights import (
     FILE,
-    Tuning,
     basis_of,
     calls_of,
     digest,
@@ -38,7 +36,6 @@ from faceswap_cli.swap.fslsd256_weights import (
     one_thread_each,
     preset_of,
     ready_net,
-    tuned_net,
 )
 from faceswap_cli.swap.lane import Lane
 from faceswap_cli.swap.method import CodeSmoothing, Task, covered
@@ -85,22 +82,12 @@ class Fslsd256Method:
         """As large as the face in the frame; the network sees it at 256."""
         return crop_side(face_px)
 
-    def net(self, prepared: Prepared | None = None) -> Fslsd256:
-        if prepared is None or prepared.tuning is None:
-            return ready_net(self._weights, self.device)
-        return tuned_net(self._weights, self.device, prepared.tuning)
+    def net(self) -> Fslsd256:
+        return ready_net(self._weights, self.device)
 
     @torch.inference_mode()
     def prepare(self, source: SourceIdentity) -> Prepared:
-        """Fuse the photographs, then encode the fused picture once; an enrolled person is encoded already."""
-        known = source.enrolled
-        # A person drawn from the embedding alone has no codes of pictures.
-        codes = None if known is None or self._mapper == 1.0 else known.codes
-        if codes is not None and codes.base != self.inputs_digest:
-            raise WeightsError(
-                f"{source.name} was enrolled with other weights of fslsd than those installed; "
-                "enroll again, or try --method mesh"
-            )
+        """Fuse the photographs, then encode the fused picture."""
         ready = source_face(source, self._mapper)
         net = self.net()
         rgb = self._input(ready.texture)
@@ -113,23 +100,7 @@ class Fslsd256Method:
         with told(f"(method {self.name}, {source.name})"):
             for array in flat:
                 finite(array, "the code of the source")
-        tuning = None
-        if codes is not None:
-            if codes.rows[None].shape != flat[1].shape:
-                raise WeightsError(f"the codes of {source.name} fit no {self._weights.name}; enroll again")
-            share, rows = np.float32(self._mapper), codes.rows[None] + self._change(source, flat[1])
-            flat[1:] = [rows + share * (flat[1] - rows), codes.z[None]]
-            tuning = Tuning(codes.digest, codes.deltas) if codes.deltas else None
-        return Prepared(ready, ready.texture.points, flat[0], flat[1], flat[2], arrays, tuning)
-
-    def _change(self, source: SourceIdentity, rows: F32) -> F32 | float:
-        """What an edit of appearance does to the codes, ``rows`` being those of the edited picture."""
-        if not source.changes:
-            return 0.0
-        plain = source_face(replace(source, changes=()), self._mapper).texture
-        with half(self.device):
-            before = self.net().style(self._input(plain))
-        return np.asarray(rows - _arrays(before), np.float32)
+        return Prepared(ready, ready.texture.points, flat[0], flat[1], flat[2], arrays)
 
     def _input(self, texture: Texture) -> Tensor:
         """The source's picture as the network takes it, on the device."""
@@ -197,7 +168,7 @@ class Fslsd256Method:
 
         All tasks are of one person.
         """
-        net, prepared = self.net(tasks[0].prepared), tasks[0].prepared
+        net, prepared = self.net(), tasks[0].prepared
         rgb, points = self._small([task.crop for task in tasks])
         light, rows = (
             torch.from_numpy(np.stack([getattr(code, name) for code in codes])) for name in ("light", "rows")
