@@ -10,8 +10,8 @@ import numpy as np
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, SourceIdentity
 from faceswap_cli.swap import appearance
+from faceswap_cli.swap.cleaning import cleaned
 from faceswap_cli.swap.eyes import EyeTones, eye_tones
-from faceswap_cli.swap.highlights import without_highlights
 from faceswap_cli.swap.proportions import neutral_shape
 from faceswap_cli.swap.relighting import SourceLight, source_light
 from faceswap_cli.swap.skin import inner_face
@@ -26,7 +26,7 @@ class SourceFace:
     """Arrays only: worker processes map them instead of copying."""
 
     texture: Texture
-    """Without strong highlights"""
+    """Without strong highlights and tints"""
     pyramid: tuple[F32, ...] = field(repr=False)
     """L*a*b* textures, each half as large as the one before"""
     lumas: tuple[F32, ...] = field(repr=False)
@@ -45,7 +45,7 @@ def source_face(source: SourceIdentity, mapper: float) -> SourceFace:
     ``mapper``: how much of the face is made from the embedding alone (``--mapper``).
     """
     raw = source_texture(source, mapper)
-    lab = without_highlights(raw.lab, raw.points)
+    lab = cleaned(raw.lab, raw.points)
     texture = replace(raw, lab=lab)
     pyramid = [lab]
     while pyramid[-1].shape[0] > _SMALLEST:

@@ -39,11 +39,13 @@ _CHOICE, _OTHERS = 8, 0.7
 photographs differ by a pixel or two, so an even mean would be blurred.  One is chosen wherever it sees."""
 _SUSPECT, _AROUND = 0.35, 0.008
 """Probability from which something may lie in front, and how far around it is left out, in sides."""
+_AROUND_FRINGE = 0.03
+"""The same above the brows: strands end finer than they are found"""
 _COVER_SIDE, _DARK_LENS = 320, 0.55
 """Side at which that is looked for, and lightness of lenses over the skin's below which they hide the eyes"""
 _RIM, _RIM_AT_BROWS, _AROUND_RIM = (0.2, 0.45), (0.55, 0.8), 0.013
 """The same of the rims of glasses, which cast shadows: probabilities, those over brows, and how far around"""
-_SKIN_NEAR, _UNLIKE, _REACH, _THIN = 0.1, 1.2, 0.12, 0.012
+_SKIN_NEAR, _UNLIKE, _REACH, _THIN = 0.1, 0.85, 0.12, 0.012
 """Of hair beside a face: blur that shows the skin near it, tolerances by which its color differs, how far
 into the face it is looked for, and what is too thin, as shares of the picture."""
 _SEEN_FROM, _SEEN_OVER = 0.10, 0.35
@@ -170,7 +172,10 @@ def _uncovered(rgb: U8, lab: F32, points: F32) -> F32:
     if skin.any() and (lens > 0.5).any():
         dark = np.median(small[lens > 0.5]) < _DARK_LENS * np.median(small[skin])
         front = np.maximum(front, lens) if dark else front
-    found = masks.grow(masks.smoothstep((front - _SUSPECT) / 0.3), _AROUND * n)
+    found = masks.smoothstep((front - _SUSPECT) / 0.3)
+    fringe = masks.grow(found, _AROUND_FRINGE * n)
+    fringe[int(np.clip(points[list(parts.BROWS), 1].min() * n, 0, n)) :] = 0.0
+    found = np.maximum(masks.grow(found, _AROUND * n), fringe)
     rim = np.maximum(rim, 4.0 * lens * shares[..., 0])
     sure, over = (masks.smoothstep((rim - p[0]) / (p[1] - p[0])) for p in (_RIM, _RIM_AT_BROWS))
     # What is left out there is filled with skin: a brow that a rim touches would be gone.

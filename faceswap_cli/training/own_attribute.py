@@ -193,9 +193,7 @@ def calibrated(net: Attributes, codes: Tensor, wanted: Tensor) -> Tensor:
     own -= along[:, :-1] @ (read.weight[:-1, :TEXTURE] @ own)
     told = float(read.weight[-1, :TEXTURE] @ own)
     if told <= 1e-3:
-        raise InputError(
-            "the mean faces of the two sides do not differ in the label; give more pictures"
-        )
+        raise InputError("the mean faces of the two sides do not differ in the label; give more pictures")
     for layer in (read, last):
         layer.weight[-1] /= told
         layer.bias[-1] /= told

@@ -9,7 +9,7 @@ from faceswap_cli.faces.landmarks import topology
 from faceswap_cli.geometry import warp
 from faceswap_cli.records import F32
 from faceswap_cli.swap import appearance
-from faceswap_cli.swap.highlights import without_highlights
+from faceswap_cli.swap.cleaning import cleaned
 from faceswap_cli.swap.relighting import lit_as, source_light
 
 POINTS = mesh_points() / np.float32(SIDE)
@@ -63,7 +63,7 @@ def test_a_strong_highlight_goes_and_the_rest_stays() -> None:
     plain = appearance.lab_from_rgb(rgb)
     rgb[y - 4 : y + 4, x - 4 : x + 4] = 250
     shining = appearance.lab_from_rgb(rgb)
-    after = without_highlights(shining, POINTS)
+    after = cleaned(shining, POINTS)
     spot = np.s_[y - 2 : y + 2, x - 2 : x + 2, 0]
     assert after[spot].mean() - plain[spot].mean() < 0.6 * (shining[spot].mean() - plain[spot].mean())
     np.testing.assert_array_equal(after[2, 2], shining[2, 2])

@@ -1,0 +1,59 @@
+"""The light of the source photograph that would be a stain in any other scene, taken off its texture once.
+
+- Strong highlights: what is much lighter and paler than the skin around it.  Small differences stay: they are
+  the form of the face.
+- Strong tints of the skin: blue stubble beside a blue shirt, orange sockets.  They are the colors of several
+  lamps; a little of each stays, as skin is not one color.  Lips, brows and eyes keep theirs.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from faceswap_cli.geometry import masks, warp
+from faceswap_cli.records import F32
+from faceswap_cli.swap import appearance
+
+_FROM, _PALE = 8.0, 12.0
+"""L* above the skin around from which skin shines, and over which its color goes"""
+_SHARE = 0.85
+"""Part of a highlight that is taken off"""
+_AROUND, _FINE = 0.06, 0.008
+"""Blurs of the skin around a highlight and of the highlight, as shares of the side"""
+_TINT, _SKIN = 0.03, 0.27
+"""Blurs of a tint and of the whole skin, as shares of the side"""
+_MOST = 0.08
+"""a* and b* over L* + 16 by which skin of one face differs by itself; more is another lamp or a shirt"""
+_SIDE = 96
+
+
+def cleaned(lab: F32, points: F32) -> F32:
+    """A texture (S, S, 3) L*a*b* with mesh ``points`` (478, 3), without strong highlights and tints."""
+    small = cv2.resize(lab, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    area = appearance.skin_area(points, _SIDE)
+    weight = appearance.skin_weight(small, points) + np.float32(1e-3)
+    out = _without_highlights(lab, small, weight, warp.enlarge(area, lab.shape[0]))
+    small = cv2.resize(out, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    hue = small[..., 1:] / _level(small)
+    tint, _ = masks.masked_blur(hue, area + np.float32(1e-4), _TINT * _SIDE)
+    skin, _ = masks.masked_blur(hue, weight, _SKIN * _SIDE)
+    own = _MOST * np.tanh((tint - skin) / _MOST)
+    change = (skin + own - tint) * masks.blur(area, 1.0)[..., None]
+    out[..., 1:] += warp.enlarge(np.asarray(change, np.float32), lab.shape[0]) * _level(out)
+    return out
+
+
+def _level(lab: F32) -> F32:
+    """L* + 16, to which a* and b* of one skin are proportional in any amount of light; (h, w, 1)."""
+    return np.maximum(lab[..., :1], 0.0) + np.float32(appearance.LAB_OFFSET)
+
+
+def _without_highlights(lab: F32, small: F32, weight: F32, skin: F32) -> F32:
+    side = lab.shape[0]
+    base = warp.enlarge(masks.masked_blur(small, weight, _AROUND * _SIDE)[0], side)
+    shine = np.maximum(masks.blur(lab[..., 0], _FINE * side) - base[..., 0] - _FROM, 0.0) * skin
+    out = lab.copy()
+    out[..., 0] -= _SHARE * shine
+    out[..., 1:] += (base[..., 1:] - lab[..., 1:]) * np.clip(shine / _PALE, 0.0, _SHARE)[..., None]
+    return out
