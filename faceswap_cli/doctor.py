@@ -18,6 +18,7 @@ import numpy as np
 from faceswap_cli.config import DetectOptions, EncodeOptions, PolicyOptions
 from faceswap_cli.devices import resolve_device
 from faceswap_cli.errors import FaceswapError
+from faceswap_cli.policy.terms import record_path
 from faceswap_cli.weights.bundled import packed, verify_bundled
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def run_checks(folder: Path, terms_accepted: bool, policy: PolicyOptions | None 
             yield _guarded(f"encoder {codec}", partial(_encoder, codec, path), severity)
     yield _guarded("encoders of a graphics chip", _chip)
     yield from (_disk(name, place) for name, place in (("results", folder), ("temporary", _temporary())))
+    yield Check("user data", OK, f"{record_path().parent}: people, own weights, terms and the signing key")
     yield _guarded("content classifier", partial(_classifier, policy or PolicyOptions()))
     if terms_accepted:
         yield Check("terms", OK, "accepted")

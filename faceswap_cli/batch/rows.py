@@ -217,7 +217,8 @@ def settle(
         for path in there:
             disown(path)
     elif there:
-        more = f" and {len(there) - 1} others exist" if len(there) > 1 else " exists"
+        others = len(there) - 1
+        more = f" and {others} other{'s' if others > 1 else ''} exist" if others else " exists"
         raise OutputError(
             f"{there[0]}{more}; use --force to replace or --skip-existing to keep what is there"
         )

@@ -149,8 +149,8 @@ def batch(
 ) -> None:
     """Swap a face in many files.
 
-    One failure does not stop the others; the exit code is then 8. Run the same command again to do only
-    what is missing.
+    One failure does not stop the others; the exit code is then 8. Run the same command again to continue
+    a batch that did not finish; --skip-existing adds only what is new later.
     """
     settings = read_settings(show, look, clip)
     with Session(ctx.obj, show, settings, soft_stop=not batch.dry_run) as session:

@@ -24,7 +24,7 @@ _AROUND, _FINE = 0.06, 0.008
 _TINT, _SKIN = 0.03, 0.27
 """Blurs of a tint and of the whole skin, as shares of the side"""
 _MOST = 0.08
-"""a* and b* over L* + 16 by which skin of one face differs by itself; more is another lamp or a shirt"""
+"""a* and b* over L* + 16 by which the skin of one face varies; more is another lamp or a shirt"""
 _SIDE = 96
 
 
