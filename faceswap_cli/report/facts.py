@@ -17,7 +17,12 @@ from faceswap_cli.weights.store import file_sha256, installed
 _BUNDLED = {
     "face_landmarker.task": "finds faces and their 478 points",
     "identity.safetensors": "measures identity distances; swaps are trained with it",
+    "occluder.safetensors": "finds what is in front of a face",
     "recognition.safetensors": "measures likeness; nothing is trained with it",
+}
+_FSLSD256 = {
+    "fslsd-256.safetensors": "draws what no photograph shows",
+    "refiner.safetensors": "fits light and color to the surroundings",
 }
 
 
@@ -183,8 +188,10 @@ def _said(value: Any) -> str:
 
 def weights(job: Job) -> list[tuple[str, str, str]]:
     """(file, what for, SHA-256) of the networks that took part."""
-    rows = [(name, what, file_sha256(bundled(name))) for name, what in _BUNDLED.items()]
-    if job.method == "fslsd":
+    small = job.method == "fslsd" and job.options.job.profile != "1024"
+    own = _BUNDLED | (_FSLSD256 if small else {})
+    rows = [(name, what, file_sha256(bundled(name))) for name, what in own.items()]
+    if job.method == "fslsd" and not small:
         rows += [(card.name, f"{card.title}; license {card.licence}", card.sha256) for card in installed()]
     return rows
 
