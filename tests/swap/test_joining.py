@@ -52,7 +52,7 @@ def test_detail_is_never_harsher_than_the_footage_allows() -> None:
     everywhere = np.ones((N, N), bool)
     soft, sharp = lab(50 + 4 * noise(2, 1.0)), lab(50 + 8 * noise(3, 0.5))
     wanted = detail.measure(detail.split(soft[..., 0]), everywhere)
-    detail.match_detail(sharp, soft, wanted, everywhere, N)
+    detail.match_detail(sharp, soft, wanted, everywhere, Window.full(N))
     have = detail.measure(detail.split(sharp[..., 0]), everywhere)
     assert have[0] < 3 * wanted[0]
 
@@ -62,7 +62,7 @@ def test_a_plain_face_takes_the_grain_of_the_targets_own_skin() -> None:
     grain = 6 * noise(4, 0.5)
     target, flat = lab(50 + grain), lab(50.0)
     wanted = detail.measure(detail.split(target[..., 0]), everywhere)
-    detail.match_detail(flat, target, wanted, everywhere, N)
+    detail.match_detail(flat, target, wanted, everywhere, Window.full(N))
     assert np.corrcoef(flat[..., 0].ravel(), grain.ravel())[0, 1] > 0.8
     assert 0.6 < flat[..., 0].std() / target[..., 0].std() < 1.2
 

@@ -53,7 +53,7 @@ def preview_pts(analysis: Analysis, seen: tuple[Sighting, ...], count: int, swap
     scene: Any = SimpleNamespace(
         prepared={0: None}, amounts=lambda pts: SimpleNamespace(strength=float(pts >= first))
     )
-    return hardest_frames(analysis, scene, count, seen)
+    return [pts for pts, _ in hardest_frames(analysis, scene, count, seen)]
 
 
 def test_a_preview_shows_covered_frames_among_the_hardest(report: Any) -> None:
