@@ -37,7 +37,7 @@ METRICS, WEIGHTS = "refiner.ndjson", "refiner.safetensors"
 _OCTAVES = 4
 _CHROMA = 1.5
 """Weight of a* and b*: a tint shows before a shade does."""
-_LIT, _LIGHT, _TINT = 0.6, (3.0, 5.0), (1.5, 2.0)
+_LIT, _LIGHT, _TINT = 0.7, (3.0, 5.0), (2.0, 4.5)
 """Share of composites that are lit otherwise, and deviations of that in L* and in a*, b*: even and uneven"""
 _NOISE = 1.2
 """Deviation of the noise on composites, in steps of a byte"""
@@ -97,7 +97,7 @@ def _noise(like: Tensor, rng: Rng, *shape: int) -> Tensor:
 
 def _light(composite: Tensor, rng: Rng) -> Tensor:
     """(N, 3, 128, 128) light that does not belong: even, and as smooth fields."""
-    count, cells = len(composite), int(rng.integers(2, 8))
+    count, cells = len(composite), int(rng.integers(2, 13))
     lit = torch.from_numpy((rng.random((count, 1, 1, 1)) < _LIT).astype(np.float32)).to(composite.device)
     even, uneven = (
         _noise(composite, rng, count, 3, n, n)
