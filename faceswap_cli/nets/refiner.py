@@ -1,15 +1,19 @@
 """The refiner: low bands that a swapped face lacks to belong to its surroundings.
 
-A U-Net on the composite at 128 px that answers at 64 px: 0.3 GMAC, 1.1 million parameters.  It sees the face
+A U-Net on the composite at 128 px that answers at 64 px: 0.3 GMAC, 0.9 million parameters.  It sees the face
 as it would be pasted, with the target around it, and says how light and color should change.
 Detail passes by it.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from faceswap_cli.nets.unet import UNet
 
 SIDE, SIDE_OUT = 128, 64
 INPUTS = (
@@ -26,26 +30,13 @@ WIDTHS = (32, 64, 96, 128)
 """Channels at 64, 32, 16 and 8 px"""
 
 
-def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.1)
-    )
-
-
-class Refiner(nn.Module):
+class Refiner(UNet):
     """(N, 16, 128, 128) in [-1, 1] -> (N, 3, 64, 64) change of L*, a*, b*, bounded by :data:`MOST`."""
 
     bounds: Tensor
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
-        super().__init__()
-        steps = zip((len(INPUTS), *widths[:-1]), widths, strict=True)
-        self.down = nn.ModuleList(nn.Sequential(_layer(a, b, 2), _layer(b, b)) for a, b in steps)
-        self.middle = nn.Sequential(_layer(widths[-1], widths[-1]), _layer(widths[-1], widths[-1]))
-        self.narrow = nn.ModuleList(
-            nn.Conv2d(a, b, 1) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True)
-        )
-        self.up = nn.ModuleList(_layer(b, b) for b in widths[-2::-1])
+        super().__init__(len(INPUTS), widths, partial(nn.LeakyReLU, 0.1))
         self.answer = nn.Conv2d(widths[0], len(MOST), 3, 1, 1, bias=False)
         # A network that has learned nothing changes nothing.
         nn.init.zeros_(self.answer.weight)
@@ -53,13 +44,6 @@ class Refiner(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         seen = F.avg_pool2d(x[:, INPUTS.index("seen"), None], SIDE // SIDE_OUT) / 2 + 0.5
-        kept = []
-        for down in self.down:
-            x = down(x)
-            kept.append(x)
-        x = x + self.middle(x)
-        for narrow, up, before in zip(self.narrow, self.up, kept[-2::-1], strict=True):
-            x = up(F.interpolate(narrow(x), scale_factor=2, mode="nearest") + before)
         bound = self.bounds * (1 + (FREE - 1) * (1 - seen))
-        out: Tensor = bound * torch.tanh(self.answer(x) / bound)
+        out: Tensor = bound * torch.tanh(self.answer(self.features(x)) / bound)
         return out

@@ -8,18 +8,16 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
-from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.blocks import channels_last
-from faceswap_cli.nets.occluder import SIDE, OccluderHead, fuse_norms
+from faceswap_cli.nets.occluder import SIDE, OccluderHead
+from faceswap_cli.nets.unet import fuse_norms
 from faceswap_cli.records import F32, U8
-from faceswap_cli.weights.load import load_strict
+from faceswap_cli.weights.load import load_half
 from faceswap_cli.weights.registry import bundled
 
 FILE = "occluder.safetensors"
@@ -113,14 +111,5 @@ def classify_with(net: nn.Module, rgb: U8, points: F32) -> F32:
 @lru_cache(maxsize=1)
 def occluder_head() -> OccluderHead:
     """The bundled head, on the CPU, frozen, ready for inference."""
-    path = bundled(FILE)
-    try:
-        stored = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}); reinstall faceswap-cli") from error
-    weights = {name: value.float() for name, value in stored.items()}
-    # Counters of training, which are not stored.
-    counters = {name: v for name, v in OccluderHead().state_dict().items() if name.endswith("_tracked")}
-    net = load_strict(OccluderHead, weights | counters, path.name)
-    fast = fuse_norms(net)
+    fast = fuse_norms(load_half(OccluderHead, bundled(FILE)))
     return channels_last(fast.bfloat16() if torch.cpu._is_avx512_bf16_supported() else fast)

@@ -10,6 +10,7 @@ import torch
 
 from faceswap_cli.nets.blocks import channels_last
 from faceswap_cli.nets.refiner import Refiner
+from faceswap_cli.nets.unet import fuse_norms
 from faceswap_cli.records import F32, U8
 from faceswap_cli.swap.refining import Refine
 from faceswap_cli.weights.load import load_half
@@ -21,7 +22,7 @@ FILE = "refiner.safetensors"
 @lru_cache(maxsize=2)
 def refiner_on(device: str, path: Path | None = None) -> Refine:
     """The refiner of ``path``, or the bundled one, on ``device``."""
-    net = channels_last(load_half(Refiner, path or bundled(FILE)).to(device))
+    net = channels_last(fuse_norms(load_half(Refiner, path or bundled(FILE))).to(device))
     bfloat = device == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
     @torch.inference_mode()

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from faceswap_cli.errors import WeightsError
 from faceswap_cli.nets.fslsd256 import Fslsd256
@@ -24,6 +24,18 @@ def export_weights(net: Fslsd256, path: Path, images: int) -> None:
     names = [name for name, preset in PRESETS.items() if preset == net.preset]
     part = path.with_name(f".{path.name}.part")
     save_file(state, part, metadata={"preset": names[0], "images": str(images)})
+    os.replace(part, path)
+
+
+def export_half(net: nn.Module, path: Path, images: int) -> None:
+    """Any network in half precision, without the counters of its normalizations; whole or not at all."""
+    state = {
+        name: value.detach().to("cpu", torch.float16).contiguous()
+        for name, value in net.state_dict().items()
+        if value.is_floating_point()
+    }
+    part = path.with_name(f".{path.name}.part")
+    save_file(state, part, metadata={"images": str(images)})
     os.replace(part, path)
 
 

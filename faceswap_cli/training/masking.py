@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from faceswap_cli.errors import FaceswapError, InputError
@@ -32,6 +32,7 @@ from faceswap_cli.nets.blocks import channels_last
 from faceswap_cli.nets.occluder import CLASSES, SIDE_OUT, OccluderHead
 from faceswap_cli.records import F32
 from faceswap_cli.swap.occluder_head import head_input, inside_outline
+from faceswap_cli.training.export import export_half
 from faceswap_cli.training.occluders import Sample, draw_sample
 from faceswap_cli.training.own_glasses import OwnGlasses, find_own
 from faceswap_cli.training.pool import Pool, open_pool
@@ -168,7 +169,7 @@ class Run:
                 "seed": self.options.seed,
             },
         )
-        write_weights(self.average, self.folder / "occluder.safetensors", self.images)
+        export_half(self.average, self.folder / "occluder.safetensors", self.images)
 
     def batches(self) -> Iterator[Batch]:
         """Batches from where the run stands; the current chunk is drawn again after a restart."""
@@ -260,18 +261,6 @@ def exam(net: OccluderHead, pool: Pool, count: int) -> dict[str, float]:
             taken += float((~found[..., :1] & counts).sum())
     overlap = {name: float(b / max(e, 1.0)) for name, b, e in zip(CLASSES, both, either, strict=True)}
     return {**overlap, "taken_from_clear": taken / max(clear, 1.0)}
-
-
-def write_weights(net: OccluderHead, path: Path, images: int) -> None:
-    """The network in half precision; the file appears whole or not at all."""
-    state = {
-        name: value.detach().to(torch.float16 if value.is_floating_point() else value.dtype).contiguous()
-        for name, value in net.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
-    part = path.with_name(f".{path.name}.part")
-    save_file(state, part, metadata={"images": str(images)})
-    part.replace(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor
 
 from faceswap_cli.errors import InputError
@@ -29,6 +27,7 @@ from faceswap_cli.events import NEVER, StopRequest
 from faceswap_cli.nets.blocks import channels_last
 from faceswap_cli.nets.refiner import INPUTS, SIDE, SIDE_OUT, Refiner
 from faceswap_cli.swap.refining import LAB_SCALE
+from faceswap_cli.training.export import export_half
 from faceswap_cli.training.options import RefinerOptions, TrainOptions
 from faceswap_cli.training.pairs import Pairs, read_piece
 from faceswap_cli.training.state import load_state, save_state
@@ -186,7 +185,7 @@ class Run:
                 "seed": self.seed,
             },
         )
-        write_weights(self.average, self.folder / WEIGHTS, self.images)
+        export_half(self.average, self.folder / WEIGHTS, self.images)
 
     def batch(self) -> tuple[Batch, Rng]:
         """The next batch; which rows it holds depends on the seed and the pictures seen only."""
@@ -293,17 +292,3 @@ def exam(net: Refiner, pieces: Sequence[Pairs]) -> dict[str, float]:
             after.append(errors(refined(batch.composite, batch.mask, net(batch.x)), batch.truth, batch.mask))
     old, new = (float(torch.cat(rows).mean()) for rows in (before, after))
     return {"composite": old, "refined": new, "share": new / old}
-
-
-def write_weights(net: Refiner, path: Path, images: int) -> None:
-    """The network in half precision; the file appears whole or not at all."""
-    state = {
-        name: value.detach()
-        .to("cpu", torch.float16 if value.is_floating_point() else value.dtype)
-        .contiguous()
-        for name, value in net.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
-    part = path.with_name(f".{path.name}.part")
-    save_file(state, part, metadata={"images": str(images)})
-    os.replace(part, path)

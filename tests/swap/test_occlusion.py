@@ -18,7 +18,8 @@ from faceswap_cli.errors import WeightsError
 from faceswap_cli.faces.landmarks import BROWS, EYES, LEFT_BROW, LEFT_EYE, LEFT_LIDS, OVAL, RIGHT_EYE
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
-from faceswap_cli.nets.occluder import OccluderHead, fuse_norms
+from faceswap_cli.nets.occluder import OccluderHead
+from faceswap_cli.nets.unet import fuse_norms
 from faceswap_cli.records import F32, U8, FaceCrop
 from faceswap_cli.swap import appearance, occluder_head, sight
 from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
