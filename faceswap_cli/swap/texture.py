@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.faces.crops import cut
@@ -48,6 +49,12 @@ _RIM, _RIM_AT_BROWS, _AROUND_RIM = (0.2, 0.45), (0.55, 0.8), 0.013
 _SKIN_NEAR, _UNLIKE, _REACH, _THIN = 0.1, 0.85, 0.12, 0.012
 """Of hair beside a face: blur that shows the skin near it, tolerances by which its color differs, how far
 into the face it is looked for, and what is too thin, as shares of the picture."""
+_SURE, _HUE, _LOCK = 0.05, 7.0, 0.06
+"""How far inside the outline skin is surely seen, a* and b* by which another hue differs from its own, and
+how far around hair a brow may lie under a lock"""
+_BELOW_FRINGE, _CONTRAST = 0.08, (2.0, 1.1)
+"""How far below hair over the forehead its strands end, as a share of the side; contrast of strands over that
+of the cheeks, far from other hair and near it"""
 _SEEN_FROM, _SEEN_OVER = 0.10, 0.35
 """Depth of the normals from which a photograph shows a point, and over which it comes to show it well."""
 _ASLEEP = 0.3
@@ -194,14 +201,17 @@ def _bare_skin(lab: F32, points: F32) -> F32:
     odd = appearance.skin_area(points, n) - skin
     # Specks are moles, lights and folds: they belong to the face.
     odd = masks.grow(masks.grow(odd, -0.016 * n), 0.028 * n)
-    odd = np.maximum(odd, _strands(small[..., 0], skin, points))
-    odd = np.maximum(odd, hair_beside(small, skin, points))
+    hair = np.maximum(odd, hair_beside(small, skin, points, odd > 0.5))
+    odd = np.maximum(hair, _strands(small[..., 0], skin, points, masks.grow(hair, _BELOW_FRINGE * n)))
     bare = masks.blur(1.0 - np.clip(odd, 0.0, 1.0), 0.01 * n)
     return np.clip(warp.enlarge(bare, lab.shape[0]), 0.0, 1.0)
 
 
-def _strands(luma: F32, skin: F32, points: F32) -> F32:
-    """Thin hair over the forehead: fine contrast well above that of the cheeks; (n, n) in [0, 1]."""
+def _strands(luma: F32, skin: F32, points: F32, near: F32) -> F32:
+    """Thin hair over the forehead: fine contrast well above that of the cheeks; (n, n) in [0, 1].
+
+    Less of it is enough ``near`` (n, n) other hair.
+    """
     side = luma.shape[0]
     contrast = masks.blur(np.abs(luma - masks.blur(luma, 0.012 * side)), 0.015 * side)
     brow_line = int(np.clip(points[list(parts.BROWS), 1].min() * side, 1, side - 1))
@@ -209,34 +219,55 @@ def _strands(luma: F32, skin: F32, points: F32) -> F32:
     cheeks[:brow_line] = 0.0
     chosen = contrast[cheeks > 0.5]
     usual = float(np.median(chosen)) if len(chosen) else 1.0
-    odd = masks.smoothstep((contrast / (usual + 0.25) - 2.0) / 0.6)
+    odd = masks.smoothstep(
+        (contrast / (usual + 0.25) - _CONTRAST[0] + (_CONTRAST[0] - _CONTRAST[1]) * near) / 0.6
+    )
     odd[brow_line:] = 0.0
     # The brows themselves are thin hair too.
     odd *= 1.0 - masks.grow(masks.union(points, parts.FEATURE_RINGS[2:4], side), 0.035 * side)
     return masks.grow(odd, 0.012 * side)
 
 
-def hair_beside(lab: F32, skin: F32, points: F32) -> F32:
-    """Hair that hangs over the temples and cheeks, up to brows and eyes; (n, n) in [0, 1].
+def hair_beside(lab: F32, skin: F32, points: F32, odd: NDArray[np.bool_]) -> F32:
+    """Hair that hangs over the forehead, temples and cheeks, over brows too; (n, n) in [0, 1].
 
-    Of another color than the skin near it, and joined to what surrounds the face.  A beard is joined to hair
-    too: below the corners of the mouth nothing is looked for.
+    It is ``odd`` (n, n), of another color than the skin near it or of another hue than the skin inside, and
+    joined to what surrounds the face.  A beard is joined to hair too: below the corners of the mouth nothing
+    is looked for.
     """
     side = lab.shape[0]
-    near, _ = masks.masked_blur(lab, skin + np.float32(1e-4), _SKIN_NEAR * side)
-    unlike = (np.abs(lab - near) / np.array(TOLERANCE, np.float32)).max(axis=2) > _UNLIKE
-    features = masks.union(points, parts.FEATURE_RINGS, side)
     rim = cv2.distanceTransform(
         (masks.union(points, (parts.OVAL,), side) > 0.5).view(np.uint8), cv2.DIST_L2, 3
     )
+    sure = skin * masks.smoothstep(rim / (_SURE * side) - 1.0)
+    near, inner = (
+        masks.masked_blur(lab, weight + np.float32(1e-4), _SKIN_NEAR * side)[0] for weight in (skin, sure)
+    )
+    unlike = (np.abs(lab - near) / np.array(TOLERANCE, np.float32)).max(axis=2) > _UNLIKE
+    unlike |= (_other_hue(lab, inner) > _HUE) | odd
+    lower = int(points[[61, 291], 1].max() * side)
+    features = masks.union(points, parts.FEATURE_RINGS, side)
     hair = (unlike & (features < 0.5) & (rim < _REACH * side)).view(np.uint8)
     # Thin bridges are lashes and wrinkles.
     hair = masks.dilated(masks.dilated(hair, -_THIN * side), _THIN * side)
     _, found = cv2.connectedComponents(hair)
     outside = np.unique(found[(hair > 0) & (rim == 0)])
     joined = (np.isin(found, outside) & (hair > 0)).astype(np.float32)
-    joined[int(points[[61, 291], 1].max() * side) :] = 0.0
-    return np.asarray(masks.grow(joined, 2 * _THIN * side) * (1.0 - features), np.float32)
+    joined[lower:] = 0.0
+    # Brows are darker than skin: what is lighter there, near hair, lies over them.
+    brows = masks.grow(masks.union(points, parts.FEATURE_RINGS[2:4], side), 2 * _THIN * side)
+    lock = masks.grow(joined, _LOCK * side) * brows * (lab[..., 0] > inner[..., 0])
+    return np.maximum(masks.grow(joined, 2 * _THIN * side) * (1.0 - features), masks.grow(lock, _THIN * side))
+
+
+def _other_hue(lab: F32, skin: F32) -> F32:
+    """(n, n) how far colors lie beside the line from gray through the ``skin``'s, in units of a* and b*.
+
+    Shade and shine move skin along that line.
+    """
+    a, b = skin[..., 1], skin[..., 2]
+    across = lab[..., 1] * b - lab[..., 2] * a
+    return np.asarray(np.abs(across) / np.maximum(np.hypot(a, b), _FLOOR), np.float32)
 
 
 def _frontal(points: F32) -> F32:

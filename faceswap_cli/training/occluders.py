@@ -66,15 +66,20 @@ def _cut(pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None) -> Face:
     small = cv2.resize(big, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     flat = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     unit = (np.column_stack([flat, points[:, 2] * zoom]) / (2 * SIDE)).astype(np.float32)
-    oval = unit[list(parts.OVAL), :2] * SIDE
-    cheeks = np.clip(unit[[50, 280, 205, 425, 117, 346, 199], :2] * SIDE, 0, SIDE - 1).astype(int)
-    skin = np.median(small[cheeks[:, 1], cheeks[:, 0]], axis=0).astype(np.float32) / 255
-    rgb = small.astype(np.float32) / np.float32(255)
     worn = None
     if own is not None and row in own.maps:
         from_map = matrix.copy() / 2
         from_map[:, :2] *= size / MAP_SIDE
         worn = placed(own.maps[row], from_map, mirrored, SIDE)
+    return _face(small, unit, worn)
+
+
+def _face(small: U8, unit: F32, worn: F32 | None = None) -> Face:
+    """A picture (192, 192, 3) of a face with mesh ``unit`` (478, 3), unit coordinates."""
+    oval = unit[list(parts.OVAL), :2] * SIDE
+    cheeks = np.clip(unit[[50, 280, 205, 425, 117, 346, 199], :2] * SIDE, 0, SIDE - 1).astype(int)
+    skin = np.median(small[cheeks[:, 1], cheeks[:, 0]], axis=0).astype(np.float32) / 255
+    rgb = small.astype(np.float32) / np.float32(255)
     return Face(rgb, unit, skin, oval.mean(axis=0), float(np.ptp(oval[:, 1])), worn)
 
 
@@ -297,6 +302,28 @@ def _wear(shares: F32, worn: F32, weight: F32) -> F32:
         shares[k] += share
     known = (rim > _SURE_RIM) | (lens > _SURE_LENS) | (rim + lens < _SURE_SKIN)
     return np.asarray(np.maximum(weight, rim + lens > 0.5) * known, np.float32)
+
+
+def covered(pool: Pool, rgb: U8, points: F32, rng: Rng) -> U8:
+    """``rgb`` (S, S, 3) with glasses, hair or a hand in front; ``points`` (478, 3) px.
+
+    ``pool`` gives what glasses mirror and the skin of hands.
+    """
+    side = rgb.shape[0]
+    face = _face(
+        np.asarray(cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8),
+        np.asarray(points / np.float32(side), np.float32),
+    )
+    kind = rng.random()
+    if kind < 0.4:
+        after = draw_glasses(rng, face.points * SIDE, _cloth(pool, rng)).over(
+            face.rgb, face.points * SIDE, rng
+        )
+    else:
+        layer = _hair(face, rng) if kind < 0.8 else _hand(pool, face, rng)
+        after = _laid(face.rgb, layer, rng)[0]
+    change = cv2.resize((after - face.rgb) * np.float32(255), (side, side), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip(rgb + change + 0.5, 0, 255), np.uint8)
 
 
 def draw_sample(pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None) -> Sample:

@@ -1,8 +1,8 @@
 """Pairs with truth for the refiner: B is drawn on A, then A is restored from another picture.
 
 A is a picture of the pool.  The renderer draws B on it, which gives B~ with the pose, light and surroundings
-of A.  Then it draws A again on B~, from another photograph of A or from the same one turned, relit and worn
-out.  What the refiner sees of that (``swap.refining``) is stored beside the truth, the crop of A.
+of A.  Then it draws A again on B~, from another photograph of A or from the same one turned, covered, relit
+and worn out.  What the refiner sees of that (``swap.refining``) is stored beside the truth, the crop of A.
 
 Pieces are made by chance that depends on the seed and the piece's number only, so several processes make
 different ones, and a run that was stopped goes on.
@@ -38,6 +38,7 @@ from faceswap_cli.swap.proportions import Shares
 from faceswap_cli.swap.refining import coded
 from faceswap_cli.swap.source_face import SourceFace, source_face
 from faceswap_cli.training import augment
+from faceswap_cli.training.occluders import covered
 from faceswap_cli.training.pool import Pool
 from faceswap_cli.training.relit import Rng, relit
 
@@ -51,6 +52,8 @@ _CROP = 256
 _NO_OUTLINE = 0.0
 _RELIT, _RELIT_TARGET = 0.75, 0.3
 """Share of pictures of A in other light, as the source and as the target"""
+_COVERED = 0.25
+"""Share of sources with glasses, hair or a hand in front: what the renderer leaves of those must go"""
 _BROAD = 0.1
 """Blur that separates broad light, as a share of the crop"""
 _TURNED, _DARK = 0.4, 45.0
@@ -197,6 +200,8 @@ def _worn(pool: Pool, row: int, rng: Rng) -> SourceIdentity:
         third = torch.from_numpy(pool.landmarks[int(rng.integers(len(pool)))] / side)[None]
         turned, mesh = augment.reposed(pixels, torch.from_numpy(points / side)[None], third, rng)
         rgb, points = _bytes(turned), np.asarray(mesh[0].numpy() * side, np.float32)
+    if rng.random() < _COVERED:
+        rgb = covered(pool, rgb, points, rng)
     if rng.random() < _RELIT:
         rgb = relit(rgb, points / np.float32(rgb.shape[0]), rng)
     return _identity(_degraded(rgb, rng, 0.2), points, pool.embedding[row])

@@ -16,7 +16,9 @@ Rng = np.random.Generator
 _GAMMA = 2.2
 _ACROSS, _ABOVE = 1.35, (-0.3, 0.9)
 """Largest angle of the lamp to the side, and the range of that above, in radians"""
-_SHADOW, _HIGHLIGHT = 0.35, 0.35
+_TINT = 0.16
+"""Deviation of the logarithm of each light's color"""
+_SHADOW, _HIGHLIGHT = 0.45, 0.35
 """Probabilities of a cast shadow and of a highlight"""
 
 
@@ -32,7 +34,7 @@ def relit(rgb: U8, points: F32, rng: Rng, strength: float = 1.0, *, hard: bool =
     share = strength * rng.uniform(0.1, 0.8)
     if hard and rng.random() < _SHADOW:
         lambert = lambert * _cast(points, rng)
-    tint = np.exp(rng.normal(0, 0.12 * strength, (2, 3)))
+    tint = np.exp(rng.normal(0, _TINT * strength, (2, 3)))
     light = (1 - share) * tint[0] + share * 1.4 * lambert[:, None] * tint[1]
     light *= np.exp(rng.normal(0, 0.15 * strength)) / max(float(np.median(light)), 0.1)
     gloss = np.zeros(len(points))
@@ -55,5 +57,5 @@ def _cast(points: F32, rng: Rng) -> F32:
     xy = points[:, :2] - points[list(parts.OVAL), :2].mean(axis=0)
     angle = rng.uniform(-np.pi, np.pi)
     depth = xy @ (np.cos(angle), np.sin(angle)) / float(np.ptp(points[list(parts.OVAL), 1]))
-    border = (depth - rng.uniform(-0.15, 0.35)) / rng.uniform(0.03, 0.2)
+    border = (depth - rng.uniform(-0.15, 0.35)) / rng.uniform(0.015, 0.2)
     return np.asarray(1 - rng.uniform(0.4, 1.0) / (1 + np.exp(-4 * np.clip(border, -8, 8))), np.float32)

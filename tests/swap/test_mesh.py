@@ -184,6 +184,26 @@ def test_hair_over_a_sources_brow_is_not_taken_along(monkeypatch: pytest.MonkeyP
     assert blueness(plain) < 0.2 * before
 
 
+def test_hair_as_light_as_skin_is_found_by_its_hue() -> None:
+    """Shade and shine on the same place are not hair."""
+    points = mesh_points() / np.float32(SIDE)
+    cheek = (points[[227, 117], :2].mean(axis=0) * SIDE).astype(int)
+    plain = appearance.lab_from_rgb(picture(mesh_points()))
+    nothing = np.zeros(plain.shape[:2], np.bool_)
+
+    def found(change: tuple[float, float, float]) -> float:
+        lab = plain.copy()
+        lab[cheek[1] - 20 : cheek[1] + 20, : cheek[0] + 8] += change
+        hair = texture.hair_beside(lab, appearance.skin_weight(plain, points), points, nothing)
+        return float(hair[cheek[1], cheek[0]])
+
+    _, a, b = plain[cheek[1], cheek[0]]
+    across = 10 * np.array([b, -a]) / np.hypot(a, b)
+    assert found((0.0, *across)) > 0.9
+    assert found((10.0, -0.2 * a, -0.2 * b)) < 0.1
+    assert found((-10.0, -0.15 * a, -0.15 * b)) < 0.1
+
+
 def test_hair_beside_a_face_is_found_up_to_the_brow() -> None:
     """Joined to what surrounds the face: no mole, and no beard, though one is joined to hair as well."""
     points = mesh_points() / np.float32(SIDE)
@@ -197,6 +217,8 @@ def test_hair_beside_a_face_is_found_up_to_the_brow() -> None:
         rgb[y - 3 : y + 3, x - 3 : x + 3] = (15, 15, 15)
     rgb[y - 3 : y + 3, :x] = (15, 15, 15)
     lab = appearance.lab_from_rgb(rgb)
-    hair = texture.hair_beside(lab, appearance.skin_weight(lab, points), points)
+    hair = texture.hair_beside(
+        lab, appearance.skin_weight(lab, points), points, np.zeros(lab.shape[:2], np.bool_)
+    )
     at = np.array([[end[0] - 0.01, end[1]], brow.mean(axis=0), cheek, [mouth[0], mouth[1] + 0.06]])
     np.testing.assert_allclose(masks.sample(hair, at.astype(np.float32)), [1, 0, 0, 0], atol=0.05)
