@@ -23,7 +23,7 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.identity.enrolled import Enrolled
 from faceswap_cli.records import F32, MESH_POINTS, U8, SourcePhoto
 from faceswap_cli.swap import appearance
-from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
+from faceswap_cli.swap.glasses import eased, rim_evidence, wears_glasses
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import TOLERANCE
 
@@ -38,8 +38,9 @@ _FLOOR = 1e-3
 _CHOICE, _OTHERS = 8, 0.7
 """Power of visibility x quality, and what the photographs besides the best one count: meshes of two
 photographs differ by a pixel or two, so an even mean would be blurred.  One is chosen wherever it sees."""
-_SUSPECT, _AROUND = 0.35, 0.008
-"""Probability from which something may lie in front, and how far around it is left out, in sides."""
+_HAIR, _THING, _AROUND = (0.35, 0.65), (0.5, 0.8), 0.008
+"""Probabilities of hair, and of other things, from which something lies in front, and how far around it is
+left out, in sides.  A hole where nothing was costs more than a strand."""
 _AROUND_FRINGE = 0.03
 """The same above the brows: strands end finer than they are found"""
 _COVER_SIDE, _DARK_LENS = 320, 0.55
@@ -171,20 +172,20 @@ def _uncovered(rgb: U8, lab: F32, points: F32) -> F32:
     n = _COVER_SIDE
     seen = look(rgb, points, align.FFHQ_SCALE)
     shares = seen.over(Window.full(n), (n, n))
-    front = shares[..., 3:].sum(axis=-1)
+    hair, thing = shares[..., 3], shares[..., 4:].sum(axis=-1)
     worn = np.float32(wears_glasses(rim_evidence(seen, points)))
     rim, lens = worn * shares[..., 1], worn * shares[..., 2]
     small = cv2.resize(lab[..., 0], (n, n), interpolation=cv2.INTER_AREA)
     skin = (appearance.skin_area(points, n) > 0.5) & (shares[..., 0] > 0.5)
     if skin.any() and (lens > 0.5).any():
         dark = np.median(small[lens > 0.5]) < _DARK_LENS * np.median(small[skin])
-        front = np.maximum(front, lens) if dark else front
-    found = masks.smoothstep((front - _SUSPECT) / 0.3)
+        thing = np.maximum(thing, lens) if dark else thing
+    found = np.maximum(eased(hair, _HAIR), eased(thing, _THING))
     fringe = masks.grow(found, _AROUND_FRINGE * n)
     fringe[int(np.clip(points[list(parts.BROWS), 1].min() * n, 0, n)) :] = 0.0
     found = np.maximum(masks.grow(found, _AROUND * n), fringe)
     rim = np.maximum(rim, 4.0 * lens * shares[..., 0])
-    sure, over = (masks.smoothstep((rim - p[0]) / (p[1] - p[0])) for p in (_RIM, _RIM_AT_BROWS))
+    sure, over = eased(rim, _RIM), eased(rim, _RIM_AT_BROWS)
     # What is left out there is filled with skin: a brow that a rim touches would be gone.
     brows = masks.blur(masks.union(points, parts.FEATURE_RINGS[2:4], n, 0.02 * n), 0.01 * n)
     rims = masks.grow(sure, _AROUND_RIM * n)
@@ -199,9 +200,9 @@ def _bare_skin(lab: F32, points: F32) -> F32:
     small = cv2.resize(lab, (n, n), interpolation=cv2.INTER_AREA)
     skin = appearance.skin_weight(small, points)
     odd = appearance.skin_area(points, n) - skin
-    # Specks are moles, lights and folds: they belong to the face.
+    # Specks are moles, lights and folds: they belong to the face, as does what the surroundings do not reach.
     odd = masks.grow(masks.grow(odd, -0.016 * n), 0.028 * n)
-    hair = np.maximum(odd, hair_beside(small, skin, points, odd > 0.5))
+    hair = hair_beside(small, skin, points, odd > 0.5)
     odd = np.maximum(hair, _strands(small[..., 0], skin, points, masks.grow(hair, _BELOW_FRINGE * n)))
     bare = masks.blur(1.0 - np.clip(odd, 0.0, 1.0), 0.01 * n)
     return np.clip(warp.enlarge(bare, lab.shape[0]), 0.0, 1.0)
