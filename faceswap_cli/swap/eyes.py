@@ -3,7 +3,7 @@
 So few pixels are the first that people look at and the hardest to draw.  Gaze, reflections and the form of
 the iris are the target's, moved to the new lids; the shading between the lids is that of the drawn face; and
 each iris is as dark and as colored, beside the white of its eye, as the source's is beside its own: both
-whites are lit by what lights the irises.
+whites are lit by what lights the irises.  From the pupil to the rim it is as light and dark as the source's.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ from faceswap_cli.swap.features import MOUTH_EDGE, cut_part, own_part, part_arou
 EYES = ((parts.LEFT_EYE, parts.LEFT_IRIS), (parts.RIGHT_EYE, parts.RIGHT_IRIS))
 PUPIL, RIM, WHITE = 0.4, 0.95, 1.15
 """Radii of an iris between which its own tone is seen, and from which on the white is."""
-LIMBUS = 0.85
-"""Radii within which an iris becomes lighter"""
+RINGS = 6
+"""Rings of an iris whose lightness is told, from the middle to the rim"""
+RING_LEVEL = 40.0
+"""Percentile of L* that is a ring's: reflections lie in the upper half."""
+ROUND = (3.0, 7.0)
+"""Radius of an iris in pixels below which its rings tell nothing, and from which on they count fully"""
 AROUND = 0.01
 """How far around both eyes is looked, as a share of the crop"""
 INSIDE = 0.004
@@ -55,11 +59,13 @@ FEW = 4.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EyeTones:
-    """Mean Lab of irises and whites, each (3,), and how far they are known, 0 to 1."""
+    """Mean L*a*b* of irises and whites, each (3,), and how far they are known, 0 to 1."""
 
     iris: F32 = field(repr=False)
     white: F32 = field(repr=False)
     known: float
+    rings: F32 = field(repr=False, default_factory=lambda: np.zeros(RINGS, np.float32))
+    """(RINGS,) L* from the pupil to the rim, above the mean of the iris; 0 where irises are a few pixels"""
 
 
 UNKNOWN = EyeTones(np.zeros(3, np.float32), np.full(3, 50, np.float32), 0.0)
@@ -75,7 +81,35 @@ def eye_tones(lab: F32, points: F32, window: Window) -> EyeTones:
         return UNKNOWN
     seen = cut_part(lab, part, window)
     iris, white = tone_of(seen, irises), _lit_tone(seen, whites)
-    return EyeTones(iris, white, known * _ramp(float(white[0] - iris[0]), APART))
+    rings = _rings(seen[..., 0], points, part, float(iris[0]))
+    return EyeTones(iris, white, known * _ramp(float(white[0] - iris[0]), APART), rings)
+
+
+def _rings(luma: F32, points: F32, window: Window, middle: float) -> F32:
+    """(RINGS,) :attr:`EyeTones.rings` of both eyes in L* (h, w) of ``window``."""
+    levels, radii, large = [], [], 0.0
+    for ring, iris in EYES:
+        inside = masks.union(points, (ring,), window, -INSIDE * window.side) > 0.5
+        apart, radius = from_middle(points[list(iris)], window)
+        inside &= apart < 1.0
+        levels.append(luma[inside])
+        radii.append(apart[inside])
+        large = max(large, radius)
+    level, at = np.concatenate(levels), np.minimum(np.concatenate(radii) * RINGS, RINGS - 1).astype(int)
+    rows = [k for k in range(RINGS) if np.count_nonzero(at == k) >= FEW]
+    if not rows or large <= ROUND[0]:
+        return np.zeros(RINGS, np.float32)
+    found = [float(np.percentile(level[at == k], RING_LEVEL)) - middle for k in rows]
+    return np.asarray(np.interp(range(RINGS), rows, found) * _ramp(large, ROUND), np.float32)
+
+
+def from_middle(iris: F32, window: Window) -> tuple[F32, float]:
+    """(h, w) distance from the middle of an iris (5, 2+) in its radii, and its radius in pixels."""
+    pixels = window.pixels(iris)
+    radius = float(np.linalg.norm(pixels[1:] - pixels[0], axis=1).mean())
+    y, x = np.ogrid[: window.height, : window.width]
+    apart = np.hypot(x - pixels[0, 0], y - pixels[0, 1])
+    return np.asarray(apart / max(radius, 1e-3), np.float32), radius
 
 
 def part_of(points: F32, window: Window) -> Window | None:
@@ -99,11 +133,8 @@ def seen_parts(points: F32, window: Window) -> tuple[F32, F32, float]:
 
 def disc(iris: F32, window: Window, scale: float) -> F32:
     """(h, w) in [0, 1]: the circle through an iris' points (5, 2+), the first its middle, times ``scale``."""
-    pixels = window.pixels(iris)
-    radius = float(np.linalg.norm(pixels[1:] - pixels[0], axis=1).mean()) * scale
-    y, x = np.ogrid[: window.height, : window.width]
-    apart = np.hypot(x - pixels[0, 0], y - pixels[0, 1])
-    return np.asarray(np.clip(radius - apart + 0.5, 0.0, 1.0), np.float32)
+    apart, radius = from_middle(iris, window)
+    return np.asarray(np.clip((np.float32(scale) - apart) * np.float32(radius) + 0.5, 0.0, 1.0), np.float32)
 
 
 def _ramp(value: float, bounds: tuple[float, float]) -> float:
@@ -139,7 +170,7 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
     """
     points = crop.landmarks / np.float32(crop.rgb.shape[0])
     own = eye_tones(target, points, window)
-    change = iris_change(own, source)
+    change, rings = iris_change(own, source), ring_change(own, source)
     opened = 1.0 - shut_eyes(parts.eye_apertures(points), np.array(crop.open_eyes, np.float32))
     inside = [masks.blur(masks.union(wanted, (ring,), window), MOUTH_EDGE * window.side) for ring, _ in EYES]
     found = [
@@ -155,24 +186,31 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
             window.x + area[1].start, window.y + area[0].start, eye.shape[1], eye.shape[0], window.side
         )
         there = moved_iris(points, wanted, ring, iris)
-        soft = _recolour(eye, there, part, float(own.iris[0]), change)
+        soft = _repaint(eye, there, part, own, change, rings)
         shade = shading(lab[area][..., 0] - eye[..., 0], share[..., 0], SHADING * window.side)
         eye[..., 0] += shade * (1.0 - np.float32(OWN_SHADE) * soft)
         lab[area] += (eye - lab[area]) * (share * amount)
 
 
-def _recolour(eye: F32, iris: F32, part: Window, middle: float, change: F32) -> F32:
-    """Change the ``iris`` (5, 2) of mean L* ``middle`` in the Lab ``eye`` (h, w, 3) of ``part``; in place.
+def ring_change(own: EyeTones, source: EyeTones) -> F32:
+    """(RINGS,) what to add to L* of each ring of the target's irises, beside :func:`iris_change`."""
+    offset = np.float32(LAB_OFFSET)
+    level = (own.white[0] + offset) / (source.white[0] + offset)
+    both = np.float32(own.known * source.known) if own.rings.any() and source.rings.any() else np.float32(0)
+    change = source.rings * level - own.rings
+    return np.asarray(np.clip(SHARE * change, -MOST, MOST) * both, np.float32)
+
+
+def _repaint(eye: F32, iris: F32, part: Window, own: EyeTones, change: F32, rings: F32) -> F32:
+    """Change the ``iris`` (5, 2) in the L*a*b* ``eye`` (h, w, 3) of ``part``, in place.
 
     Where it is, (h, w) in [0, 1].
     """
     soft = masks.blur(disc(iris, part, 1.0), SOFT * part.side)
-    toned = soft * np.exp(-np.square((eye[..., 0] - np.float32(middle)) / np.float32(ALIKE)))
-    form: F32 | float = 1.0
-    if change[0] > 0.0:
-        # No pupil becomes lighter, and a light iris has a dark rim.
-        form = masks.blur(disc(iris, part, LIMBUS), SOFT * part.side) * (1.0 - disc(iris, part, PUPIL))
-    eye[..., 0] += change[0] * toned * form
+    at = from_middle(iris, part)[0] * RINGS - 0.5
+    middle, form = (np.interp(at, range(RINGS), x).astype(np.float32) for x in (own.rings, rings))
+    toned = soft * np.exp(-np.square((eye[..., 0] - own.iris[0] - middle) / np.float32(ALIKE)))
+    eye[..., 0] += (change[0] + form) * toned
     eye[..., 1:] += change[1:] * toned[..., None]
     return soft
 

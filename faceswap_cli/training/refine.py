@@ -26,6 +26,7 @@ from faceswap_cli.errors import InputError
 from faceswap_cli.events import NEVER, StopRequest
 from faceswap_cli.nets.blocks import channels_last
 from faceswap_cli.nets.refiner import INPUTS, SIDE, SIDE_OUT, Refiner
+from faceswap_cli.swap.appearance import LAB_OFFSET
 from faceswap_cli.swap.refining import LAB_SCALE
 from faceswap_cli.training.export import export_half
 from faceswap_cli.training.options import RefinerOptions, TrainOptions
@@ -48,8 +49,13 @@ _WARM = 100
 Rng = np.random.Generator
 _KEEP = 0.999
 """Of the averaged weights per step"""
-_MIRRORED = INPUTS.index("normal")
+_SIGNED = INPUTS.index("normal")
 """Channel that changes its sign in a mirror"""
+_LIGHT_ROWS = slice(INPUTS.index("light"), INPUTS.index("light") + 3)
+_ZOOM, _SHIFT = 0.05, 0.04
+"""Deviations of the logarithm of a picture's size and of its place, in halves of its side"""
+_EXPOSURE, _BALANCE = 0.12, 3.0
+"""Deviations of the logarithm of a picture's exposure, and of a* and b* of its white balance"""
 
 log = logging.getLogger(__name__)
 
@@ -74,20 +80,48 @@ def _scale(like: Tensor) -> Tensor:
 
 
 def to_batch(stack: Tensor, truth: Tensor, rng: Rng | None) -> Batch:
-    """Rows of pairs (N, 16 and 3, 128, 128) bytes; with ``rng`` mirrored, lit and worn at random."""
-    wanted = lab_of(truth)
+    """Rows of pairs (N, 16 and 3, 128, 128) bytes; with ``rng`` mirrored, moved, graded, lit and worn at
+    random.
+    """
     if rng is not None:
-        flips = torch.from_numpy(rng.random(len(stack)) < 0.5).to(stack.device)[:, None, None, None]
-        turned = stack.flip(3)
-        turned[:, _MIRRORED] = 255 - turned[:, _MIRRORED]
-        stack, wanted = torch.where(flips, turned, stack), torch.where(flips, wanted.flip(3), wanted)
+        stack, truth = _moved(*_mirrored(stack, truth, rng), rng)
     mask = stack[:, 3:4].float() / 255
-    composite = lab_of(stack[:, :3])
+    composite, light, wanted = (lab_of(part) for part in (stack[:, :3], stack[:, _LIGHT_ROWS], truth))
     if rng is not None:
+        composite, light, wanted = _graded((composite, light, wanted), rng)
         composite, wanted = _worn(composite + mask * _light(composite, rng), wanted, rng)
-    coded = (composite * _scale(composite)).clamp(0, 255)
-    x = torch.cat([coded, stack[:, 3:].float()], dim=1) / 127.5 - 1
+    coded, coded_light = ((part * _scale(part)).clamp(0, 255) for part in (composite, light))
+    x = torch.cat([coded, stack[:, 3:6], coded_light, stack[:, 9:]], dim=1) / 127.5 - 1
     return Batch(x.contiguous(memory_format=torch.channels_last), composite, wanted, mask)
+
+
+def _mirrored(stack: Tensor, truth: Tensor, rng: Rng) -> tuple[Tensor, Tensor]:
+    flips = torch.from_numpy(rng.random(len(stack)) < 0.5).to(stack.device)[:, None, None, None]
+    turned = stack.flip(3)
+    turned[:, _SIGNED] = 255 - turned[:, _SIGNED]
+    return torch.where(flips, turned, stack), torch.where(flips, truth.flip(3), truth)
+
+
+def _moved(stack: Tensor, truth: Tensor, rng: Rng) -> tuple[Tensor, Tensor]:
+    """Both a little larger or smaller and elsewhere, alike."""
+    count, rows = len(stack), stack.shape[1]
+    matrix = torch.zeros(count, 2, 3)
+    zoom = np.exp(_ZOOM * rng.standard_normal(count))
+    matrix[:, 0, 0] = matrix[:, 1, 1] = torch.from_numpy(zoom)
+    matrix[:, :, 2] = torch.from_numpy(_SHIFT * rng.standard_normal((count, 2)))
+    both = torch.cat([stack, truth], dim=1).float()
+    grid = F.affine_grid(matrix.to(stack.device), list(both.shape), align_corners=False)
+    moved = F.grid_sample(both, grid, padding_mode="border", align_corners=False)
+    return moved[:, :rows], moved[:, rows:]
+
+
+def _graded(pictures: tuple[Tensor, ...], rng: Rng) -> list[Tensor]:
+    """L*a*b* pictures of one scene in another exposure and white balance, alike."""
+    count = len(pictures[0])
+    gain = torch.exp(_EXPOSURE * _noise(pictures[0], rng, count, 1, 1, 1))
+    balance = torch.cat([gain * 0, _BALANCE * _noise(gain, rng, count, 2, 1, 1)], dim=1)
+    zero = gain.new_tensor([-LAB_OFFSET, 128.0, 128.0])[:, None, None]
+    return [(picture - zero) * gain + zero + balance for picture in pictures]
 
 
 def _noise(like: Tensor, rng: Rng, *shape: int) -> Tensor:

@@ -74,6 +74,21 @@ def test_irises_have_the_sources_colour(source: Colour, target: Colour) -> None:
     np.testing.assert_array_equal(found[:40], shown[:40])
 
 
+def test_a_pupil_that_the_target_hides_is_the_sources() -> None:
+    """Dark irises hide their pupils; a light one between the same lids shows it."""
+    points = mesh()
+    source, shown = eyes.eye_tones(face(points, BLUE), points, FULL), face(points, BROWN)
+    for ring, iris in eyes.EYES:
+        lids = masks.union(points, (ring,), SIDE)[..., None]
+        shown += (np.array(BROWN) - shown) * lids * eyes.disc(points[list(iris)], FULL, 1.0)[..., None]
+    found = kept(shown, shown, points, source)
+    for _, iris in eyes.EYES:
+        apart, _ = eyes.from_middle(points[list(iris)], FULL)
+        inside = between_lids(points)
+        pupil, ring_ = (found[inside & near, 0].mean() for near in (apart < 0.2, abs(apart - 0.7) < 0.15))
+        assert pupil < ring_ - 8
+
+
 def test_the_white_tells_the_light() -> None:
     """In half the light an iris is as much darker as the white beside it."""
     points = mesh()
