@@ -16,6 +16,7 @@ from faceswap_cli.nets.refiner import FREE, INPUTS, MOST, SIDE, SIDE_OUT, Refine
 from faceswap_cli.swap import refining
 from faceswap_cli.swap.refiner_weights import refiner_on
 from faceswap_cli.training import pairs, refine
+from faceswap_cli.training.adversary import Adversary
 from faceswap_cli.training.options import RefinerOptions, TrainOptions
 from faceswap_cli.training.pool import Pool
 from faceswap_cli.training.relit import relit
@@ -116,13 +117,42 @@ def test_a_run_learns(made: Path, tmp_path: Path) -> None:
     assert refine.exam(run.net, run.pieces)["share"] < 0.85
 
 
+def test_moves_and_grades_are_those_of_the_truth_too(made: Path) -> None:
+    """What is added to a pair is light and noise; without them a truth as its own composite stays right."""
+    found = pairs.read_piece(made)
+    x, truth = torch.from_numpy(found.x), torch.from_numpy(found.truth)
+    x[:, :3], x[:, MASK] = truth, 0  # light is laid on the mask only
+    plain = refine.to_batch(x, truth, None)
+    changed = refine.to_batch(x, truth, np.random.default_rng(3))
+    assert (changed.truth - plain.truth).abs().mean() > 3
+    assert (changed.composite - changed.truth).abs().mean() < 1.5
+
+
+def test_the_critic_pulls_as_told_and_learns(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    critic = Adversary(1e-3, torch.device("cpu"))
+    mask = torch.ones(8, 1, SIDE_OUT, SIDE_OUT)
+    real = torch.full((8, 3, SIDE_OUT, SIDE_OUT), 60.0)
+    answer = torch.zeros_like(real).requires_grad_()
+    fake = real + 15 + answer
+    truth = (fake - real).square().mean()
+    loss = critic.loss(fake, mask, answer, truth, 0.25)
+    own, other = (torch.autograd.grad(x, answer, retain_graph=True)[0].norm() for x in (truth, loss))
+    assert float(other / own) == pytest.approx(0.25, rel=1e-3)
+    told = [critic.learn(real, fake, mask) for _ in range(60)]
+    assert told[-1] < 0.6 * told[0]
+
+
 def test_a_run_that_was_stopped_goes_on_with_the_same_numbers(made: Path, tmp_path: Path) -> None:
-    whole = run_in(tmp_path / "whole", made)
+    def started(folder: Path) -> refine.Run:
+        return run_in(folder, made, critic_from=0.0)
+
+    whole = started(tmp_path / "whole")
     losses = [whole.step() for _ in range(5)]
-    first = run_in(tmp_path / "parts", made)
+    first = started(tmp_path / "parts")
     assert [first.step() for _ in range(3)] == losses[:3]
     first.save()
-    second = run_in(tmp_path / "parts", made)
+    second = started(tmp_path / "parts")
     assert [second.step() for _ in range(2)] == losses[3:]
 
 
