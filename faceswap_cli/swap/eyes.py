@@ -24,11 +24,11 @@ EYES = ((parts.LEFT_EYE, parts.LEFT_IRIS), (parts.RIGHT_EYE, parts.RIGHT_IRIS))
 PUPIL, RIM, WHITE = 0.4, 0.95, 1.15
 """Radii of an iris between which its own tone is seen, and from which on the white is."""
 RINGS = 6
-"""Rings of an iris whose lightness is told, from the middle to the rim"""
+"""Rings of an iris whose lightness is measured, from the middle to the rim"""
 RING_LEVEL = 40.0
 """Percentile of L* that is a ring's: reflections lie in the upper half."""
 ROUND = (3.0, 7.0)
-"""Radius of an iris in pixels below which its rings tell nothing, and from which on they count fully"""
+"""Radius of an iris in pixels below which its rings do not count, and from which on they count fully"""
 AROUND = 0.01
 """How far around both eyes is looked, as a share of the crop"""
 INSIDE = 0.004

@@ -52,7 +52,7 @@ _SKIN_NEAR, _UNLIKE, _REACH, _THIN = 0.1, 0.85, 0.12, 0.012
 into the face it is looked for, and what is too thin, as shares of the picture."""
 _SURE, _HUE, _LOCK = 0.05, 7.0, 0.06
 """How far inside the outline skin is surely seen, a* and b* by which another hue differs from its own, and
-how far around hair a brow may lie under a lock"""
+how far around hair a brow may be under a lock"""
 _BELOW_FRINGE, _CONTRAST = 0.08, (2.0, 1.1)
 """How far below hair over the forehead its strands end, as a share of the side; contrast of strands over that
 of the cheeks, far from other hair and near it"""
@@ -262,7 +262,7 @@ def hair_beside(lab: F32, skin: F32, points: F32, odd: NDArray[np.bool_]) -> F32
 
 
 def _other_hue(lab: F32, skin: F32) -> F32:
-    """(n, n) how far colors lie beside the line from gray through the ``skin``'s, in units of a* and b*.
+    """(n, n) how far colors are from the line from gray through the ``skin``'s, in units of a* and b*.
 
     Shade and shine move skin along that line.
     """

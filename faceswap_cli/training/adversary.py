@@ -1,4 +1,4 @@
-"""The refiner's critic: tells restored faces from untouched ones, with what surrounds both.
+"""The refiner's critic: it separates restored faces from untouched ones, seen with what is around them.
 
 Errors alone make a network timid: between two corrections that may be right it makes half of one.  The critic
 sees the picture at the refiner's own resolution, so every difference that it finds the refiner can change.
