@@ -20,7 +20,7 @@ from faceswap_cli.swap.appearance import DEVIATION, FEW_PIXELS
 
 BANDS = 4
 """Octaves, of 1 to 8 px; the coarser two are split at half the size."""
-SKIN_LOW = np.array([0.25, 0.6, 0.8, 0.75], np.float32)
+SKIN_LOW = np.array([0.2, 0.35, 0.5, 0.6], np.float32)
 FEATURE_LOW = np.array([0.25, 0.6, 0.95, 1.0], np.float32)
 GAIN_HIGH = np.array([1.25, 1.15, 1.05, 1.0], np.float32)
 """Limits of the gains, fine to coarse, on skin and on eyes, brows and lips, which are the source's."""
