@@ -26,7 +26,7 @@ from faceswap_cli.swap.carried import Carried, carry
 from faceswap_cli.swap.edge import face_mask
 from faceswap_cli.swap.eyes import keep_eyes
 from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
-from faceswap_cli.swap.joining import ALL_SEEN, join
+from faceswap_cli.swap.joining import ALL_SEEN, join, limit_tints
 from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.method import covered, in_frame
 from faceswap_cli.swap.occluder_head import look
@@ -187,7 +187,9 @@ def _draw(carried: Carried, network: F32 | None, window: Window) -> F32:
     seen = carried.seen(whole)
     if network is None or float(seen.min()) >= ALL_SEEN:
         return carried.lab(window)
-    joined = join(carried.lab(whole), appearance.lab_from_float(network), seen)
+    photo, filling = carried.lab(whole), appearance.lab_from_float(network)
+    limit_tints(filling, photo, carried.points)
+    joined = join(photo, filling, seen)
     lab = np.ascontiguousarray(window.of(_resized(joined, window.side)))
     if window.side > SMALL:
         # Full-resolution detail of the photograph, as far as it is shown, over what was joined.

@@ -16,7 +16,7 @@ from faceswap_cli.geometry.paste import paste_into_planes
 from faceswap_cli.records import F32, Bend, ColourTags, RenderedFace
 from faceswap_cli.swap import detail
 from faceswap_cli.swap.edge import depth_inside, face_mask
-from faceswap_cli.swap.joining import join
+from faceswap_cli.swap.joining import join, limit_tints
 from faceswap_cli.swap.outline import FIXED, bend_field
 
 N = 128
@@ -46,6 +46,17 @@ def test_what_no_photograph_showed_is_the_networks_without_a_seam() -> None:
     found = join(lab(50.0), lab(70.0), seen)[..., 0]
     assert found[64, 4] < 60 < 64 < found[64, -4]
     assert np.abs(np.diff(found, axis=1)).max() < 2.0
+
+
+def test_a_networks_fringes_take_the_colors_of_the_photograph() -> None:
+    photo, network = lab(60.0), lab(40.0)
+    photo[..., 1:] = 12.0, 15.0
+    photo[N // 2 :, :, 1] = 30.0  # lips
+    network[..., 1:] = 20.0, -25.0
+    limit_tints(network, photo, POINTS)
+    np.testing.assert_allclose(network[..., 0], 40.0)
+    np.testing.assert_allclose(network[..., 1], 20.0)
+    np.testing.assert_allclose(network[..., 2], 13.0, atol=0.1)
 
 
 def test_detail_is_never_harsher_than_the_footage_allows() -> None:
