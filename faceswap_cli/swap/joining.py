@@ -37,8 +37,8 @@ def join(photo: F32, network: F32, seen: F32) -> F32:
 def limit_tints(network: F32, photo: F32, points: F32) -> None:
     """Bound a* and b* of a ``network``'s picture (n, n, 3) by those of the face in the ``photo``, in place.
 
-    Networks of this size put violet and blue fringes around lips, eyes and nostrils.  ``points`` (478, 2+): the
-    drawn mesh, unit coordinates.
+    Networks of this size put violet and blue fringes around lips, eyes and nostrils.  ``points`` (478, 2+):
+    the drawn mesh, unit coordinates.
     """
     n = photo.shape[0] // _FEWER
     inside = masks.union(points, (parts.OVAL,), n) > 0.5
