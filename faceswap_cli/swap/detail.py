@@ -110,33 +110,45 @@ def _deviation(layer: F32, where: NDArray[np.bool_]) -> float:
     return DEVIATION * float(np.median(chosen)) + _LEAST if len(chosen) else 1.0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Skin or brows: as detailed as they are on the target, and where the drawn face shows them."""
+
+    wanted: F32
+    """(BANDS,) deviations of the target's, smoothed over time"""
+    where: NDArray[np.bool_] = field(repr=False)
+    """(h, w)"""
+
+
 def match_detail(
     lab: F32,
     target: F32,
-    wanted: F32,
-    skin: NDArray[np.bool_],
     window: Window,
+    skin: Part,
+    hair: Part | None = None,
     seed: int = 0,
     color_px: float = 0.0,
 ) -> None:
     """Bring the detail of a drawn face to the target's, in place.
 
-    ``lab``, ``target`` (h, w, 3) L*a*b* of the same ``window`` of a crop; ``wanted`` (BANDS,)
-    deviations of the target's skin, smoothed over time; ``skin`` (h, w) where the drawn face shows skin;
-    ``seed`` of the noise where the target shows no skin to borrow from; ``color_px`` pixels of the crop per
-    color sample of the frame, 0 where the frame has one for each pixel.
+    ``lab``, ``target`` (h, w, 3) L*a*b* of the same ``window`` of a crop; ``hair``: brows, which are sharp
+    beside skin that was made smooth; ``seed`` of the noise where the target shows no skin to borrow from;
+    ``color_px`` pixels of the crop per color sample of the frame, 0 where the frame has one for each pixel.
     """
     drawn = split(np.ascontiguousarray(lab[..., 0]))
+    wanted = skin.wanted
     noisy = float(np.clip((wanted[0] / wanted[1] - _WHITE[0]) / (_WHITE[1] - _WHITE[0]), 0.0, 1.0))
     finer = np.ones(BANDS, np.float32)
     finer[0] += (_CODED_NOISE - 1.0) * noisy
-    have, wanted = measure(drawn, skin), wanted * CODED * finer
+    have, wanted = measure(drawn, skin.where), wanted * CODED * finer
     form = np.array(_SIGMAS) > _FORM * window.side
+    ratio = wanted / have
+    of_hair = ratio if hair is None else np.maximum(ratio, hair.wanted / measure(drawn, hair.where))
     gains, feature_gains = (
-        np.where(form, 1.0, np.clip(wanted / have, low, GAIN_HIGH)).astype(np.float32)
-        for low in (SKIN_LOW, FEATURE_LOW)
+        np.where(form, 1.0, np.clip(gain, low, GAIN_HIGH)).astype(np.float32)
+        for gain, low in ((ratio, SKIN_LOW), (of_hair, FEATURE_LOW))
     )
-    on_skin = cv2.blur(skin.astype(np.float32), (_SOFT, _SOFT))
+    on_skin = cv2.blur(skin.where.astype(np.float32), (_SOFT, _SOFT))
     gain_maps = on_skin[..., None] * (gains - feature_gains) + feature_gains
     luma = drawn.base + sum(layer * gain_maps[..., k] for k, layer in enumerate(drawn.fine))
     small = cv2.resize(gain_maps[..., 2:], _half(luma.shape), interpolation=cv2.INTER_AREA) - 1.0
@@ -148,7 +160,7 @@ def match_detail(
         for k in range(_BORROWED):
             luma += _plain(own[k] * finer[k], noise[k], float(wanted[k])) * missing[k]
     lab[..., 0] = luma
-    _add_color_noise(lab, target, skin, window, seed, color_px)
+    _add_color_noise(lab, target, skin.where, window, seed, color_px)
 
 
 def _plain(layer: F32, noise: F32, strength: float) -> F32:

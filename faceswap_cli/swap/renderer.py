@@ -40,15 +40,16 @@ from faceswap_cli.swap.outline import bend_field
 from faceswap_cli.swap.proportions import Shares, result_mesh
 from faceswap_cli.swap.refining import Around, Refine, refine_drawn
 from faceswap_cli.swap.regions import regions_mask
-from faceswap_cli.swap.skin import inner_face, inner_skin
+from faceswap_cli.swap.skin import brows, inner_face, inner_skin
 from faceswap_cli.swap.source_face import SourceFace
 
 SMALL = 256
 """Side at which a network draws, and at which its picture and the photograph are joined."""
 LIGHT = MESH_POINTS * 3
-TONES = detail.BANDS + 2
+TONES = 2 * detail.BANDS + 2
 CODE = LIGHT + TONES + sight.NUMBERS
-"""Light at the mesh points; logarithms of the detail bands and of the spread of color; what is in front."""
+"""Light at the mesh points; logarithms of the detail of skin and brows and of the spread of color; what is in
+front."""
 LIGHT_BETA, DETAIL_BETA = 12.0, 25.0
 """Smoothing over time (``swap.kernel``)."""
 BETA = np.concatenate([np.full(LIGHT, LIGHT_BETA), np.full(TONES, DETAIL_BETA), sight.BETA])
@@ -63,6 +64,8 @@ class Look:
     """(478, 3) low-frequency L*a*b* of its skin at the mesh points"""
     bands: F32
     """(BANDS,) deviations of L* of its skin"""
+    hair: F32
+    """(BANDS,) the same of its brows"""
     chroma: F32
     """(2,) spread of a* and b*"""
     front: F32 = field(repr=False, default_factory=lambda: sight.NOTHING)
@@ -70,14 +73,14 @@ class Look:
 
     def packed(self) -> F32:
         """(CODE,)"""
-        tones = np.log([*self.bands, *self.chroma])
+        tones = np.log([*self.bands, *self.hair, *self.chroma])
         return np.concatenate([self.light.ravel(), tones, self.front]).astype(np.float32)
 
     @classmethod
     def unpacked(cls, code: F32) -> Look:
         light, tones, front = np.split(code, [LIGHT, LIGHT + TONES])
-        tones = np.exp(tones)
-        return cls(light.reshape(MESH_POINTS, 3), tones[: detail.BANDS], tones[detail.BANDS :], front)
+        bands, hair, chroma = np.split(np.exp(tones), [detail.BANDS, 2 * detail.BANDS])
+        return cls(light.reshape(MESH_POINTS, 3), bands, hair, chroma, front)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,8 +111,9 @@ def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
     window = Window.around(points[list(parts.OVAL)], side)
     octaves = detail.split(appearance.lightness(window.of(crop.rgb)))
     bands = detail.measure(octaves, inner_skin(points, window, weight))
+    hair = detail.measure(octaves, brows(points, window))
     chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
-    return Look(light, bands, chroma, front)
+    return Look(light, bands, hair, chroma, front)
 
 
 def default_shares(job: JobOptions) -> Shares:
@@ -150,7 +154,9 @@ def render(
     lab = _draw(carried, None if network is None else network.picture, window)
     target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
     features.limit_lips(lab, target, points, drawn, window)
-    detail.match_detail(lab, target, look_of.bands, inner_skin(drawn, window), window, seed, crop.color_px)
+    skin = detail.Part(look_of.bands, inner_skin(drawn, window))
+    hair = detail.Part(look_of.hair, brows(drawn, window))
+    detail.match_detail(lab, target, window, skin, hair, seed, crop.color_px)
     front = _in_front(crop, look_of, carried, drawn, window, paste) if paste.occlusion else None
     matte = np.zeros(window.shape, np.float32) if front is None else front.matte
     if front is not None and front.lens is not None:

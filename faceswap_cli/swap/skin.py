@@ -26,6 +26,11 @@ def inner_face(points: F32, window: Window) -> F32:
     return np.asarray((inner > 127) & (mouth < 127), np.float32)
 
 
+def brows(points: F32, window: Window) -> NDArray[np.bool_]:
+    """(h, w) where the brows are."""
+    return np.asarray(masks.union(points, parts.FEATURE_RINGS[2:4], window) > 0.5)
+
+
 def inner_skin(points: F32, window: Window, weight: F32 | None = None) -> NDArray[np.bool_]:
     """(h, w) where the inner face is skin: no brows, eyes, lips or nostrils.
 

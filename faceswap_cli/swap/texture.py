@@ -244,7 +244,8 @@ def hair_beside(lab: F32, skin: F32, points: F32, odd: NDArray[np.bool_]) -> F32
     near, inner = (
         masks.masked_blur(lab, weight + np.float32(1e-4), _SKIN_NEAR * side)[0] for weight in (skin, sure)
     )
-    unlike = (np.abs(lab - near) / np.array(TOLERANCE, np.float32)).max(axis=2) > _UNLIKE
+    off = (np.abs(lab - near) / np.array(TOLERANCE, np.float32)).max(axis=2)
+    unlike = off > _UNLIKE
     unlike |= (_other_hue(lab, inner) > _HUE) | odd
     lower = int(points[[61, 291], 1].max() * side)
     features = masks.union(points, parts.FEATURE_RINGS, side)
@@ -255,9 +256,12 @@ def hair_beside(lab: F32, skin: F32, points: F32, odd: NDArray[np.bool_]) -> F32
     outside = np.unique(found[(hair > 0) & (rim == 0)])
     joined = (np.isin(found, outside) & (hair > 0)).astype(np.float32)
     joined[lower:] = 0.0
-    # Brows are darker than skin: what is lighter there, near hair, lies over them.
+    # Brows are darker than skin: what is lighter there, beside hair, hangs over them.
     brows = masks.grow(masks.union(points, parts.FEATURE_RINGS[2:4], side), 2 * _THIN * side)
-    lock = masks.grow(joined, _LOCK * side) * brows * (lab[..., 0] > inner[..., 0])
+    beside = joined.copy()
+    beside[: int(np.clip(points[list(parts.BROWS), 1].max() * side, 0, side))] = 0.0
+    lighter = (lab[..., 0] > inner[..., 0]) & (off > 0.5 * _UNLIKE)
+    lock = masks.grow(beside, _LOCK * side) * brows * lighter
     return np.maximum(masks.grow(joined, 2 * _THIN * side) * (1.0 - features), masks.grow(lock, _THIN * side))
 
 

@@ -44,7 +44,7 @@ def pasted(planes: Planes, color_px: float) -> Planes:
     lab = np.empty_like(target)
     lab[:] = target.mean(axis=(0, 1))
     wanted = detail.measure(detail.split(np.ascontiguousarray(target[..., 0])), SKIN)
-    detail.match_detail(lab, target, wanted, SKIN, Window.full(SIDE), 7, color_px)
+    detail.match_detail(lab, target, Window.full(SIDE), detail.Part(wanted, SKIN), None, 7, color_px)
     back = turned(appearance.rgb_from_lab(lab), -4.0)
     return planes_region_from_rgb(back, TAGS, 8, planes.chroma_step)
 

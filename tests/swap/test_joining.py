@@ -63,9 +63,25 @@ def test_detail_is_never_harsher_than_the_footage_allows() -> None:
     everywhere = np.ones((N, N), bool)
     soft, sharp = lab(50 + 4 * noise(2, 1.0)), lab(50 + 8 * noise(3, 0.5))
     wanted = detail.measure(detail.split(soft[..., 0]), everywhere)
-    detail.match_detail(sharp, soft, wanted, everywhere, Window.full(N))
+    detail.match_detail(sharp, soft, Window.full(N), detail.Part(wanted, everywhere))
     have = detail.measure(detail.split(sharp[..., 0]), everywhere)
     assert have[0] < 3 * wanted[0]
+
+
+def test_brows_stay_sharp_beside_skin_that_was_made_smooth() -> None:
+    upper = np.zeros((N, N), bool)
+    upper[: N // 2] = True
+    target = lab(50 + 0.3 * noise(5, 0.5))
+    sharp = lab(50 + 6 * noise(6, 0.5))
+    wanted, hair = (detail.measure(detail.split(x[..., 0]), ~upper) for x in (target, sharp))
+    kept = []
+    for brows in (None, detail.Part(hair, upper)):
+        drawn = sharp.copy()
+        detail.match_detail(drawn, target, Window.full(N), detail.Part(wanted, ~upper), brows)
+        kept.append([float(drawn[half, :, 0].std()) for half in (slice(0, 56), slice(72, N))])
+    assert kept[0][0] < 0.5 * sharp[..., 0].std()
+    assert kept[1][0] > 0.8 * sharp[..., 0].std()
+    assert kept[1][1] == pytest.approx(kept[0][1], rel=0.02)
 
 
 def test_a_plain_face_takes_the_grain_of_the_targets_own_skin() -> None:
@@ -73,7 +89,7 @@ def test_a_plain_face_takes_the_grain_of_the_targets_own_skin() -> None:
     grain = 6 * noise(4, 0.5)
     target, flat = lab(50 + grain), lab(50.0)
     wanted = detail.measure(detail.split(target[..., 0]), everywhere)
-    detail.match_detail(flat, target, wanted, everywhere, Window.full(N))
+    detail.match_detail(flat, target, Window.full(N), detail.Part(wanted, everywhere))
     assert np.corrcoef(flat[..., 0].ravel(), grain.ravel())[0, 1] > 0.8
     assert 0.6 < flat[..., 0].std() / target[..., 0].std() < 1.2
 
