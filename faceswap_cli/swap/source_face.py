@@ -46,7 +46,8 @@ def source_face(source: SourceIdentity, mapper: float) -> SourceFace:
     """
     raw = source_texture(source, mapper)
     lab = cleaned(raw.lab, raw.points)
-    texture = replace(raw, lab=lab)
+    light = appearance.light_at(lab, appearance.skin_weight(lab, raw.points), raw.points)
+    texture = replace(raw, lab=lab, light=light)
     pyramid = [lab]
     while pyramid[-1].shape[0] > _SMALLEST:
         half = pyramid[-1].shape[0] // 2
