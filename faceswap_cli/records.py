@@ -50,7 +50,7 @@ class ColourTags:
     primaries: int = 2
     transfer: int = 2
     tagged: bool = False
-    """True when the file itself named matrix and range; otherwise they were inferred from the size."""
+    """True when the file itself named the matrix; otherwise it was inferred from the size."""
     tint: Tint | None = None
     """Of a clip that turned out to be of one hue (black and white, sepia); None for one with colors."""
 

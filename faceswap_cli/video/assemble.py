@@ -140,13 +140,19 @@ def _survey(clip: Clip, segments: Sequence[Path]) -> _Video:
     behind = np.arange(len(found)) - np.searchsorted(pts, found)
     last = int(pts[-1] - pts[-2]) if len(pts) > 1 else max(round(1 / (sane_rate(clip) * clip.time_base)), 1)
     end = clip.start_pts + round(clip.duration_s / clip.time_base)
-    # A last frame that stays is usual in animations, and a wrong claim anywhere else.
-    most = end if clip.container in ANIMATIONS else int(pts[-1]) + 4 * last
-    plausible = int(pts[-1]) < end <= most
-    end = end if plausible else int(pts[-1]) + last
+    end = end if _is_plausible(end - int(pts[-1]), last, clip.container) else int(pts[-1]) + last
     anew = [path for own, path in headers.items() if own != clip.codec_header]
     template = (anew or list(segments))[0]
     return _Video(pts, int(max(behind.max(), 0)), end, header, template)
+
+
+def _is_plausible(shown: int, step: int, container: str) -> bool:
+    """Whether the last frame is shown for ``shown`` ticks, as the clip's duration says."""
+    if container in ANIMATIONS:
+        return shown > 0  # where a last frame that stays is usual
+    if "mov" in container:
+        return 0 < shown <= 4 * step
+    return step < 2 * shown < 3 * step  # others count the sound too, or up to the last frame only
 
 
 def _one_header(headers: Mapping[bytes, Path]) -> bytes:

@@ -92,7 +92,9 @@ def _describe(
 ) -> Clip:
     context = stream.codec_context
     time_base = exact(stream.time_base) or Fraction(1, 1000)
-    rate = exact(stream.average_rate) or exact(stream.guessed_rate) or Fraction(25)
+    # The guess takes fields for frames where there is but one picture.
+    rates = (stream.average_rate, context.framerate, stream.guessed_rate)
+    rate = next((rate for rate in map(exact, rates) if rate), Fraction(25))
     restarts = find_restarts(path, stream.index) if may_restart(container.format.name) else ()
     seconds, counted = _duration(container, stream, time_base), stream.frames
     if container.format.name == "apng":  # it says neither
@@ -200,7 +202,7 @@ def _colour(picture: av.VideoFrame, context: av.VideoCodecContext) -> ColourTags
     if not named:
         matrix = 1 if picture.height >= 720 else 6
     primaries, transfer = int(context.color_primaries or 2), int(context.color_trc or 2)
-    return ColourTags(matrix, full, primaries, transfer, tagged=named and (span != 0 or full))
+    return ColourTags(matrix, full, primaries, transfer, tagged=named)
 
 
 def _stream_info(stream: Any) -> StreamInfo:
