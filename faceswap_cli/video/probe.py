@@ -95,12 +95,12 @@ def _describe(
     # The guess takes fields for frames where there is but one picture.
     rates = (stream.average_rate, context.framerate, stream.guessed_rate)
     rate = next((rate for rate in map(exact, rates) if rate), Fraction(25))
-    restarts = find_restarts(path, stream.index) if may_restart(container.format.name) else ()
+    restarts, length = find_restarts(path, stream.index) if may_restart(container.format.name) else ((), 0)
     seconds, counted = _duration(container, stream, time_base), stream.frames
     if container.format.name == "apng":  # it says neither
         durations = frame_durations(path)
         counted, seconds = len(durations), sum(durations) / 1000
-    seconds += float(restarts[-1][1] * time_base) if restarts else 0.0
+    seconds = float(length * time_base) if restarts else seconds
     start = stream.start_time if stream.start_time is not None else picture.pts or 0
     stored = picture.format.name
     is_animation = container.format.name in ("gif", "apng")
