@@ -156,6 +156,8 @@ class Clip:
     """The file has an alpha channel that is not opaque throughout."""
     alpha: bool = False
     """Frames are handed out with their alpha channel: the output keeps it."""
+    mirrored: bool = False
+    """Left and right of the turned frame are exchanged for display; everything is drawn before that."""
     max_pixels: int = CLIP_PIXELS
     """Frames that turn out larger than this are not decoded."""
 

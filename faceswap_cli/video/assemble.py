@@ -27,7 +27,7 @@ from faceswap_cli.video.animated import plays
 from faceswap_cli.video.avc import merged_headers
 from faceswap_cli.video.carry import MUXER_OWN, Carried, Window, carried_packets, carry_streams, copy_chapters
 from faceswap_cli.video.containers import container_format, muxer_options, part_path
-from faceswap_cli.video.kept import container
+from faceswap_cli.video.kept import container, unturned
 from faceswap_cli.video.opening import clock_of, open_input
 from faceswap_cli.video.timecode import move_timecode, sane_rate, stated_rate
 from faceswap_cli.video.writer import set_colour, ticks
@@ -231,8 +231,8 @@ def _dress(
     set_colour(stream.codec_context, clip)
     if clip.alpha and stream.codec_context.codec.canonical_name == "vp9":
         stream.metadata["alpha_mode"] = "1"
-    if clip.rotation:
-        stream.set_display_rotation(clip.rotation)
+    if clip.rotation or clip.mirrored:
+        stream.set_display_rotation(clip.rotation, hflip=clip.mirrored)
     kept = {k: v for k, v in source.metadata.items() if k.lower() not in MUXER_OWN}
     target.metadata.update({**kept, **metadata})
 
@@ -263,8 +263,8 @@ def _set_tag(stream: Any, segment: av.VideoStream, muxer: str) -> None:
 def _lost(muxer: str, clip: Clip, metadata: dict[str, str]) -> list[str]:
     notes = []
     row = container(muxer)
-    if clip.rotation and not (row and row.rotation):
-        notes.append(f"{muxer} cannot store the rotation of {clip.rotation} degrees; use .mp4 or .mkv")
+    if (clip.rotation or clip.mirrored) and not (row and row.rotation):
+        notes.append(unturned(muxer, clip))
     if muxer in ("avi", "mpegts") and metadata:
         notes.append(f"{muxer} cannot store these metadata entries: {', '.join(sorted(metadata))}")
     return notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import replace
 from fractions import Fraction
@@ -106,6 +107,7 @@ def _describe(
     is_animation = container.format.name in ("gif", "apng")
     work = playable_format(stored, picture.width, picture.height) if is_animation else work_format(stored)
     mastering, light = _hdr(picture)
+    rotation, mirrored = _turn(picture)
     aspect = _aspect(exact(stream.sample_aspect_ratio) or exact(context.sample_aspect_ratio), path)
     return Clip(
         path=path,
@@ -121,7 +123,8 @@ def _describe(
         average_rate=rate,
         frames=_frame_count(counted, seconds * rate, path),
         duration_s=seconds,
-        rotation=round(picture.rotation / 90) * 90 % 360,
+        rotation=rotation,
+        mirrored=mirrored,
         sample_aspect=aspect,
         restarts=restarts,
         interlaced=(order := field_order(picture, stream)),
@@ -203,6 +206,18 @@ def _colour(picture: av.VideoFrame, context: av.VideoCodecContext) -> ColourTags
         matrix = 1 if picture.height >= 720 else 6
     primaries, transfer = int(context.color_primaries or 2), int(context.color_trc or 2)
     return ColourTags(matrix, full, primaries, transfer, tagged=named)
+
+
+def _turn(picture: av.VideoFrame) -> tuple[int, bool]:
+    """Degrees counter-clockwise, and whether the turned picture is mirrored: from the display matrix."""
+    raw = side_data(picture).get(SideType.DISPLAYMATRIX, b"")
+    if len(raw) < 36:
+        return 0, False
+    a, b, _, c, d = struct.unpack("=5i", raw[:20])
+    mirrored = a * d - b * c < 0
+    # As av_display_rotation_get does, which does not see the mirror.
+    angle = -math.degrees(math.atan2(b, -a if mirrored else a))
+    return round(angle / 90) * 90 % 360, mirrored
 
 
 def _stream_info(stream: Any) -> StreamInfo:

@@ -56,7 +56,7 @@ def test_nothing_changes(path: Path, tmp_path: Path) -> None:
     transcode(clip, output, EXACT)
     made = probe(output)
     _same_pictures(clip, made, output)
-    for name in ("rotation", "sample_aspect", "interlaced"):
+    for name in ("rotation", "mirrored", "sample_aspect", "interlaced"):
         assert getattr(made, name) == getattr(clip, name), name
     assert made.transparent == clip.transparent or any("transparency" in line for line in lost)
     if clip.container in ANIMATIONS:
