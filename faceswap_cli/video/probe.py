@@ -21,7 +21,7 @@ from faceswap_cli.video.clock import find_restarts, may_restart
 from faceswap_cli.video.deinterlace import field_order
 from faceswap_cli.video.formats import format_depth, has_alpha, is_gray, is_rgb, work_format
 from faceswap_cli.video.opening import CONVERT, exact, open_input
-from faceswap_cli.video.picture import animation_frames
+from faceswap_cli.video.picture import animation_frames, read_picture
 
 _SMALL = 2_000_000
 _PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "tiff_pipe", "bmp_pipe", "jpegxl_pipe")
@@ -48,6 +48,7 @@ def probe(path: Path, max_pixels: int = 0) -> Clip:
         if container.format.name == "webp_pipe" and animation_frames(path) > 1:
             return replace(describe_webp(path, max_pixels), max_pixels=limit)
         if container.format.name in _PICTURE_FORMATS:
+            read_picture(path, max_pixels)  # a damaged animation is not taken for a still picture
             raise InputError(f"{path} is a picture, not a video; use the image command for it")
         stream = main_video_stream(container, path)
         if stream.codec_context is None:
