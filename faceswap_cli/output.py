@@ -37,6 +37,7 @@ FIELDS = ("stem", "ext", "source", "index")
 _MIB = 1 << 20
 _LONGEST_NAME = 235
 """Bytes; file systems allow 255, and the part file and the job folder add to the name."""
+_LONGEST_FOLDER = 255
 DISK_MARGIN_BYTES = 64 * _MIB
 _BITS_PER_PIXEL = 0.12
 """A generous rate for the default quality; most footage needs a half or less."""
@@ -70,7 +71,7 @@ def output_path(asked: str | None, naming: Naming) -> Path:
     if "{" in asked or "}" in asked:
         asked = _filled(asked, naming)
     path = Path(asked)
-    if path.is_dir() or asked.endswith(("/", os.sep)):
+    if os.path.isdir(path) or asked.endswith(("/", os.sep)):
         path = path / naming.default_name
     if not path.suffix:
         path = path.with_name(path.name + naming.ext)
@@ -89,8 +90,9 @@ def _way_out(path: Path, naming: Naming) -> str:
 
 
 def _short_enough(path: Path) -> Path:
-    if len(os.fsencode(path.name)) > _LONGEST_NAME:
-        raise OutputError(f"output name {path.name[:40]}... is too long; choose a shorter one with -o")
+    for part in path.parts:
+        if len(os.fsencode(part)) > (_LONGEST_NAME if part == path.name else _LONGEST_FOLDER):
+            raise OutputError(f"output name {part[:40]}... is too long; choose a shorter one with -o")
     return path
 
 

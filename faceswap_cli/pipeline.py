@@ -377,7 +377,10 @@ def finished(item: Swapped, clip: Clip, options: SwapOptions) -> Frame:
         from faceswap_cli.provenance.label import label_planes
 
         aspect = float(clip.sample_aspect)
-        frame = replace(frame, planes=label_planes(frame.planes, clip.colour, clip.rotation, aspect))
+        frame = replace(
+            frame,
+            planes=label_planes(frame.planes, clip.colour, clip.rotation, aspect, mirrored=clip.mirrored),
+        )
     if options.mark.compare:
         from faceswap_cli.video.compare import compared
 

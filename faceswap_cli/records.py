@@ -50,7 +50,7 @@ class ColourTags:
     primaries: int = 2
     transfer: int = 2
     tagged: bool = False
-    """True when the file itself named matrix and range; otherwise they were inferred from the size."""
+    """True when the file itself named the matrix; otherwise it was inferred from the size."""
     tint: Tint | None = None
     """Of a clip that turned out to be of one hue (black and white, sepia); None for one with colors."""
 
@@ -156,6 +156,8 @@ class Clip:
     """The file has an alpha channel that is not opaque throughout."""
     alpha: bool = False
     """Frames are handed out with their alpha channel: the output keeps it."""
+    mirrored: bool = False
+    """Left and right of the turned frame are exchanged for display; everything is drawn before that."""
     max_pixels: int = CLIP_PIXELS
     """Frames that turn out larger than this are not decoded."""
 

@@ -52,6 +52,7 @@ def make_clip(
     pix_fmt: str = "yuv420p",
     vfr: bool = False,
     rotation: int = 0,
+    mirrored: bool = False,
     sar: Fraction | None = None,
     audio: int = 0,
     subtitles: bool = False,
@@ -90,8 +91,8 @@ def make_clip(
         stream.codec_context.thread_count = 1
         if sar is not None:
             stream.codec_context.sample_aspect_ratio = sar
-        if rotation:
-            stream.set_display_rotation(rotation)
+        if rotation or mirrored:
+            stream.set_display_rotation(rotation, hflip=mirrored)
         if colour is not None:
             _tag(stream.codec_context, colour)
         sounds = [_add_sound(container, i, codec) for i in range(audio)]

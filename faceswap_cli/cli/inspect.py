@@ -184,6 +184,7 @@ def _video_data(found: VideoReport, sheet: Path | None) -> dict[str, Any]:
         "pixel_format": clip.pixel_format,
         "bit_depth": clip.bit_depth,
         "rotation": clip.rotation,
+        "mirrored": clip.mirrored,
         "sample_aspect": clip.sample_aspect,
         "colour": clip.colour,
         "time_base": clip.time_base,
@@ -227,6 +228,7 @@ def _video_lines(found: VideoReport, sheet: Path | None) -> list[tuple[str, str]
     clip, colour = found.clip, found.clip.colour
     shown = "x".join(str(side) for side in clip.display_size)
     turned = f", turned {clip.rotation} degrees" if clip.rotation else ""
+    turned += ", mirrored" if clip.mirrored else ""
     aspect = f", pixels {clip.sample_aspect}" if clip.sample_aspect != 1 else ""
     tags = [
         f"matrix {MATRICES.get(colour.matrix, colour.matrix)}{'' if colour.tagged else ' (inferred)'}",

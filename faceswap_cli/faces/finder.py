@@ -78,10 +78,14 @@ class FaceFinder:
         reaches: tuple[Range, ...] = ("full", "short")
         for reach in reaches:
             for quarter in (0, 1, 3, 2):
-                found = self._look(reach, np.ascontiguousarray(np.rot90(rgb, quarter)))
-                if found:
-                    return [_unturned(mesh, quarter, rgb.shape[1], rgb.shape[0]) for mesh in found]
+                if found := self.turned(rgb, quarter, reach):
+                    return found
         return []
+
+    def turned(self, rgb: U8, quarter: int, reach: Range = "full") -> list[F32]:
+        """Meshes found in ``rgb`` turned by ``quarter`` quarters counter-clockwise, in its own pixels."""
+        found = self._look(reach, np.ascontiguousarray(np.rot90(rgb, quarter)))
+        return [_unturned(mesh, quarter, rgb.shape[1], rgb.shape[0]) for mesh in found]
 
     def padded(self, rgb: U8) -> list[F32]:
         """Meshes of faces that fill the picture or are cut by its edge: seen with room around them."""

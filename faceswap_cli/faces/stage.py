@@ -200,6 +200,9 @@ def _followed(seen: Iterable[Seen], clip: Clip, finder: FaceFinder) -> Generator
                 lost.append(replace(old, lost=old.lost + 1))
             else:
                 meshes.append(again)
+        measured = _as_if_upright(meshes, one.frame, clip, finder)
+        changed = changed or any(new is not old for new, old in zip(measured, meshes, strict=True))
+        meshes = measured
         more = changed or len(meshes) > len(one.faces)
         faces = finder.accept(meshes, clip.display_size) if more else one.faces
         known = [_Known(face.landmarks) for face in faces]
@@ -220,6 +223,31 @@ def _turned_back(
             if again is not None and finder.unsteadiness(again, cut) < finder.unsteadiness(mesh, cut):
                 meshes[k], changed = again, True
     return meshes, changed
+
+
+def _as_if_upright(meshes: list[F32], frame: Frame, clip: Clip, finder: FaceFinder) -> list[F32]:
+    """``meshes``, those that lie or stand on their head measured as upright ones: in the whole picture.
+
+    On a crop of its own a mesh comes out a little different, and so would the swapped face.
+    """
+    quarters = [_quarter(mesh) for mesh in meshes]
+    if not any(quarters):
+        return meshes
+    overview, scale = _overview(frame, clip)
+    seen = {quarter: finder.turned(overview, quarter) for quarter in set(quarters) - {0}}
+    measured = []
+    for mesh, quarter in zip(meshes, quarters, strict=True):
+        same = (other * scale for other in seen.get(quarter, []) if same_face(other * scale, mesh))
+        found = next((other for other in same if _quarter(other) == quarter), None)
+        exact = None if found is None else _closer(found, scale, frame, clip, finder)
+        measured.append(mesh if exact is None else exact)
+    return measured
+
+
+def _quarter(mesh: F32) -> int:
+    """Quarter turns counter-clockwise that bring the eyes nearest to level, 0 to 3."""
+    across = _eye_axis(mesh)
+    return round(float(np.arctan2(across[1], across[0])) / (np.pi / 2)) % 4
 
 
 def _eye_axis(mesh: F32) -> F32:

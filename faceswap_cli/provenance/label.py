@@ -57,12 +57,19 @@ def draw_label(rgb: U8) -> U8:
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
 
 
-def label_planes(planes: Planes, tags: ColourTags, rotation: int = 0, sample_aspect: float = 1.0) -> Planes:
-    """The label in decoded planes; ``rotation`` and ``sample_aspect`` are those of the clip.
+def label_planes(
+    planes: Planes,
+    tags: ColourTags,
+    rotation: int = 0,
+    sample_aspect: float = 1.0,
+    *,
+    mirrored: bool = False,
+) -> Planes:
+    """The label in decoded planes; ``rotation``, ``sample_aspect`` and ``mirrored`` are those of the clip.
 
     Only samples under the label change.
     """
-    letters, pad, row, column = _stored_alpha(planes.shape, rotation % 360, round(sample_aspect, 4))
+    letters, pad, row, column = _stored_alpha(planes.shape, rotation % 360, round(sample_aspect, 4), mirrored)
     top, unit = (1 << planes.bit_depth) - 1, 1 << (planes.bit_depth - 8)
     black, white = (0, top) if tags.full_range else (16 * unit, 235 * unit)
     luma = _blend(planes.y, pad, letters * white + (pad - letters) * black, row, column)
@@ -74,7 +81,9 @@ def label_planes(planes: Planes, tags: ColourTags, rotation: int = 0, sample_asp
 
 
 @lru_cache(maxsize=4)
-def _stored_alpha(shape: tuple[int, int], rotation: int, aspect: float) -> tuple[F32, F32, int, int]:
+def _stored_alpha(
+    shape: tuple[int, int], rotation: int, aspect: float, mirrored: bool
+) -> tuple[F32, F32, int, int]:
     """Letters and pad cut to their bounds in stored pixels, and the first row and column (both even).
 
     The inverse of ``Clip.display_from_frame``: display turns the frame counter-clockwise by
@@ -84,7 +93,8 @@ def _stored_alpha(shape: tuple[int, int], rotation: int, aspect: float) -> tuple
     upright = (height, max(1, round(width * aspect)))
     if rotation % 180:
         upright = (round(width * aspect), height)
-    turned = [np.rot90(alpha, k=-(rotation // 90)) for alpha in label_alpha(*upright)]
+    shown = [alpha[:, ::-1] if mirrored else alpha for alpha in label_alpha(*upright)]
+    turned = [np.rot90(alpha, k=-(rotation // 90)) for alpha in shown]
     across = turned[0].shape[1]
     columns = np.minimum((np.arange(width) + 0.5) * across / width, across - 1).astype(int)
     letters, pad = (alpha[:, columns] for alpha in turned)

@@ -153,7 +153,8 @@ def upright(samples: Samples, clip: Clip) -> Samples:
 
         width = max(round(samples.shape[1] * float(clip.sample_aspect)), 1)
         samples = np.asarray(cv2.resize(samples, (width, samples.shape[0]), interpolation=cv2.INTER_AREA))
-    return np.ascontiguousarray(np.rot90(samples, clip.rotation // 90))
+    turned = np.rot90(samples, clip.rotation // 90)
+    return np.ascontiguousarray(turned[:, ::-1] if clip.mirrored else turned)
 
 
 def _pixels(picture: av.VideoFrame, clip: Clip) -> U8:

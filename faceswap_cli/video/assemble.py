@@ -27,7 +27,7 @@ from faceswap_cli.video.animated import plays
 from faceswap_cli.video.avc import merged_headers
 from faceswap_cli.video.carry import MUXER_OWN, Carried, Window, carried_packets, carry_streams, copy_chapters
 from faceswap_cli.video.containers import container_format, muxer_options, part_path
-from faceswap_cli.video.kept import container
+from faceswap_cli.video.kept import container, unturned
 from faceswap_cli.video.opening import clock_of, open_input
 from faceswap_cli.video.timecode import move_timecode, sane_rate, stated_rate
 from faceswap_cli.video.writer import set_colour, ticks
@@ -140,13 +140,19 @@ def _survey(clip: Clip, segments: Sequence[Path]) -> _Video:
     behind = np.arange(len(found)) - np.searchsorted(pts, found)
     last = int(pts[-1] - pts[-2]) if len(pts) > 1 else max(round(1 / (sane_rate(clip) * clip.time_base)), 1)
     end = clip.start_pts + round(clip.duration_s / clip.time_base)
-    # A last frame that stays is usual in animations, and a wrong claim anywhere else.
-    most = end if clip.container in ANIMATIONS else int(pts[-1]) + 4 * last
-    plausible = int(pts[-1]) < end <= most
-    end = end if plausible else int(pts[-1]) + last
+    end = end if _is_plausible(end - int(pts[-1]), last, clip.container) else int(pts[-1]) + last
     anew = [path for own, path in headers.items() if own != clip.codec_header]
     template = (anew or list(segments))[0]
     return _Video(pts, int(max(behind.max(), 0)), end, header, template)
+
+
+def _is_plausible(shown: int, step: int, container: str) -> bool:
+    """Whether the last frame is shown for ``shown`` ticks, as the clip's duration says."""
+    if container in ANIMATIONS:
+        return shown > 0  # where a last frame that stays is usual
+    if "mov" in container:
+        return 0 < shown <= 4 * step
+    return step < 2 * shown < 3 * step  # others count the sound too, or up to the last frame only
 
 
 def _one_header(headers: Mapping[bytes, Path]) -> bytes:
@@ -225,8 +231,8 @@ def _dress(
     set_colour(stream.codec_context, clip)
     if clip.alpha and stream.codec_context.codec.canonical_name == "vp9":
         stream.metadata["alpha_mode"] = "1"
-    if clip.rotation:
-        stream.set_display_rotation(clip.rotation)
+    if clip.rotation or clip.mirrored:
+        stream.set_display_rotation(clip.rotation, hflip=clip.mirrored)
     kept = {k: v for k, v in source.metadata.items() if k.lower() not in MUXER_OWN}
     target.metadata.update({**kept, **metadata})
 
@@ -257,8 +263,8 @@ def _set_tag(stream: Any, segment: av.VideoStream, muxer: str) -> None:
 def _lost(muxer: str, clip: Clip, metadata: dict[str, str]) -> list[str]:
     notes = []
     row = container(muxer)
-    if clip.rotation and not (row and row.rotation):
-        notes.append(f"{muxer} cannot store the rotation of {clip.rotation} degrees; use .mp4 or .mkv")
+    if (clip.rotation or clip.mirrored) and not (row and row.rotation):
+        notes.append(unturned(muxer, clip))
     if muxer in ("avi", "mpegts") and metadata:
         notes.append(f"{muxer} cannot store these metadata entries: {', '.join(sorted(metadata))}")
     return notes

@@ -33,20 +33,32 @@ def may_restart(container: str) -> bool:
     return container in _JOINABLE
 
 
-def find_restarts(path: Path, stream: int) -> Restarts:
-    """(place in the file, ticks to add from there on) for each restart of stream number ``stream``."""
+def find_restarts(path: Path, stream: int) -> tuple[Restarts, int]:
+    """(place in the file, ticks to add from there on) for each restart of stream number ``stream``.
+
+    And the length of the stream on the one clock, in ticks: what the container says is that of one recording.
+    """
     known = path.stat()
     return _find_restarts(str(path), stream, (known.st_size, known.st_mtime_ns))
 
 
 @lru_cache(maxsize=16)
-def _find_restarts(name: str, stream: int, state: tuple[int, int]) -> Restarts:
+def _find_restarts(name: str, stream: int, state: tuple[int, int]) -> tuple[Restarts, int]:
     times: list[tuple[int, int, int]] = []
     with open_input(Path(name)) as container, suppress(av.error.FFmpegError):
         for packet in container.demux(container.streams[stream]):
             if packet.dts is not None and packet.pos is not None:
                 times.append((packet.pos, packet.dts, packet.dts if packet.pts is None else packet.pts))
-    return restart_offsets(times)
+    restarts = restart_offsets(times)
+    return restarts, _length(times, restarts) if restarts else 0
+
+
+def _length(times: Sequence[tuple[int, int, int]], restarts: Restarts) -> int:
+    """From the first picture to the end of the last, ``restarts`` unrolled."""
+    place, _, pts = np.array(times, dtype=np.int64).T
+    begins, offsets = np.array([(0, 0), *restarts], dtype=np.int64).T
+    shown = np.sort(pts + offsets[np.searchsorted(begins, place, side="right") - 1])
+    return int(shown[-1] - shown[0] + np.median(np.diff(shown)))
 
 
 def restart_offsets(times: Sequence[tuple[int, int, int]]) -> Restarts:

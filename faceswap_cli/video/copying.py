@@ -82,7 +82,7 @@ def _obstacle(clip: Clip, encode: EncodeOptions) -> str:
     if clip.interlaced:
         return "it is interlaced"
     if not clip.container.startswith(_TIMED):
-        return f"a {clip.container} file does not time its packets exactly"
+        return f"{clip.container} files do not time their packets exactly"
     if ENCODERS.get(clip.codec) != encoding.encoder:
         return f"{clip.codec} becomes {encoding.encoder}"
     if clip.pixel_format.replace("yuvj", "yuv") != encoding.pixel_format:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from faceswap_cli.records import Clip
 from faceswap_cli.video.alpha import keeps_alpha
 
 CODECS = {
@@ -83,6 +84,12 @@ HEAD = (
 def container(muxer: str) -> Container | None:
     """The row of a container; None for one that is only read."""
     return next((row for row in CONTAINERS if row.muxer == muxer), None)
+
+
+def unturned(muxer: str, clip: Clip) -> str:
+    """The line for a container that cannot say how the frame is turned."""
+    turn = "mirroring" if clip.mirrored else f"rotation of {clip.rotation} degrees"
+    return f"{muxer} cannot store the {turn}; use .mp4 or .mkv"
 
 
 def rows() -> list[tuple[str, ...]]:

@@ -138,6 +138,8 @@ def opened(path: Path, max_pixels: int) -> Iterator[Any]:
 
 def _unreadable(path: Path) -> str:
     """Why a picture is not known, and what to do."""
+    if _is_heic(path) and _know_heic():
+        return "is a HEIC picture that cannot be read; copy or download it again, or save it as JPEG"
     if _is_heic(path):
         return "is a HEIC picture; pip install 'faceswap-cli[heic]', or save it as JPEG"
     return "is not a picture this program can read; try JPEG, PNG, WebP or TIFF"
@@ -163,12 +165,14 @@ def _is_heic(path: Path) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _know_heic() -> None:
-    """HEIC is read where the optional package for it is installed."""
-    with suppress(ImportError):
+def _know_heic() -> bool:
+    """Whether HEIC can be read: where the optional package for it is installed."""
+    try:
         import pillow_heif
-
-        pillow_heif.register_heif_opener()
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
 
 
 def _check_size(image: Any, path: Path, limit: int) -> None:

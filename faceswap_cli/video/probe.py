@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import replace
 from fractions import Fraction
@@ -20,7 +21,7 @@ from faceswap_cli.video.clock import find_restarts, may_restart
 from faceswap_cli.video.deinterlace import field_order
 from faceswap_cli.video.formats import format_depth, has_alpha, is_gray, is_rgb, work_format
 from faceswap_cli.video.opening import CONVERT, exact, open_input
-from faceswap_cli.video.picture import animation_frames
+from faceswap_cli.video.picture import animation_frames, read_picture
 
 _SMALL = 2_000_000
 _PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "tiff_pipe", "bmp_pipe", "jpegxl_pipe")
@@ -47,6 +48,7 @@ def probe(path: Path, max_pixels: int = 0) -> Clip:
         if container.format.name == "webp_pipe" and animation_frames(path) > 1:
             return replace(describe_webp(path, max_pixels), max_pixels=limit)
         if container.format.name in _PICTURE_FORMATS:
+            read_picture(path, max_pixels)  # a damaged animation is not taken for a still picture
             raise InputError(f"{path} is a picture, not a video; use the image command for it")
         stream = main_video_stream(container, path)
         if stream.codec_context is None:
@@ -92,18 +94,21 @@ def _describe(
 ) -> Clip:
     context = stream.codec_context
     time_base = exact(stream.time_base) or Fraction(1, 1000)
-    rate = exact(stream.average_rate) or exact(stream.guessed_rate) or Fraction(25)
-    restarts = find_restarts(path, stream.index) if may_restart(container.format.name) else ()
+    # The guess takes fields for frames where there is but one picture.
+    rates = (stream.average_rate, context.framerate, stream.guessed_rate)
+    rate = next((rate for rate in map(exact, rates) if rate), Fraction(25))
+    restarts, length = find_restarts(path, stream.index) if may_restart(container.format.name) else ((), 0)
     seconds, counted = _duration(container, stream, time_base), stream.frames
     if container.format.name == "apng":  # it says neither
         durations = frame_durations(path)
         counted, seconds = len(durations), sum(durations) / 1000
-    seconds += float(restarts[-1][1] * time_base) if restarts else 0.0
+    seconds = float(length * time_base) if restarts else seconds
     start = stream.start_time if stream.start_time is not None else picture.pts or 0
     stored = picture.format.name
     is_animation = container.format.name in ("gif", "apng")
     work = playable_format(stored, picture.width, picture.height) if is_animation else work_format(stored)
     mastering, light = _hdr(picture)
+    rotation, mirrored = _turn(picture)
     aspect = _aspect(exact(stream.sample_aspect_ratio) or exact(context.sample_aspect_ratio), path)
     return Clip(
         path=path,
@@ -119,7 +124,8 @@ def _describe(
         average_rate=rate,
         frames=_frame_count(counted, seconds * rate, path),
         duration_s=seconds,
-        rotation=round(picture.rotation / 90) * 90 % 360,
+        rotation=rotation,
+        mirrored=mirrored,
         sample_aspect=aspect,
         restarts=restarts,
         interlaced=(order := field_order(picture, stream)),
@@ -200,7 +206,19 @@ def _colour(picture: av.VideoFrame, context: av.VideoCodecContext) -> ColourTags
     if not named:
         matrix = 1 if picture.height >= 720 else 6
     primaries, transfer = int(context.color_primaries or 2), int(context.color_trc or 2)
-    return ColourTags(matrix, full, primaries, transfer, tagged=named and (span != 0 or full))
+    return ColourTags(matrix, full, primaries, transfer, tagged=named)
+
+
+def _turn(picture: av.VideoFrame) -> tuple[int, bool]:
+    """Degrees counter-clockwise, and whether the turned picture is mirrored: from the display matrix."""
+    raw = side_data(picture).get(SideType.DISPLAYMATRIX, b"")
+    if len(raw) < 36:
+        return 0, False
+    a, b, _, c, d = struct.unpack("=5i", raw[:20])
+    mirrored = a * d - b * c < 0
+    # As av_display_rotation_get does, which does not see the mirror.
+    angle = -math.degrees(math.atan2(b, -a if mirrored else a))
+    return round(angle / 90) * 90 % 360, mirrored
 
 
 def _stream_info(stream: Any) -> StreamInfo:

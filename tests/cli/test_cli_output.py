@@ -71,9 +71,20 @@ def test_what_cannot_be_named_is_a_usage_error(naming: Naming, asked: str, told:
     assert told in str(caught.value)
 
 
-def test_a_name_too_long_for_the_part_file_is_told_early(naming: Naming) -> None:
+@pytest.mark.parametrize(
+    "asked", ["x" * 240 + ".mp4", "x" * 252 + ".mp4", "x" * 300 + "/out.mp4", "x" * 300 + "/"]
+)
+def test_a_name_too_long_for_the_file_system_or_the_part_file_is_told_early(
+    naming: Naming, asked: str
+) -> None:
     with pytest.raises(OutputError, match="too long"):
-        output_path("x" * 240 + ".mp4", naming)
+        output_path(asked, naming)
+
+
+def test_a_folder_may_have_the_longest_name(machine: Path, naming: Naming) -> None:
+    folder = machine / ("x" * 250)
+    folder.mkdir()
+    assert output_path(str(folder), naming).parent == folder
 
 
 def test_existing_output(machine: Path) -> None:

@@ -175,6 +175,18 @@ def test_turned_faces_are_seen_the_right_way_up(
     assert off(face.landmarks, expected) < 0.05
 
 
+@pytest.mark.parametrize("quarter", [1, 2, 3])
+def test_turned_faces_are_measured_as_upright_ones(portrait: U8, mesh: F32, quarter: int) -> None:
+    """To the hundredth of the distance of the eyes, or the swapped face would differ too."""
+    turned = np.ascontiguousarray(np.rot90(portrait, quarter))
+    seen = list(detect_faces(frames_of([turned] * 3), clip_of(turned), DetectOptions(workers=1)))
+    x, y, side = mesh[:, 0], mesh[:, 1], portrait.shape[0]
+    expected = {1: (y, side - x), 2: (side - x, side - y), 3: (side - y, x)}[quarter]
+    for one in seen:
+        (face,) = one.faces
+        assert off(face.landmarks, np.stack(expected, axis=1)) < 0.003
+
+
 def test_a_face_without_forehead_and_chin_is_found(portrait: U8, mesh: F32, finder: FaceFinder) -> None:
     x, y = mesh[:, 0], mesh[:, 1]
     brow, lip = int(y[[105, 334]].min()), int(y[17])

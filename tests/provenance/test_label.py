@@ -45,11 +45,13 @@ def test_letters_are_lighter_than_the_pad_on_any_ground() -> None:
         assert drawn[letters > 0.95].min() > drawn[(pad > 0) & (letters == 0)].max() + 100
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_planes_show_the_label_upright_once_turned_for_display(rotation: int) -> None:
+def test_planes_show_the_label_upright_once_turned_for_display(rotation: int, mirrored: bool) -> None:
     planes = _planes(240, 320)
-    luma = label_planes(planes, ColourTags(), rotation).y
+    luma = label_planes(planes, ColourTags(), rotation, mirrored=mirrored).y
     upright = np.rot90(luma, k=rotation // 90)
+    upright = upright[:, ::-1] if mirrored else upright
     shown = np.rot90(planes.y, k=rotation // 90).shape
     letters, pad = label_alpha(*shown)
     assert (upright[letters > 0.95] > 220).all()

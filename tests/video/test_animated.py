@@ -170,3 +170,12 @@ def test_a_file_that_breaks_off_is_one_line(tmp_path: Path, name: str) -> None:
         except InputError:
             continue
         assert len(frames) <= 4
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.png"])
+def test_an_animation_that_breaks_off_is_called_damaged(name: str, tmp_path: Path) -> None:
+    """It was taken for a still picture, with the advice to use a command that refuses it as well."""
+    path = animation(tmp_path / name)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match="damaged or cut off"):
+        probe(path)

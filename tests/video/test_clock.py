@@ -22,14 +22,20 @@ from tests.clips import make_clip
 STEP = 3600
 
 
-@pytest.fixture(scope="module")
-def joined(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+@pytest.fixture(scope="module", params=[(0, 0), (3_600_000, 0)], ids=["again", "from much earlier"])
+def joined(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Clip:
     """Two recordings of 12 frames with sound, one behind the other."""
     folder = tmp_path_factory.mktemp("joined")
     whole = b""
-    for k in range(2):
+    for k, start in enumerate(request.param):
         part = folder / f"{k}.ts"
-        make_clip(part, audio=1, time_base=Fraction(1, 90000), options={"bf": "2", "g": "6"})
+        make_clip(
+            part,
+            audio=1,
+            time_base=Fraction(1, 90000),
+            start_offset=start,
+            options={"bf": "2", "g": "6"},
+        )
         whole += part.read_bytes()
     (folder / "joined.ts").write_bytes(whole)
     return probe(folder / "joined.ts")
@@ -41,6 +47,8 @@ def test_joined_recordings_have_one_clock(joined: Clip) -> None:
     assert {b - a for a, b in pairwise(times)} == {STEP}
     assert frame_times(joined).tolist() == times
     assert joined.duration_s == pytest.approx(0.96, abs=0.05)
+    assert joined.frames == 24
+    assert cut_short(joined, frame_times(joined), None) == ""
 
 
 def test_reading_may_begin_in_the_second_recording(joined: Clip) -> None:

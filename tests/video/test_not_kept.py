@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from faceswap_cli.config import EncodeOptions
 from faceswap_cli.errors import InputError
@@ -79,8 +80,23 @@ def test_avif_is_written_and_read(tmp_path: Path) -> None:
 
 
 def test_heic_is_named_where_it_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("faceswap_cli.video.picture._know_heic", lambda: None)
+    monkeypatch.setattr("faceswap_cli.video.picture._know_heic", lambda: False)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x1cftypheic" + bytes(60))
-    with pytest.raises(InputError, match="HEIC"):
+    with pytest.raises(InputError, match=r"HEIC.*faceswap-cli\[heic\]"):
         read_picture(tmp_path / "a.heic")
     assert is_picture(tmp_path / "a.heic"), "it must not be read as a video"
+
+
+def test_heic_is_read_upright_and_a_damaged_one_is_not_for_want_of_a_package(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="needs the extra heic")
+    rgb = np.zeros((32, 48, 3), np.uint8) + np.array([200, 120, 60], np.uint8)
+    rgb[:, :16] = 20
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying, to be turned to the right
+    heif.from_pillow(Image.fromarray(np.rot90(rgb))).save(
+        tmp_path / "a.heic", exif=exif.tobytes(), quality=95
+    )
+    assert np.abs(read_picture(tmp_path / "a.heic").rgb.astype(int) - rgb).mean() <= 6
+    (tmp_path / "cut.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:200])
+    with pytest.raises(InputError, match=r"again"):
+        read_picture(tmp_path / "cut.heic")

@@ -10,10 +10,12 @@ import av
 import numpy as np
 import pytest
 
+from faceswap_cli.config import EncodeOptions
 from faceswap_cli.errors import InputError
 from faceswap_cli.records import ColourTags
 from faceswap_cli.video.formats import work_format
 from faceswap_cli.video.probe import probe
+from faceswap_cli.video.transcode import transcode
 from tests.clips import make_clip
 
 
@@ -44,6 +46,14 @@ def test_an_unnamed_matrix_follows_from_the_size(height: int, matrix: int, tmp_p
     make_clip(path, size=(64, height), frames=2)
     colour = probe(path).colour
     assert (colour.matrix, colour.tagged, colour.full_range) == (matrix, False, False)
+
+
+def test_a_matrix_without_a_range_is_named(tmp_path: Path) -> None:
+    """So are those of QuickTime's ``nclc``: left out of the output, players would guess by the size."""
+    make_clip(tmp_path / "a.mov", codec="rawvideo", pix_fmt="uyvy422", colour=(1, 1, 1, 0), frames=2)
+    clip = probe(tmp_path / "a.mov")
+    transcode(clip, tmp_path / "out.mov", EncodeOptions())
+    assert clip.colour == probe(tmp_path / "out.mov").colour == ColourTags(1, False, 1, 1, tagged=True)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "vfr in Matroska": ("a.mkv", {"vfr": True, "start_offset": 33, "audio": 2}),
     "rotated": ("a.mp4", {"rotation": 90}),
     "rotated in QuickTime": ("a.mov", {"rotation": -90}),
+    "mirrored": ("a.mp4", {"mirrored": True}),
+    "mirrored and turned": ("a.mov", {"rotation": 90, "mirrored": True}),
+    "mirrored in Matroska": ("a.mkv", {"mirrored": True}),
     "anamorphic": ("a.mp4", {"sar": Fraction(16, 15), "colour": (1, 1, 1, 1)}),
     "odd size": ("a.mkv", {"size": (63, 49), "codec": "ffv1"}),
     "odd size VP9": ("a.webm", {"size": (63, 49), "codec": "libvpx-vp9", "audio": 1}),
@@ -111,8 +114,10 @@ def test_identity(case: str, parts: int, tmp_path: Path) -> None:
     assert_same_frames(frames_of(clip), frames_of(made))
     assert len(frames_of(clip)) == given.get("frames", 12)
     assert_same_sound(source, output)
-    assert (made.rotation, made.sample_aspect, made.work_format) == (
+    assert (clip.rotation, clip.mirrored) == (given.get("rotation", 0) % 360, given.get("mirrored", False))
+    assert (made.rotation, made.mirrored, made.sample_aspect, made.work_format) == (
         clip.rotation,
+        clip.mirrored,
         clip.sample_aspect,
         clip.work_format,
     )

@@ -119,6 +119,21 @@ def test_one_frame_lasts_as_long_as_its_rate_says(tmp_path: Path, name: str) -> 
     assert probe(tmp_path / name).duration_s == pytest.approx(1 / 30, abs=0.001)
 
 
+@pytest.mark.parametrize("frames", [1, 12])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("in.mkv", "libx264"), ("in.mpg", "mpeg2video"), ("in.avi", "mpeg4")]
+)
+def test_the_last_frame_does_not_last_as_long_as_the_sound(
+    tmp_path: Path, frames: int, name: str, codec: str
+) -> None:
+    """The sound of these clips is a little longer; their containers have one duration for both."""
+    make_clip(tmp_path / name, codec=codec, frames=frames, audio=1)
+    transcode(probe(tmp_path / name), tmp_path / "out.mp4", EncodeOptions())
+    made = probe(tmp_path / "out.mp4")
+    assert made.duration_s == pytest.approx(frames / 25, abs=0.002)
+    assert float(made.average_rate) == pytest.approx(25, abs=0.1)
+
+
 def test_the_stream_itself_names_the_rate_and_not_the_clock(tmp_path: Path) -> None:
     make_clip(tmp_path / "in.mkv", fps=Fraction(30))
     segment = tmp_path / "segment"
