@@ -271,5 +271,5 @@ def _sentence(report: Report) -> str:
     if 0 < swapped < report.people:
         text += f"; {swapped} of {report.people} people swapped, see --face and --cast"
     if report.damaged_packets:
-        text += f", {report.damaged_packets} damaged packets skipped"
+        text += f", damaged packets skipped: {report.damaged_packets}"
     return text

@@ -19,7 +19,7 @@ def untouched_notes(job: Plan) -> list[str]:
         frames[treatment(segment)] += segment.frames
     if frames[COPIED]:
         rest = f", {frames[ENCODED]} encoded again up to the next keyframe" if frames[ENCODED] else ""
-        return [f"{frames[COPIED]} frames without a swapped face were copied bit for bit{rest}"]
+        return [f"frames without a swapped face: {frames[COPIED]} copied bit for bit{rest}"]
     if frames[ENCODED] and job.not_copied:
-        return [f"{frames[ENCODED]} frames without a swapped face were encoded again: {job.not_copied}"]
+        return [f"frames without a swapped face: {frames[ENCODED]} encoded again: {job.not_copied}"]
     return []

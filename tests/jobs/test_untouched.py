@@ -68,7 +68,7 @@ def test_whole_groups_without_a_face_are_copied(clip: Path, swapped: tuple[Path,
     assert [data for _, data in source[:6]] == [data for _, data in result[:6]]
     assert [data for _, data in source[18:]] == [data for _, data in result[18:]]
     assert not {data for _, data in source[6:18]} & {data for _, data in result[6:18]}
-    assert any("12 frames without a swapped face were copied" in note for note in report.notes)
+    assert any("without a swapped face: 12 copied" in note for note in report.notes)
     treated = [treatment(segment) for segment in report.segments for _ in range(segment.frames)]
     assert treated[:6] == treated[18:] == ["copied"] * 6
     assert set(treated[8:15]) == {"swapped"}
