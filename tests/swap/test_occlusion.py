@@ -300,6 +300,36 @@ def test_a_tinted_lens_tints_and_a_reflection_stays() -> None:
     np.testing.assert_array_equal(drawn[:10], np.full((10, SIDE, 3), (60.0, 15.0, 15.0), np.float32))
 
 
+def behind(
+    target_color: tuple[float, float, float], patch: tuple[float, float, float]
+) -> tuple[F32, int, int]:
+    """What stays of a lens of one Lab color with a square of another, over skin; and the square's place."""
+    points = mesh_points(SIDE) / np.float32(SIDE)
+    lens = np.zeros((SIDE, SIDE), np.float32)
+    x, y = (points[50, :2] * SIDE).astype(int)
+    lens[y - 60 : y + 30, x - 30 : x + 30] = 1.0
+    drawn = np.full((SIDE, SIDE, 3), (50.0, 17.0, 13.0), np.float32)
+    target = np.where(lens[..., None] > 0.5, np.float32(target_color), drawn).astype(np.float32)
+    target[y - 8 : y + 8, x - 8 : x + 8] = patch
+    return behind_lenses(drawn, target, lens, points, Window.full(SIDE)), x, y
+
+
+def test_a_faint_reflection_stays_and_a_shadow_does_not() -> None:
+    """Reflections of a window take the skin's color and hardly make it lighter."""
+    skin = (50.0, 17.0, 13.0)
+    reflected, x, y = behind(skin, (53.0, 3.0, 9.0))
+    assert reflected[y, x] > 0.9
+    assert reflected[y + 22, x + 22] < 0.05
+    shaded, x, y = behind(skin, (36.0, 9.0, 7.0))
+    assert shaded[y, x] < 0.05
+
+
+def test_nothing_is_drawn_behind_a_mirror() -> None:
+    mirror = (75.0, -25.0, -25.0)
+    kept, x, y = behind(mirror, mirror)
+    assert kept[y - 50 : y + 20, x - 20 : x + 20].min() > 0.9
+
+
 @pytest.mark.parametrize("name", MASK_REGIONS)
 def test_regions_cover_their_part_only(name: str) -> None:
     points = mesh_points(SIDE) / np.float32(SIDE)
