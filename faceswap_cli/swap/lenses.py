@@ -25,8 +25,11 @@ _NOT_DARK = (-8.0, -2.0)
 """L* against the target's skin: what is darker is pale as shadows are"""
 _COLORLESS = 0.08
 """Chroma of skin over its lightness below which nothing is known from color"""
-_MIRROR = (1.35, 1.8)
-"""Light of one color over the drawn face's from which a lens does not tint but mirrors, in part and wholly"""
+_MIRROR = (3.0, 5.0)
+"""Light of one color over that of another, both over the drawn face's, from which a lens mirrors rather than
+tints, in part and wholly"""
+_ADDED = (1.2, 1.6)
+"""Light of the first color over the drawn face's, below which none is added, and from which some surely is"""
 _GLARE_SOFT = 0.004
 """Softness of reflections, as a share of the crop"""
 _FEW = 8
@@ -77,7 +80,7 @@ def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32) -> F32 | float:
         for k in (1, 2):
             lab[..., k] += np.float32(shade * tint[k]) * lens + (factor - 1) * lab[..., k] * lens
     glare = np.maximum(_bright(lab, target, seen), _pale(target, seen, skin))
-    opaque = np.float32(max(1.0 - _ramp(tint[0], _OPAQUE), _ramp(_most_light(drawn, seen), _MIRROR)))
+    opaque = np.float32(max(1.0 - _ramp(tint[0], _OPAQUE), _mirrored(drawn, seen)))
     return np.asarray(np.maximum(glare * (1.0 - eyes), opaque) * lens, np.float32)
 
 
@@ -104,11 +107,14 @@ def _pale(target: F32, seen: F32, skin: NDArray[np.bool_]) -> F32 | float:
     return masks.smoothstep(pale) * masks.smoothstep(lit)
 
 
-def _most_light(drawn: F32, seen: F32) -> float:
-    """Ratio of linear light behind a lens to that of the drawn face, the largest of R, G and B."""
+def _mirrored(drawn: F32, seen: F32) -> float:
+    """How far a lens of Lab ``seen`` over a face of ``drawn``, (3,) each, shows something else: 0 to 1."""
     both = appearance.rgb_from_lab(np.stack([drawn, seen])[None].astype(np.float32))
-    linear = (both[0].astype(np.float32) / np.float32(255)) ** np.float32(2.2)
-    return float((linear[1] / np.maximum(linear[0], 0.02)).max())
+    linear = np.maximum((both[0].astype(np.float32) / np.float32(255)) ** np.float32(2.2), 0.02)
+    ratio = linear[1] / linear[0]
+    most = float(ratio.max())
+    # A face with dark eye sockets is darker than the lens in every color.
+    return _ramp(most / float(ratio.min()), _MIRROR) * _ramp(most, _ADDED)
 
 
 def _tint(drawn: F32, seen: F32) -> tuple[float, float, float]:

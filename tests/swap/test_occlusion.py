@@ -360,6 +360,9 @@ def test_nothing_is_drawn_behind_a_mirror() -> None:
     mirror = (75.0, -25.0, -25.0)
     kept, x, y = behind(mirror, mirror)
     assert kept[y - 50 : y + 20, x - 20 : x + 20].min() > 0.9
+    lighter = (68.0, 19.0, 15.0)
+    kept, x, y = behind(lighter, lighter)
+    assert kept.max() < 0.1
 
 
 @pytest.mark.parametrize("name", MASK_REGIONS)
