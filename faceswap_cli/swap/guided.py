@@ -1,4 +1,4 @@
-"""Maps whose edges follow the picture's (guided filter, He et al. 2010; fast form, He and Sun 2015)."""
+"""Maps whose edges follow the picture's: a guided filter in color, fitted at a smaller size if wanted."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32) -> F32 | float:
 
 
 def _bright(lab: F32, target: F32, seen: F32) -> F32:
-    """(h, w) brighter than the drawn skin and than the target's: its own wrinkles are no reflections."""
+    """(h, w) brighter than the drawn skin and than the target's skin, whose own wrinkles do not count."""
     base = np.maximum(lab[..., 0], seen[0])
     return masks.smoothstep(
         (target[..., 0] - base - np.float32(_GLARE[0])) / np.float32(_GLARE[1] - _GLARE[0])
