@@ -1,30 +1,38 @@
 """How well the occluder head finds what was marked by hand in front of faces.
 
-python benchmarks/occlusions.py FOLDER... [--pool POOL]
+python benchmarks/occlusions.py FOLDER... [--pool POOL] [--source PHOTO]
 
 ``occlusions.json`` holds polygons, never pictures: frames are looked up by file name below the folders, and
 crops of the training pool (of people that are held out) by row.  Frames that are missing are counted.
+
+With ``--source`` the frames with rims are swapped too, and edges along the rims are compared with the
+target's: their energy, and the part of it that is the target's own edges at the same places (1 is best).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import av
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from faceswap_cli.api import swap_image, swap_video
+from faceswap_cli.config import EncodeOptions, RangeOptions, SwapOptions
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.geometry import align, masks, warp
 from faceswap_cli.geometry.masks import Window
-from faceswap_cli.records import F32, U8
+from faceswap_cli.records import F32, F64, U8
 from faceswap_cli.swap import appearance
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import Front, find_front
@@ -32,6 +40,22 @@ from faceswap_cli.training.pool import Pool, open_pool
 
 MARKS = Path(__file__).with_name("occlusions.json")
 CLASSES = ("rim", "lens", "thing")
+AFTER = 6
+"""Frames swapped after a marked one: the program averages over a few"""
+EDGE = 1.0
+"""How far beyond a marked rim its edges count, in pixels of a crop"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rims:
+    """A marked frame with glasses."""
+
+    mark: dict[str, Any]
+    name: str
+    crop: U8 = field(repr=False)
+    """(S, S, 3)"""
+    rim: F32 = field(repr=False)
+    """(S, S) in {0, 1}"""
 
 
 def read_frame(path: Path, number: int) -> U8:
@@ -72,9 +96,14 @@ def find(crop: U8, points: F32) -> tuple[Front, F32]:
     return with_glasses, find_front(crop, expected, points, window, seen, glasses=False).matte
 
 
+def crop_from_frame(mark: dict[str, Any]) -> F64:
+    """(3, 3)"""
+    return np.vstack([np.array(mark["crop_from_frame"]).reshape(2, 3), [0, 0, 1]])
+
+
 def place(mark: dict[str, Any], frame: U8, side: int, pool: Pool | None) -> tuple[U8, F32]:
     """The marked crop and its mesh in unit coordinates."""
-    matrix = np.vstack([np.array(mark["crop_from_frame"]).reshape(2, 3), [0, 0, 1]])
+    matrix = crop_from_frame(mark)
     if pool is not None:
         points = pool.landmarks[mark["pool_row"]]
     else:
@@ -84,46 +113,118 @@ def place(mark: dict[str, Any], frame: U8, side: int, pool: Pool | None) -> tupl
     return cut(frame, matrix, side), np.asarray(align.apply(matrix, points) / side, np.float32)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--pool", type=Path)
-    given = parser.parse_args(arguments)
-    files = {path.name: path for folder in given.folders for path in folder.rglob("*") if path.is_file()}
-    pool = open_pool(given.pool) if given.pool else None
+def swap(source: Path, target: Path, last: int, folder: Path) -> Path:
+    """The swapped picture, or the clip up to a few frames after ``last``, without loss."""
+    if target.suffix == ".png":
+        swap_image(source, target, output := folder / f"{target.stem}_swapped.png", accept_terms=True)
+        return output
+    options = SwapOptions(
+        encode=EncodeOptions(lossless=True, codec="ffv1"), range=RangeOptions(end=f"{last + AFTER}f")
+    )
+    output = folder / f"{target.stem}.mkv"
+    swap_video(source, target, output, options=options, accept_terms=True)
+    return output
+
+
+def edges_kept(result: U8, target: U8, rims: F32) -> tuple[float, float]:
+    """Energy of the gradients of ``result`` over that of ``target`` along rims, and the part that agrees.
+
+    Crops (S, S, 3); ``rims`` (S, S) in {0, 1}.
+    """
+    near = masks.grow(rims, EDGE) > 0.5
+    slopes = []
+    for rgb in (result, target):
+        light = appearance.lightness(rgb)
+        both = [cv2.Sobel(light, cv2.CV_32F, *order) for order in ((1, 0), (0, 1))]
+        slopes.append(np.stack(both, axis=-1)[near])
+    have, own = slopes
+    whole = float((own * own).sum())
+    return float((have * have).sum()) / whole, float((have * own).sum()) / whole
+
+
+def measure_edges(source: Path, rims: Sequence[Rims], files: dict[str, Path]) -> None:
+    """Print :func:`edges_kept` of marked frames."""
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        swapped: dict[str, Path] = {}
+        for one in rims:
+            number = int(one.mark.get("frame", 0))
+            if one.name not in swapped:
+                last = max(int(other.mark.get("frame", 0)) for other in rims if other.name == one.name)
+                target = files.get(one.name, Path(folder) / f"{one.name}.png")
+                if one.name not in files:
+                    Image.fromarray(one.crop).save(target)
+                swapped[one.name] = swap(source, target, last, Path(folder))
+            result = read_frame(swapped[one.name], number)
+            if one.name in files:
+                result = cut(result, crop_from_frame(one.mark), one.crop.shape[0])
+            energy, same = edges_kept(result, one.crop, one.rim)
+            figures.append((energy, same))
+            print(f"{one.name:36s} {number:>4} edges  {energy:.2f} of the target's, {same:.2f} the same")
+    energy, same = np.mean(figures, axis=0)
+    print(f"edges  {energy:.3f} of the target's, {same:.3f} the same, over {len(figures)} frames")
+
+
+def marked_frames(
+    files: dict[str, Path], pool: Pool | None
+) -> Iterator[tuple[dict[str, Any], str, U8, F32] | None]:
+    """Mark, name, crop (S, S, 3) and mesh (478, 2+) in unit coordinates; None for each that is missing."""
     stored = json.loads(MARKS.read_text(encoding="utf-8"))
-    side, missing = int(stored["crop_side"]), 0
-    overlaps: dict[str, list[float]] = {name: [] for name in CLASSES}
-    alarms: list[tuple[float, str]] = []
+    side = int(stored["crop_side"])
     for mark in stored["frames"]:
         name = mark.get("file", f"pool {mark.get('pool_row')}")
-        of_pool = pool if "pool_row" in mark else None
-        if ("pool_row" in mark and pool is None) or ("file" in mark and mark["file"] not in files):
-            missing += 1
-            continue
-        frame = (
-            np.asarray(of_pool.pixels[mark["pool_row"]])
-            if of_pool
-            else read_frame(files[name], mark["frame"])
-        )
-        crop, points = place(mark, frame, side, of_pool)
+        if "pool_row" in mark and pool is not None:
+            frame = np.asarray(pool.pixels[mark["pool_row"]])
+            yield mark, name, *place(mark, frame, side, pool)
+        elif name in files:
+            yield mark, name, *place(mark, read_frame(files[name], mark["frame"]), side, None)
+        else:
+            yield None
+
+
+def taken(front: Front, points: F32, oval: NDArray[np.bool_]) -> float:
+    """Share of a bare face below the brows that something is found in front of."""
+    side = oval.shape[0]
+    below = (np.arange(side) + 0.5)[:, None] / side > points[list(parts.BROWS), 1].min()
+    return float(np.maximum(front.matte, lens_of(front))[oval & below].mean())
+
+
+def lens_of(front: Front) -> F32:
+    return np.zeros_like(front.matte) if front.lens is None else front.lens
+
+
+def overlap(truth: F32, found: F32, inside: NDArray[np.bool_]) -> float:
+    """Intersection over union of maps (S, S) in [0, 1]."""
+    t, f = truth[inside] > 0.5, found[inside] > 0.5
+    return float((t & f).sum() / max((t | f).sum(), 1))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--pool", type=Path)
+    parser.add_argument("--source", type=Path, help="photograph to swap in, to measure edges along rims")
+    given = parser.parse_args(arguments)
+    files = {path.name: path for folder in given.folders for path in folder.rglob("*") if path.is_file()}
+    overlaps: dict[str, list[float]] = {name: [] for name in CLASSES}
+    alarms: list[tuple[float, str]] = []
+    rims: list[Rims] = []
+    frames = list(marked_frames(files, open_pool(given.pool) if given.pool else None))
+    for mark, name, crop, points in filter(None, frames):
         front, others = find(crop, points)
+        side = crop.shape[0]
         oval = masks.union(points, (parts.OVAL,), side) > 0.5
         if mark.get("clear"):
-            below = (np.arange(side) + 0.5)[:, None] / side > points[list(parts.BROWS), 1].min()
-            lens = front.lens if front.lens is not None else np.zeros_like(front.matte)
-            taken = np.maximum(front.matte, lens)[oval & below]
-            alarms.append((float(taken.mean()), f"{name}:{mark['frame']}"))
+            alarms.append((taken(front, points, oval), f"{name}:{mark['frame']}"))
             continue
         truth = draw(mark, side)
-        lens = front.lens if front.lens is not None else np.zeros_like(front.matte)
+        if truth["rim"].any():
+            rims.append(Rims(mark, name, crop, truth["rim"]))
         rim = np.clip(front.matte - others, 0, 1)
-        for key, found in (("rim", rim), ("lens", lens), ("thing", others)):
+        for key, found in (("rim", rim), ("lens", lens_of(front)), ("thing", others)):
             if key in mark.get("unmarked", []) or not truth[key].any():
                 continue
-            inside = oval if key == "thing" else np.ones_like(oval)
-            t, f = truth[key][inside] > 0.5, found[inside] > 0.5
-            overlaps[key].append(float((t & f).sum() / max((t | f).sum(), 1)))
+            overlaps[key].append(overlap(truth[key], found, oval if key == "thing" else np.ones_like(oval)))
             print(f"{name:36s} {mark.get('frame', ''):>4} {key:6s} IoU {overlaps[key][-1]:.2f}")
     for key, values in overlaps.items():
         if values:
@@ -135,7 +236,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"clear  {mean:.3%} of the face taken over {len(alarms)} frames; "
             f"worst {worst[0]:.3%} in {worst[1]}"
         )
-    print(f"{missing} marked frames were not found")
+    if given.source and rims:
+        measure_edges(given.source, rims, files)
+    print(f"{frames.count(None)} marked frames were not found")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.occluder import CLASSES
 from faceswap_cli.records import F32, U8
 from faceswap_cli.swap import appearance
+from faceswap_cli.swap.guided import follow_edges
 from faceswap_cli.swap.occluder_head import Seen
 
 RIM_SURE = (0.12, 0.3)
@@ -17,6 +18,15 @@ RIM_SURE = (0.12, 0.3)
 RIM_PEAK, RIM_NEAR_PEAK = 0.02, (0.35, 0.65)
 """How far around a place its peak is looked for, as a share of the crop; shares of that peak from which it is
 a rim, a little and wholly"""
+_SIDE = 256
+"""Side of the crop at whose scale rims are followed in the picture"""
+_REACH, _FLAT, _STEP = 11.0, 3.0, 2
+"""Of ``guided.follow_edges`` at that scale"""
+_PEAK, _ALIKE = 11, (0.4, 0.6)
+"""How far around a place its peak is looked for, px at that scale; shares of that peak from which a place
+looks like the rims there, a little and wholly"""
+_MARGIN = 3
+"""Width of what is kept of a rim's edge, inside and outside, px at that scale: without it rims fade"""
 _THIN_CELLS = 5
 """Changes from lens to face wider than this, in cells of the answer, are not rims"""
 RIM_SOFT, LENS_SOFT = 0.002, 0.003
@@ -69,7 +79,7 @@ def find_glasses(rgb: U8, light: F32, points: F32, window: Window, seen: Seen) -
 
     Where a lens ends there is a rim, even one too thin to be seen at the network's size; a wide change from
     lens to face is doubt, where a rim is what does not have the skin's color.  The network blurs thin rims:
-    they are as wide as their probability stays near its peak.
+    they are as wide as their probability stays near its peak, and as the picture looks alike there.
     """
     n = seen.shares.shape[0]
     face, rim, lens = (seen.shares[..., k] for k in (_FACE, _RIM, _LENS))
@@ -84,9 +94,24 @@ def find_glasses(rgb: U8, light: F32, points: F32, window: Window, seen: Seen) -
         eased(thin, RIM_SURE) * eased(thin / peak, RIM_NEAR_PEAK),
         eased(doubtful, RIM_SURE) * eased(off, _UNLIKE_SKIN),
     )
+    rims *= _alike(rgb, window, Seen(maps.shares[..., :1], seen.share))
     band = eye_band(points, window)
     lenses = eased(lens, LENS_SURE) * band
     return masks.blur(rims * band, RIM_SOFT * window.side), masks.blur(lenses, LENS_SOFT * window.side)
+
+
+def _alike(rgb: U8, window: Window, rim: Seen) -> F32:
+    """(h, w) in [0, 1]: how far a place has the colors of the rims around it; ``rim`` (n, n, 1) as seen."""
+    scale = _SIDE / window.side
+    size = (max(round(window.width * scale), 1), max(round(window.height * scale), 1))
+    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    lab = appearance.lab_from_rgb(np.asarray(small, np.uint8))
+    found = follow_edges(rim.over(window, size), lab, _REACH, _FLAT, _STEP)[..., 0]
+    box = (2 * _PEAK + 1,) * 2
+    peak = cv2.blur(cv2.dilate(found, np.ones(box, np.uint8)), box)
+    alike = eased(found / np.maximum(peak, RIM_SURE[0]), _ALIKE)
+    alike = cv2.dilate(alike, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_MARGIN, _MARGIN)))
+    return np.asarray(cv2.resize(alike, (window.width, window.height), interpolation=cv2.INTER_LINEAR))
 
 
 def eased(p: F32, bounds: tuple[float, float]) -> F32:

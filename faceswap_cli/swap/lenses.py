@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32
+from faceswap_cli.swap import appearance
 from faceswap_cli.swap.appearance import LAB_OFFSET
 
 _TINTED = (0.82, 0.92)
@@ -17,6 +19,17 @@ _OPAQUE = (0.3, 0.45)
 """The same ratio up to which nothing is seen through a lens, and from which on everything is"""
 _GLARE = (9.0, 22.0)
 """L* over the drawn face, and over the target's skin, from which a reflection shows, a little and wholly"""
+_PALE = (0.2, 0.45)
+"""Share of the skin's color, at equal lightness, that white reflections take, a little and wholly"""
+_NOT_DARK = (-8.0, -2.0)
+"""L* against the target's skin: what is darker is pale as shadows are"""
+_COLORLESS = 0.08
+"""Chroma of skin over its lightness below which nothing is known from color"""
+_MIRROR = (3.0, 5.0)
+"""Light of one color over that of another, both over the drawn face's, from which a lens mirrors rather than
+tints, in part and wholly"""
+_ADDED = (1.2, 1.6)
+"""Light of the first color over the drawn face's, below which none is added, and from which some surely is"""
 _GLARE_SOFT = 0.004
 """Softness of reflections, as a share of the crop"""
 _FEW = 8
@@ -66,11 +79,42 @@ def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32) -> F32 | float:
         lab[..., 0] += (lit - lab[..., 0]) * lens
         for k in (1, 2):
             lab[..., k] += np.float32(shade * tint[k]) * lens + (factor - 1) * lab[..., k] * lens
-    # Brighter than either skin: the target's own wrinkles are no reflections.
+    glare = np.maximum(_bright(lab, target, seen), _pale(target, seen, skin))
+    opaque = np.float32(max(1.0 - _ramp(tint[0], _OPAQUE), _mirrored(drawn, seen)))
+    return np.asarray(np.maximum(glare * (1.0 - eyes), opaque) * lens, np.float32)
+
+
+def _bright(lab: F32, target: F32, seen: F32) -> F32:
+    """(h, w) brighter than the drawn skin and than the target's skin, whose own wrinkles do not count."""
     base = np.maximum(lab[..., 0], seen[0])
-    glare = (target[..., 0] - base - np.float32(_GLARE[0])) / np.float32(_GLARE[1] - _GLARE[0])
-    opaque = np.float32(1.0 - _ramp(tint[0], _OPAQUE))
-    return np.asarray(np.maximum(masks.smoothstep(glare) * (1.0 - eyes), opaque) * lens, np.float32)
+    return masks.smoothstep(
+        (target[..., 0] - base - np.float32(_GLARE[0])) / np.float32(_GLARE[1] - _GLARE[0])
+    )
+
+
+def _pale(target: F32, seen: F32, skin: NDArray[np.bool_]) -> F32 | float:
+    """(h, w) paler than the target's skin, though not darker: reflections too faint to be brighter.
+
+    ``skin``: every other pixel, True behind the lens and outside of the eyes.
+    """
+    hue = seen[1:] / max(float(np.hypot(*seen[1:])), 1e-6)
+    depth = (target[..., 1] * hue[0] + target[..., 2] * hue[1]) / np.maximum(target[..., 0] + LAB_OFFSET, 1.0)
+    usual = float(np.percentile(depth[::2, ::2][skin], 70))
+    if usual < _COLORLESS:
+        return 0.0
+    pale = (1.0 - depth / np.float32(usual) - np.float32(_PALE[0])) / np.float32(_PALE[1] - _PALE[0])
+    lit = (target[..., 0] - seen[0] - np.float32(_NOT_DARK[0])) / np.float32(_NOT_DARK[1] - _NOT_DARK[0])
+    return masks.smoothstep(pale) * masks.smoothstep(lit)
+
+
+def _mirrored(drawn: F32, seen: F32) -> float:
+    """How far a lens of Lab ``seen`` over a face of ``drawn``, (3,) each, shows something else: 0 to 1."""
+    both = appearance.rgb_from_lab(np.stack([drawn, seen])[None].astype(np.float32))
+    linear = np.maximum((both[0].astype(np.float32) / np.float32(255)) ** np.float32(2.2), 0.02)
+    ratio = linear[1] / linear[0]
+    most = float(ratio.max())
+    # A face with dark eye sockets is darker than the lens in every color.
+    return _ramp(most / float(ratio.min()), _MIRROR) * _ramp(most, _ADDED)
 
 
 def _tint(drawn: F32, seen: F32) -> tuple[float, float, float]:

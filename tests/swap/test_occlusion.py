@@ -23,6 +23,7 @@ from faceswap_cli.nets.unet import fuse_norms
 from faceswap_cli.records import F32, U8, FaceCrop
 from faceswap_cli.swap import appearance, occluder_head, sight
 from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
+from faceswap_cli.swap.guided import follow_edges
 from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.occluder_head import Seen, look
 from faceswap_cli.swap.occlusion import bare_skin, find_front, occluder_map, share_by_class
@@ -239,6 +240,37 @@ def test_rims_stay_and_lenses_are_seen_through(face: tuple[U8, F32]) -> None:
     assert np.mean(beside) < 0.05
 
 
+def test_a_rim_is_no_wider_than_it_looks() -> None:
+    """The network sees a dark bar, 6 px of 256, three times as wide: skin beside it hardly stays."""
+    points = mesh_points(SIDE) / np.float32(SIDE)
+    middle = round(float(points[[33, 263], 1].mean()) * SIDE)
+    rgb = np.full((SIDE, SIDE, 3), (200, 150, 130), np.uint8)
+    rgb[middle - 3 : middle + 3, 60:196] = (30, 25, 25)
+    shares = np.zeros((96, 96, 6), np.float32)
+    rows = (np.arange(96) + 0.5) / 96 * SIDE - middle
+    shares[:, 24:72, 1] = np.clip(1.4 - np.abs(rows) / 10, 0, 1)[:, None]
+    shares[..., 0] = 1 - shares[..., 1]
+    light = np.broadcast_to(appearance.lab_from_rgb(rgb)[0, 0], (8, 8, 3)).astype(np.float32)
+    found = find_front(rgb, light, points, Window.full(SIDE), Seen(shares, 1.0), worn=1.0).matte[:, 80:176]
+    assert found[middle - 3 : middle + 3].min() > 0.9
+    assert found[middle - 10 : middle - 6].max() < 0.5
+    assert found[middle + 6 : middle + 10].max() < 0.5
+
+
+def test_maps_follow_edges_at_both_scales() -> None:
+    """A blurred map becomes sharp where colors change, and stays as it is where they do not."""
+    lab = np.full((60, 80, 3), (60.0, 15.0, 15.0), np.float32)
+    lab[:, 40:] = (30.0, 5.0, 5.0)
+    told = masks.blur((np.arange(80)[None, :, None] >= 40).repeat(60, 0).astype(np.float32)[..., 0], 4.0)
+    for step in (1, 2):
+        found = follow_edges(np.dstack([told, 1 - told]), lab, 8.0, 3.0, step)
+        assert found.shape == (60, 80, 2)
+        assert found[30, 42, 0] - found[30, 37, 0] > 0.6
+        np.testing.assert_allclose(found.sum(axis=-1), 1, atol=0.02)
+    flat = follow_edges(told[..., None], np.full_like(lab, 50.0), 2.0, 3.0)
+    np.testing.assert_allclose(flat[..., 0], told, atol=0.12)
+
+
 def test_a_face_without_glasses_wears_none(face: tuple[U8, F32]) -> None:
     rgb, points = face
     assert wears_glasses(rim_evidence(look(rgb, points), points)) == 0.0
@@ -298,6 +330,39 @@ def test_a_tinted_lens_tints_and_a_reflection_stays() -> None:
     assert kept[y, x] > 0.9
     assert kept[y + 20, x + 20] < 0.1
     np.testing.assert_array_equal(drawn[:10], np.full((10, SIDE, 3), (60.0, 15.0, 15.0), np.float32))
+
+
+def behind(
+    target_color: tuple[float, float, float], patch: tuple[float, float, float]
+) -> tuple[F32, int, int]:
+    """What stays of a lens of one Lab color with a square of another, over skin; and the square's place."""
+    points = mesh_points(SIDE) / np.float32(SIDE)
+    lens = np.zeros((SIDE, SIDE), np.float32)
+    x, y = (points[50, :2] * SIDE).astype(int)
+    lens[y - 60 : y + 30, x - 30 : x + 30] = 1.0
+    drawn = np.full((SIDE, SIDE, 3), (50.0, 17.0, 13.0), np.float32)
+    target = np.where(lens[..., None] > 0.5, np.float32(target_color), drawn).astype(np.float32)
+    target[y - 8 : y + 8, x - 8 : x + 8] = patch
+    return behind_lenses(drawn, target, lens, points, Window.full(SIDE)), x, y
+
+
+def test_a_faint_reflection_stays_and_a_shadow_does_not() -> None:
+    """Reflections of a window take the skin's color and hardly make it lighter."""
+    skin = (50.0, 17.0, 13.0)
+    reflected, x, y = behind(skin, (53.0, 3.0, 9.0))
+    assert reflected[y, x] > 0.9
+    assert reflected[y + 22, x + 22] < 0.05
+    shaded, x, y = behind(skin, (36.0, 9.0, 7.0))
+    assert shaded[y, x] < 0.05
+
+
+def test_nothing_is_drawn_behind_a_mirror() -> None:
+    mirror = (75.0, -25.0, -25.0)
+    kept, x, y = behind(mirror, mirror)
+    assert kept[y - 50 : y + 20, x - 20 : x + 20].min() > 0.9
+    lighter = (68.0, 19.0, 15.0)
+    kept, x, y = behind(lighter, lighter)
+    assert kept.max() < 0.1
 
 
 @pytest.mark.parametrize("name", MASK_REGIONS)
