@@ -455,3 +455,8 @@ class Report:
     """Of the part of the clip that was worked on; empty for a picture."""
     consent: str = ""
     """SHA-256 of the consent file that the mark names; empty without one."""
+
+    @property
+    def people_swapped(self) -> int:
+        """Of ``people``, those with at least one swapped face."""
+        return len({row.person for row in self.ledger if row.swapped})

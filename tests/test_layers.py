@@ -19,7 +19,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_bundled" not in pat
 
 LAYERS = (
     {"errors", "records", "config", "stream", "events", "limits", "memory", "numerics", "plain"}
-    | {"keyframes", "own_edits"},
+    | {"keyframes", "own_edits", "chosen"},
     {"colour", "hdr", "tint", "devices", "config_files", "output", "user_files"},
     {"weights", "nets"},
     {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},

@@ -113,9 +113,11 @@ def _tell(session: Session, outcome: Outcome, total: int) -> None:
         plain_path(row.output)
     if outcome.status == "done":
         clip = f", {outcome.told['frames_with_swap']} of {outcome.told['frames']} frames"
+        others = summary.others(outcome)
         session.say(
             f"faceswap: {row.index}/{total} {row.name} with {row.source}"
             f"{clip if row.target.kind == 'video' else ''}, {outcome.seconds:.1f} s"
+            f"{f'; {others}' if others else ''}"
         )
 
 

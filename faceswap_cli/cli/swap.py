@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from faceswap_cli.chosen import some_swapped
 from faceswap_cli.cli import inputs, ledger
 from faceswap_cli.cli.gates import Gate, check_gates, figures_for, parse_gates
 from faceswap_cli.cli.marks import without_sidecar
@@ -200,7 +201,7 @@ def finish(
     for note in without_sidecar(report.notes) if order.to_stdout else report.notes:
         if note not in losses:
             session.warn(note)
-    session.say(_sentence(report))
+    session.say(_sentence(order, report))
     check_gates(order.gates, values)
     session.result(data)
     if session.for_people and not order.to_stdout and not session.flags.quiet:
@@ -239,6 +240,7 @@ def _result(order: Order, report: Report, device: str, figures: Mapping[str, flo
         "frames_with_swap": report.frames_with_swap,
         "faces_swapped": report.faces_swapped,
         "people": report.people,
+        "people_swapped": report.people_swapped,
         "damaged_packets": report.damaged_packets,
         "figures": dict(figures),
         "tracks": ledger.summary(report.ledger),
@@ -261,15 +263,14 @@ def _segment(segment: Segment) -> dict[str, Any]:
     }
 
 
-def _sentence(report: Report) -> str:
+def _sentence(order: Order, report: Report) -> str:
+    still = order.command == "image"
     frames = "1 picture" if report.frames == 1 else f"{report.frames} frames"
     # "render: warp" and the like are parts of "render".
     spent = sum(seconds for stage, seconds in report.seconds.items() if ":" not in stage)
     text = f"faceswap: swapped {report.faces_swapped} faces in {report.frames_with_swap} of {frames}"
     text += f", {spent:.1f} s"
-    swapped = len({row.person for row in report.ledger if row.swapped})
-    if 0 < swapped < report.people:
-        text += f"; {swapped} of {report.people} people swapped, see --face and --cast"
     if report.damaged_packets:
         text += f", {report.damaged_packets} damaged packets skipped"
-    return text
+    others = some_swapped(report.people_swapped, report.people, order.options.track, still=still)
+    return text + (f"; {others}" if others else "")
