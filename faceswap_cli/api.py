@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from faceswap_cli.config import SwapOptions
+from faceswap_cli.config import SwapOptions, TrackOptions
 from faceswap_cli.errors import FaceswapError, InputError, OutputError, PolicyError, UsageError
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest
 from faceswap_cli.output import (
@@ -232,6 +232,7 @@ def evaluate(
     source: Source,
     target: PathLike,
     *,
+    cast: PathLike | None = None,
     stride: int = 1,
     max_frames: int | None = None,
     progress: bool = False,
@@ -239,17 +240,25 @@ def evaluate(
 ) -> Evaluation:
     """Measure a result; ``figures`` holds the metrics by name (docs/metrics.md).
 
+    Of a result of several people, ``source`` is the photographs of all, or [] with the ``cast`` file;
+    ``people`` then holds the metrics of each.
+
     >>> import faceswap_cli as fs
     >>> fs.evaluate("clip_swapped.mp4", "me.jpg", "clip.mp4").figures["likeness"]  # doctest: +SKIP
     0.61
     """
     made, original = _path(result), _path(target)
-    sources = _sources(source, SwapOptions())
-    check_inputs([made, *sources, original])
+    roles = None if cast is None else _path(cast)
+    sources = _sources(source, SwapOptions(track=TrackOptions(cast=roles)))
+    check_inputs([made, *sources, *filter(None, (roles,)), original])
+    from faceswap_cli.metrics.evaluate import EvaluateOptions
     from faceswap_cli.metrics.evaluate import evaluate as measure
 
+    asked = EvaluateOptions(cast=roles)
     with _listening(progress, listen) as hear:
-        return measure(made, sources, original, listen=hear, stride=stride, max_frames=max_frames)
+        return measure(
+            made, sources, original, options=asked, listen=hear, stride=stride, max_frames=max_frames
+        )
 
 
 def enroll(

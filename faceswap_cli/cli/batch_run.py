@@ -172,8 +172,9 @@ def _figures(row: Row, report: Report) -> dict[str, Any]:
 
 
 def _measured(row: Row) -> Mapping[str, float]:
-    from faceswap_cli.metrics.evaluate import evaluate
+    from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
 
-    if row.output is None or not row.sources:  # several people of a cast have no one measure
+    if row.output is None:
         return {}
-    return evaluate(row.output, list(row.sources), row.target.path).figures
+    options = EvaluateOptions(cast=row.options.track.cast)
+    return evaluate(row.output, list(row.sources), row.target.path, options=options).figures

@@ -39,6 +39,8 @@ class Order:
     options: SwapOptions
     gates: tuple[Gate, ...]
     to_stdout: bool
+    one_source: bool = True
+    """Do the sources show one person?"""
 
 
 def take_order(
@@ -69,7 +71,7 @@ def take_order(
     if not flags.skip_existing:  # the libraries take seconds to load, and nothing else would be seen
         session.say(f"faceswap: {_names(sources, cast)} into {_name(target)}")
     given = inputs.take_inputs(files, session.owned, cast)
-    return Order(command, given, flags, options, gates, to_stdout)
+    return Order(command, given, flags, options, gates, to_stdout, one_source=cast is None)
 
 
 def _names(sources: Sequence[str], cast: Path | None) -> str:
@@ -212,12 +214,11 @@ def _write_report(session: Session, order: Order, report: Report, device: str) -
     from faceswap_cli.report import Job, write_report
     from faceswap_cli.swap import method_name
 
-    cast = cast_photos(order.options.track.cast)
     job = Job(
         command=order.command,
         report=report,
-        sources=order.given.sources or cast,
-        one_source=not cast,
+        sources=order.given.sources or cast_photos(order.options.track.cast),
+        one_source=order.one_source,
         target=order.given.target,
         options=order.options,
         method=method_name(order.options.method),

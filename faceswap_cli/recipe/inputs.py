@@ -80,6 +80,16 @@ def _there(path: Path, flag: str) -> Path:
     return path
 
 
+def photos_of(
+    recipe: Recipe, given: Iterable[Path], rows: Iterable[int]
+) -> tuple[dict[int, tuple[Path, ...]], int]:
+    """Photographs of the source people ``rows`` among the files ``given``, and how many are missing."""
+    files = picture_files([path if path.is_dir() else _there(path, "--source") for path in given])
+    place = {keyed(_digest(path), recipe.target): path for path in reversed(files)}
+    found = {row: tuple(place[one] for one in recipe.sources[row] if one in place) for row in rows}
+    return found, sum(len(recipe.sources[row]) - len(photos) for row, photos in found.items())
+
+
 def _people(recipe: Recipe, given: Iterable[Path]) -> tuple[tuple[tuple[Path, ...], ...], tuple[Path, ...]]:
     """Photographs by person, and those that belong to nobody."""
     there = [path if path.is_dir() else _there(path, "--source") for path in given]
