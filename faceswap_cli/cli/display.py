@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from faceswap_cli.cli.printing import clock, console, event_line
-from faceswap_cli.events import Event
+from faceswap_cli.events import Event, unit_of
 from faceswap_cli.plain import printable
 
 if TYPE_CHECKING:
@@ -21,19 +21,12 @@ PLAIN_EVERY_S = 10.0
 EVENTS_EVERY_S = 0.1
 
 
-UNITS = {
-    **{"batch": "jobs", "train": "pictures", "photos": "photos", "level 1": "steps", "level 2": "steps"},
-    **dict.fromkeys(("download", "import", "verify"), "MiB"),
-}
-"""What a stage counts, where that is not frames."""
-
-
 def rate_of(stage: str, per_second: float) -> str:
     """``12.5 fps``, ``3.0 jobs/min``, ``8.1 MiB/s``."""
-    unit = UNITS.get(stage)
+    unit = unit_of(stage)
     if unit == "jobs":
         return f"{60 * per_second:.1f} jobs/min"
-    return f"{per_second:.1f} {'fps' if unit is None else unit + '/s'}"
+    return f"{per_second:.1f} {'fps' if unit == 'frames' else unit + '/s'}"
 
 
 class Display(Protocol):
@@ -62,7 +55,7 @@ class Pace:
         spent = now - self.started
         rate = self.done / spent if spent > 0 else 0.0
         of = f"/{self.total}" if self.total else ""
-        text = f"{self.stage}: {self.done}{of} {UNITS.get(self.stage, 'frames')}, {rate_of(self.stage, rate)}"
+        text = f"{self.stage}: {self.done}{of} {unit_of(self.stage)}, {rate_of(self.stage, rate)}"
         left = self.total - self.done
         return f"{text}, {clock(left / rate)} left" if rate > 0 and left > 0 else text
 

@@ -31,6 +31,25 @@ def test_plain_says_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str])
     ]
 
 
+@pytest.mark.parametrize(
+    ("stage", "line"),
+    [
+        ("pairs", "pairs: 64/256 pairs, 4.0 pairs/s, 0:48 left"),
+        ("train", "train: 64/256 pictures, 4.0 pictures/s, 0:48 left"),
+        ("batch", "batch: 64/256 jobs, 240.0 jobs/min, 0:48 left"),
+        ("teach", "teach: 64/256 steps, 4.0 steps/s, 0:48 left"),
+        ("analyse", "analyse: 64/256 frames, 4.0 fps, 0:48 left"),
+    ],
+)
+def test_a_stage_counts_in_its_own_unit(capsys: pytest.CaptureFixture[str], stage: str, line: str) -> None:
+    moment = [0.0]
+    display = Plain(now=lambda: moment[0])
+    display.show(progress(stage, 0, 256))
+    moment[0] = 16.0
+    display.show(progress(stage, 64, 256))
+    assert capsys.readouterr().err.splitlines() == [line]
+
+
 def test_plain_starts_its_clock_again_with_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
     moment = [0.0]
     display = Plain(now=lambda: moment[0])
