@@ -145,6 +145,7 @@ def evaluate(
         if session.for_people:
             _print_table(found.table())
             _print_people(found)
+            console().print(f"\n{one_line(found.verdict().sentence)}", markup=False, soft_wrap=True)
         check_gates(gates, figures_for(gates, found.figures, dict))
         session.result(data)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +28,7 @@ from faceswap_cli.metrics.observations import FrameRow, Observations, collect
 from faceswap_cli.metrics.observe import observe_all
 from faceswap_cli.metrics.pairs import SeenPair, TimeCheck, clip_pairs, open_clips, picture_pair
 from faceswap_cli.metrics.source import load_source, nobody
+from faceswap_cli.metrics.verdict import Verdict, judge_each
 from faceswap_cli.records import F32, Clip, LedgerRow
 from faceswap_cli.video.packets import audio_digests, frame_times
 from faceswap_cli.video.picture import is_picture
@@ -88,6 +89,7 @@ class Evaluation:
             "faces": self.faces,
             "figures": _rounded(self.figures),
             "checks": dict(self.checks),
+            "verdict": self.verdict().as_dict(),
             "people": [
                 {"person": p.person, "source": p.source, "faces": p.faces, "figures": _rounded(p.figures)}
                 for p in self.people
@@ -104,6 +106,11 @@ class Evaluation:
         said = {True: "equal", False: "DIFFERENT"}
         lines += [(name, said[equal], "result against target") for name, equal in self.checks.items()]
         return lines
+
+    def verdict(self, known: Mapping[str, float] | None = None) -> Verdict:
+        """Good or worth a look, and the figure that decided; ``known`` replaces what was measured."""
+        people = {f"person {one.person + 1} ({one.source})": one.figures for one in self.people}
+        return judge_each({**self.figures, **(known or {})}, people)
 
     def people_table(self) -> list[tuple[str, ...]]:
         """(name, value of each person, ...) per line; empty for one source."""

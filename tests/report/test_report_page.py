@@ -87,7 +87,7 @@ def test_everything_is_there(page: Parsed) -> None:
         "smooth.strength",
         "face_landmarker.task",
         "DIFFERENT",
-        "Good: 30 of 30 frames",
+        "Good: all 4 figures are within their limits",
     ):
         assert words in page.text, words
     lines = [a for a in page.all("path") if a.get("class", "").startswith("line p") and len(a["d"]) > 100]
