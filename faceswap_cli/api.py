@@ -296,13 +296,13 @@ def enroll(
     _require_terms(accept_terms)
     paths = [_path(one) for one in _listed(photos)]
     check_inputs(paths)
-    from faceswap_cli.enrol.make import EnrolOptions, enrol
+    from faceswap_cli.enroll.make import EnrollOptions, enroll
     from faceswap_cli.events import progress as step
     from faceswap_cli.identity.faceid import write_faceid
 
-    asked = EnrolOptions(keep_photos=keep_photos, picture=picture, same_person=same_person)
+    asked = EnrollOptions(keep_photos=keep_photos, picture=picture, same_person=same_person)
     with _listening(progress, listen) as hear:
-        made = enrol(path.stem, paths, asked, lambda *counts: hear(step(*counts)))
+        made = enroll(path.stem, paths, asked, lambda *counts: hear(step(*counts)))
         for note in made.notes:
             hear(Event("warning", {"message": note}))
     write_faceid(path, made)

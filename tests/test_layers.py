@@ -25,7 +25,7 @@ LAYERS = (
     {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},
     {"swap", "provenance", "policy"},
     {"pipeline", "pictures", "preview", "forecast", "recipe", "training", "metrics", "report", "inspection"}
-    | {"bench", "batch", "doctor", "enrol", "outcome"},
+    | {"bench", "batch", "doctor", "enroll", "outcome"},
     {"cli", "api"},
 )
 """Lowest first; a module imports its own layer and those below."""

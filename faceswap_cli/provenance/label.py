@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from faceswap_cli.records import F32, U8, ColourTags, Planes, Samples
+from faceswap_cli.records import F32, U8, ColorTags, Planes, Samples
 
 TEXT = "AI modified"
 HEIGHT_SHARE = 0.032
@@ -57,7 +57,7 @@ def draw_label(rgb: U8) -> U8:
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
 
 
-def label_planes(planes: Planes, tags: ColourTags, rotation: int = 0, sample_aspect: float = 1.0) -> Planes:
+def label_planes(planes: Planes, tags: ColorTags, rotation: int = 0, sample_aspect: float = 1.0) -> Planes:
     """The label in decoded planes; ``rotation`` and ``sample_aspect`` are those of the clip.
 
     Only samples under the label change.

@@ -19,7 +19,7 @@ class Inputs:
 
     target: Path
     people: tuple[tuple[Path, ...], ...]
-    """For each source person the photographs, or the enrolment file, in the original order"""
+    """For each source person the photographs, or the enrollment file, in the original order"""
     parsing: Path | None = None
     mask: Path | None = None
     """The user's occlusion mask"""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from faceswap_cli.errors import InputError
-from faceswap_cli.records import ColourTags
+from faceswap_cli.records import ColorTags
 from faceswap_cli.video.formats import work_format
 from faceswap_cli.video.probe import probe
 from tests.clips import make_clip
@@ -30,7 +30,7 @@ def test_a_clip_is_described(tmp_path: Path) -> None:
     )
     assert (clip.rotation, clip.sample_aspect) == (90, Fraction(4, 3))
     assert clip.display_size == (48, 85)
-    assert clip.colour == ColourTags(1, False, 1, 1, tagged=True)
+    assert clip.colour == ColorTags(1, False, 1, 1, tagged=True)
     assert [s.kind for s in clip.streams] == ["video", "audio", "audio"]
     assert [s.language for s in clip.streams][1:] == ["eng", "deu"]
     assert clip.duration_s == pytest.approx(0.48, abs=0.03)
