@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from faceswap_cli.cli import main
+from faceswap_cli.cli.inputs import Given
+from faceswap_cli.cli.options import OutputFlags
+from faceswap_cli.cli.swap import Order
+from faceswap_cli.cli.video import _measured
 from faceswap_cli.config import EncodeOptions, JobOptions, PasteOptions, SwapOptions, TrackOptions
 from faceswap_cli.errors import InputError
 from faceswap_cli.events import ignore
@@ -134,6 +138,13 @@ def test_a_face_far_from_everybody_is_nobody(played: Played) -> None:
     assert casting.person(0.0, far) == NOBODY
     assert casting.person(999.0, near) == NOBODY
     assert casting.source(NOBODY).photo is None
+
+
+def test_gates_of_a_cast_are_measured_too(played: Played, measured: Evaluation) -> None:
+    options = replace(OPTIONS, track=TrackOptions(cast=played.cast))
+    given = Given((), played.clip, target_from_stdin=False)
+    order = Order("video", given, OutputFlags(), options, (), to_stdout=False, one_source=False)
+    assert _measured(played.report, order) == measured.figures
 
 
 def test_the_command_shows_a_column_for_each_person(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from faceswap_cli.cli.swap import Order
 from faceswap_cli.errors import InputError, Interrupted, NoFaceFound, WeightsError
 from faceswap_cli.events import Event
 from tests.cli.fakes import FakePipeline, Ran, picture, row
@@ -314,8 +315,8 @@ def test_gate_that_needs_measuring(
 ) -> None:
     asked = []
 
-    def measured(report: object, sources: object, target: object) -> dict[str, float]:
-        asked.append(target)
+    def measured(report: object, order: Order) -> dict[str, float]:
+        asked.append(order.given.target)
         return {"jitter": 1.5, "identity": 0.1}
 
     monkeypatch.setattr("faceswap_cli.cli.video._measured", measured)
