@@ -84,7 +84,17 @@ def preview(
         damaged_packets=analysis.damaged_packets,
         seconds=clock.seconds,
         ledger=tuple(rows),
+        notes=_fewer(len(hardest), count, target),
         consent=agreed,
+    )
+
+
+def _fewer(shown: int, asked: int, target: Path) -> tuple[str, ...]:
+    """Why a sheet shows less than was asked for."""
+    if shown == asked:
+        return ()
+    return (
+        f"{target.name} is short: the sheet shows {shown} frames instead of {asked}, one every half second",
     )
 
 

@@ -18,7 +18,9 @@ import typer.main
 
 from faceswap_cli.cli import app
 from faceswap_cli.cli.examples import EXAMPLES
+from faceswap_cli.cli.gates import parse_gates
 from faceswap_cli.cli.suggest import as_command
+from faceswap_cli.config_files import FLAGS, resolve
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -138,6 +140,11 @@ def _parse(line: str) -> None:
         rest = [*context._protected_args, *context.args]
         name, command, rest = command.resolve_command(context, rest)
         context = command.make_context(name, rest, parent=context)
+    parse_gates(context.params.get("fail_under"))
+    if "face" in context.params:  # the values, too, of commands that swap
+        # --edit takes names that the user has taught.
+        given = {name: value for name, value in context.params.items() if name in FLAGS and name != "edit"}
+        resolve(given, use_files=False, environ={}, folder=DOCS).swap_options()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -29,9 +29,10 @@ SUITE_FRAMES = 90
 @expanded
 def evaluate(
     ctx: typer.Context,
-    show: ShowFlags,
+    *,
     result: Annotated[
-        Path | None, typer.Argument(help="Swapped picture or video.", show_default=False)
+        Path | None,
+        typer.Argument(help="Swapped picture or video.", metavar="RESULT", show_default=False),
     ] = None,
     source: Annotated[
         list[Path] | None,
@@ -105,6 +106,7 @@ def evaluate(
     jobs: Annotated[
         int, typer.Option("--jobs", rich_help_panel=SUITE, help="Swaps that run at the same time.")
     ] = 1,
+    show: ShowFlags,
 ) -> None:
     """Measure the quality of a result: likeness, shape, movement, seams, sharpness, stability.
 

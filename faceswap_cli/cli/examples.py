@@ -118,7 +118,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "weights pull": (
         ("Names are listed by 'faceswap weights list'", "faceswap weights pull NAME"),
-        ("With a noncommercial license", "faceswap weights pull NAME --allow-licence noncommercial"),
+        ("With a noncommercial license", "faceswap weights pull NAME --allow-license noncommercial"),
     ),
     "weights export": (
         ("As safetensors", "faceswap weights export NAME -o weights.safetensors"),

@@ -438,6 +438,14 @@ def test_a_wrong_command_is_answered_with_the_right_one(run: Run, argv: tuple[st
     run(*argv).failed(2, "is not a command", meant)
 
 
+@pytest.mark.parametrize("command", ["", "video", "batch", "evaluate", "enroll", "weights", "train"])
+def test_help_shows_words_not_types(run: Run, command: str) -> None:
+    text = run(*command.split(), "--help").out
+    assert "--help" in text
+    assert "<" not in text, "as in <bool>"
+    assert command != "video" or {"TEXT", "NUMBER", "FILE"} <= set(text.split())
+
+
 def test_help_and_version(run: Run) -> None:
     assert run("help", "video").out == run("video", "--help").out
     assert run("help").out == run("--help").out
