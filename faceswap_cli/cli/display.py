@@ -48,6 +48,8 @@ class Pace:
 
     stage: str
     started: float
+    row: int | None = None
+    """Of a batch"""
     done: int = 0
     total: int = 0
 
@@ -55,7 +57,8 @@ class Pace:
         spent = now - self.started
         rate = self.done / spent if spent > 0 else 0.0
         of = f"/{self.total}" if self.total else ""
-        text = f"{self.stage}: {self.done}{of} {unit_of(self.stage)}, {rate_of(self.stage, rate)}"
+        whose = "" if self.row is None else f"row {self.row}, "
+        text = f"{whose}{self.stage}: {self.done}{of} {unit_of(self.stage)}, {rate_of(self.stage, rate)}"
         left = self.total - self.done
         return f"{text}, {clock(left / rate)} left" if rate > 0 and left > 0 else text
 
@@ -86,10 +89,10 @@ class Plain(Silent):
     def show(self, event: Event) -> None:
         if event.kind != "progress":
             return
-        stage, now = str(event.data.get("stage", "")), self._now()
+        stage, row, now = str(event.data.get("stage", "")), event.data.get("row"), self._now()
         with self._lock:
-            if self._pace is None or self._pace.stage != stage:
-                self._pace = Pace(stage, now)
+            if self._pace is None or (self._pace.stage, self._pace.row) != (stage, row):
+                self._pace = Pace(stage, now, row)
             self._pace.done = int(event.data.get("done", 0))
             self._pace.total = int(event.data.get("total", 0))
             due = now - self._last >= PLAIN_EVERY_S

@@ -9,7 +9,7 @@ import pytest
 
 from faceswap_cli.cli.display import EventLines, Live, Plain, Silent, build_display
 from faceswap_cli.cli.printing import clock, json_ready, timestamp
-from faceswap_cli.events import progress
+from faceswap_cli.events import Event, progress
 
 
 class _Screen(io.StringIO):
@@ -48,6 +48,19 @@ def test_a_stage_counts_in_its_own_unit(capsys: pytest.CaptureFixture[str], stag
     moment[0] = 16.0
     display.show(progress(stage, 64, 256))
     assert capsys.readouterr().err.splitlines() == [line]
+
+
+def test_plain_names_the_row_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    moment = [0.0]
+    display = Plain(now=lambda: moment[0])
+    for start, row in ((0.0, 1), (20.0, 2)):
+        for second in (0.0, 12.0):
+            moment[0] = start + second
+            display.show(Event("progress", {**progress("render", int(second), 24).data, "row": row}))
+    assert capsys.readouterr().err.splitlines() == [
+        "row 1, render: 12/24 frames, 1.0 fps, 0:12 left",
+        "row 2, render: 12/24 frames, 1.0 fps, 0:12 left",
+    ]
 
 
 def test_plain_starts_its_clock_again_with_each_stage(capsys: pytest.CaptureFixture[str]) -> None:

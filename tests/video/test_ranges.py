@@ -38,7 +38,7 @@ def test_nonsense_names_the_forms(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "12ss", "5 f", "9" * 40 + "f"])
-def test_a_time_that_is_none_is_refused_before_any_file_is_read(text: str) -> None:
+def test_an_invalid_time_is_refused_before_any_file_is_read(text: str) -> None:
     for name in ("start", "end"):
         with pytest.raises(UsageError, match=rf"--{name} .*a frame number"):
             RangeOptions(**{name: text})
