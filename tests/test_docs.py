@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -117,6 +118,29 @@ def test_figures_of_the_readme_are_the_measured_ones() -> None:
     measured = [float(found[1]) for found in (strangers, same, ours) if found is not None]
     assert [float(one) for one in said.groups()] == pytest.approx(measured, abs=0.05)
     assert f"{measured[0]:.2f} {measured[1]:.2f}" == f"{said[1]} {said[2]}"
+
+
+def test_the_table_of_needs_is_the_measured_one() -> None:
+    """``benchmarks/needs.py`` writes the file and makes the lines."""
+    script = DOCS.parent / "benchmarks" / "needs.py"
+    if not script.is_file():
+        pytest.skip("the benchmarks are not in this installation")
+    spec = importlib.util.spec_from_file_location("needs", script)
+    assert spec is not None
+    assert spec.loader is not None
+    needs = importlib.util.module_from_spec(spec)
+    before = list(sys.path)
+    try:
+        spec.loader.exec_module(needs)
+    finally:
+        sys.path[:] = before
+    measured = json.loads(script.with_suffix(".json").read_text(encoding="utf-8"))
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(needs.lines(measured)) in readme, "run: python benchmarks/needs.py"
+
+
+def test_the_readme_is_short() -> None:
+    assert (DOCS.parent / "README.md").read_text(encoding="utf-8").count("\n") <= 200
 
 
 def _commands(text: str) -> Iterator[str]:
