@@ -11,7 +11,7 @@ from faceswap_cli.cli.gates import check_gates, figures_for, parse_gates
 from faceswap_cli.cli.options import REPORTING, ShowFlags, expanded
 from faceswap_cli.cli.printing import console
 from faceswap_cli.cli.session import Session, read_settings
-from faceswap_cli.cli.swap import cast_photos
+from faceswap_cli.cli.swap import cast_photos, check_cast
 from faceswap_cli.errors import UsageError
 from faceswap_cli.identity.people import resolved
 from faceswap_cli.output import check_inputs
@@ -128,6 +128,7 @@ def evaluate(
         raise UsageError("--cast names the sources; leave out --source")
     source = [Path(resolved(str(path))) for path in source or ()]
     with Session(ctx.obj, show, read_settings(show)) as session:
+        check_cast(cast)
         check_inputs([result, *source, *filter(None, (cast,)), target])
         check_inputs(cast_photos(cast))
         from faceswap_cli.metrics.evaluate import EvaluateOptions

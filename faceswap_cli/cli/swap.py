@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from faceswap_cli.cli.session import Session
 from faceswap_cli.cli.terms import require_terms
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.devices import check_device_name, resolve_device
-from faceswap_cli.errors import OutputError, UsageError
+from faceswap_cli.errors import InputError, OutputError, UsageError
 from faceswap_cli.jobs.seal import disown, is_own_result
 from faceswap_cli.output import Naming, check_inputs, check_output, output_path, same_file
 
@@ -65,6 +66,7 @@ def take_order(
         inputs.refuse_terminal()
     require_terms(accept_terms)
     check_consent(options)
+    check_cast(cast)
     named = [Path(name) for name in (*sources, target) if name != "-"]
     check_inputs([*named, *filter(None, (options.track.reference, cast, options.paste.occlusion_mask))])
     check_inputs(cast_photos(cast))
@@ -90,6 +92,13 @@ def check_consent(options: SwapOptions) -> None:
         from faceswap_cli.policy.consent import read_consent
 
         read_consent(options.mark.consent)
+
+
+def check_cast(cast: Path | None) -> None:
+    """A cast file that is not there yet is made by another command."""
+    if cast is not None and not cast.exists():
+        made = shlex.join(["faceswap", "inspect", "CLIP", "--cast", str(cast)])
+        raise InputError(f"{cast} does not exist; make it with: {made}")
 
 
 def cast_photos(cast: Path | None) -> tuple[Path, ...]:

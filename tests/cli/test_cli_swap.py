@@ -476,6 +476,20 @@ def test_the_last_line_says_when_others_were_left_alone(
     assert (told["people"], told["people_swapped"]) == (3, 1)
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("video", "--cast", "new.toml", "clip.mp4"),
+        ("batch", "--cast", "new.toml", "clip.mp4", "-o", "out"),
+        ("evaluate", "clip.mp4", "--cast", "new.toml", "-t", "clip.mp4"),
+    ],
+)
+def test_a_cast_file_that_is_missing_names_the_command_that_makes_it(
+    run: Run, accepted: None, clip: Path, argv: tuple[str, ...]
+) -> None:
+    run(*argv).failed(4, "make it with: faceswap inspect CLIP --cast new.toml")
+
+
 def test_a_picture_takes_no_cast(run: Run, pipeline: FakePipeline, photo: Path) -> None:
     pipeline.people, pipeline.rows = 2, (row(0), row(0, swapped=False, person=1))
     ran = run("image", photo, picture(photo.with_name("group.png")))
