@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 
 from faceswap_cli.config import JobOptions, PasteOptions
-from faceswap_cli.enroll.make import EnrollOptions, enroll
+from faceswap_cli.enrollment.make import EnrollOptions, enroll
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.geometry import align

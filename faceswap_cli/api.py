@@ -296,7 +296,7 @@ def enroll(
     _require_terms(accept_terms)
     paths = [_path(one) for one in _listed(photos)]
     check_inputs(paths)
-    from faceswap_cli.enroll.make import EnrollOptions, enroll
+    from faceswap_cli.enrollment.make import EnrollOptions, enroll
     from faceswap_cli.events import progress as step
     from faceswap_cli.identity.faceid import write_faceid
 

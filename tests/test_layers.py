@@ -25,7 +25,7 @@ LAYERS = (
     {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},
     {"swap", "provenance", "policy"},
     {"pipeline", "pictures", "preview", "forecast", "recipe", "training", "metrics", "report", "inspection"}
-    | {"bench", "batch", "doctor", "enroll", "outcome"},
+    | {"bench", "batch", "doctor", "enrollment", "outcome"},
     {"cli", "api"},
 )
 """Lowest first; a module imports its own layer and those below."""
@@ -115,6 +115,11 @@ def test_only_metrics_looks_at_the_likeness_network() -> None:
 def test_every_part_has_a_layer() -> None:
     parts = {_part(path) for path in MODULES} - {"__init__", "__main__"}
     assert parts <= set().union(*LAYERS)
+
+
+def test_no_module_hides_a_public_function() -> None:
+    """An imported module becomes an attribute of the package, in the place of a function of its name."""
+    assert not {_part(path) for path in MODULES} & set(faceswap_cli.__all__)
 
 
 def _python(code: str) -> str:

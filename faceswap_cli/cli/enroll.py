@@ -137,7 +137,7 @@ def _photos(names: Sequence[str]) -> list[Path]:
 
 
 def _enroll(session: Session, path: Path, photos: Sequence[Path], asked: dict[str, bool]) -> None:
-    from faceswap_cli.enroll.make import EnrollOptions, enroll
+    from faceswap_cli.enrollment.make import EnrollOptions, enroll
     from faceswap_cli.identity.faceid import write_faceid
 
     def tell(stage: str, done: int, total: int) -> None:

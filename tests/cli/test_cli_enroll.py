@@ -11,7 +11,7 @@ import pytest
 
 import faceswap_cli
 from faceswap_cli.cli import batch_run
-from faceswap_cli.enroll import make
+from faceswap_cli.enrollment import make
 from faceswap_cli.errors import InputError
 from faceswap_cli.identity.faceid import Faceid, read_faceid, write_faceid
 from faceswap_cli.identity.people import people_folder, person_path

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from faceswap_cli.config import DetectOptions, JobOptions, PasteOptions
-from faceswap_cli.enroll.make import EnrollOptions, enroll
+from faceswap_cli.enrollment.make import EnrollOptions, enroll
 from faceswap_cli.errors import InputError
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.faces.detect import find_faces

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from faceswap_cli.config import DetectOptions
-from faceswap_cli.enroll.views import missing_views, weighed
+from faceswap_cli.enrollment.views import missing_views, weighed
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.identity.agreement import agreement
 from faceswap_cli.identity.enrolled import Share

@@ -12,7 +12,7 @@ import numpy as np
 
 from faceswap_cli import __version__
 from faceswap_cli.config import DetectOptions
-from faceswap_cli.enroll.views import weighed
+from faceswap_cli.enrollment.views import weighed
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align
 from faceswap_cli.identity.enrolled import Enrolled
