@@ -26,12 +26,12 @@ help:
 	@touch $@
 
 .venv/installed: .venv/made $(PINS)
-	@echo "installing faceswap with pinned versions (about 1.7 GB, a minute or a few)"
+	@echo "installing faceswap with pinned versions (about 1.8 GB, a minute or a few)"
 	@$(BIN)/python constraints/install.py
 	@touch $@
 
 .venv/installed-dev: .venv/made $(PINS)
-	@echo "installing faceswap and its development tools with pinned versions (about 1.8 GB, a minute or a few)"
+	@echo "installing faceswap and its development tools with pinned versions (about 1.9 GB, a minute or a few)"
 	@$(BIN)/python constraints/install.py dev onnxruntime
 	@touch $@ .venv/installed
 

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.enrol import Target, swapped
+from benchmarks.enroll import Target, swapped
 from faceswap_cli.config import DetectOptions, JobOptions, PasteOptions
 from faceswap_cli.errors import FaceswapError
 from faceswap_cli.faces.crops import cut
@@ -59,7 +59,7 @@ class Person:
     groups: dict[str, str]
 
 
-def skin_colour(rgb: U8, face: Face) -> F64:
+def skin_color(rgb: U8, face: Face) -> F64:
     """(3,) mean Lab of the skin."""
     matrix = align.scaled(align.unit_from_points(face.landmarks), _SIDE)
     lab = appearance.lab_from_rgb(cut(rgb, matrix, _SIDE))
@@ -87,7 +87,7 @@ def people(folder: Path, labels: Path) -> list[Person]:
         rgb = read_picture(path).rgb
         face = find_faces(rgb)[0]
         seen = embed(rgb, face.landmarks[None], flip=True)[0]
-        found.append(Person(source, Target(rgb, face), seen, skin_colour(rgb, face), row))
+        found.append(Person(source, Target(rgb, face), seen, skin_color(rgb, face), row))
     by_skin = np.argsort(np.argsort([typology_angle(person.skin) for person in found]))
     for person, rank in zip(found, by_skin, strict=True):
         person.groups[SKIN] = _THIRDS[int(rank) * 3 // len(found)]
@@ -105,7 +105,7 @@ def figures(result: U8, source: Person, target: Person) -> dict[str, float] | No
         "identity": ours,
         "strangers": float(np.linalg.norm(source.embedding - target.embedding)),
         "rho": theirs / max(ours + theirs, 1e-9),
-        SKIN: float(np.linalg.norm(skin_colour(result, target.target.face) - target.skin)),
+        SKIN: float(np.linalg.norm(skin_color(result, target.target.face) - target.skin)),
     }
 
 

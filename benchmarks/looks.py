@@ -30,7 +30,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.enrol import Target, swapped
+from benchmarks.enroll import Target, swapped
 from faceswap_cli.config import DetectOptions, JobOptions, PasteOptions
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.faces.crops import cut

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.enrol import Target, swapped
+from benchmarks.enroll import Target, swapped
 from benchmarks.looks import HOWS, edited_by
 from faceswap_cli.config import DetectOptions, JobOptions, PasteOptions
 from faceswap_cli.faces.detect import find_faces

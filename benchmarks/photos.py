@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from benchmarks.enrol import Target, spread_frames, swapped
+from benchmarks.enroll import Target, spread_frames, swapped
 from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.faces.crops import width_px
 from faceswap_cli.faces.detect import find_faces

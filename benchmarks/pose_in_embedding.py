@@ -3,7 +3,7 @@
     python benchmarks/pose_in_embedding.py POOL
 
 One picture of each person of a training pool.  A straight regression and a small network learn yaw, pitch,
-roll and their absolute values from centred embeddings of four fifths of the people; printed is the share of
+roll and their absolute values from centered embeddings of four fifths of the people; printed is the share of
 the variance that they explain on the last fifth, of the network at its best epoch (which flatters it).
 """
 
@@ -26,7 +26,7 @@ _EPOCHS, _BATCH = 60, 64
 
 
 def table(folder: Path) -> tuple[Tensor, Tensor]:
-    """Centred unit embeddings (N, 128) and standardised angles (N, 6), one row a person, in random order."""
+    """Centered unit embeddings (N, 128) and standardized angles (N, 6), one row a person, in random order."""
     pool = open_pool(folder)
     _, rows = np.unique(pool.person, return_index=True)
     rows = np.random.default_rng(0).permutation(rows)

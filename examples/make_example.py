@@ -239,7 +239,7 @@ def sitter() -> tuple[NDArray[np.uint8], F32]:
     shown = photograph[top : top + height, left : left + width]
     canvas = cv2.resize(shown, (2 * SIZE[0], 2 * SIZE[1]), interpolation=cv2.INTER_LANCZOS4)
     (face,) = find_faces(np.ascontiguousarray(canvas[..., ::-1]))
-    # Mesh points count from the corner of the first pixel, remap from its centre.
+    # Mesh points count from the corner of the first pixel, remap from its center.
     return canvas, face.landmarks - np.array([0.5, 0.5, 0.0], np.float32)
 
 

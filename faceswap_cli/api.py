@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from faceswap_cli.config import SwapOptions
+from faceswap_cli.config import SwapOptions, TrackOptions
 from faceswap_cli.errors import FaceswapError, InputError, OutputError, PolicyError, UsageError
-from faceswap_cli.events import NEVER, Event, Listener, StopRequest
+from faceswap_cli.events import NEVER, Event, Listener, StopRequest, unit_of
 from faceswap_cli.output import (
     CLIP_SUFFIXES,
     PICTURE_SUFFIXES,
@@ -232,6 +232,7 @@ def evaluate(
     source: Source,
     target: PathLike,
     *,
+    cast: PathLike | None = None,
     stride: int = 1,
     max_frames: int | None = None,
     progress: bool = False,
@@ -239,17 +240,25 @@ def evaluate(
 ) -> Evaluation:
     """Measure a result; ``figures`` holds the metrics by name (docs/metrics.md).
 
+    Of a result of several people, ``source`` is the photographs of all, or [] with the ``cast`` file;
+    ``people`` then holds the metrics of each.
+
     >>> import faceswap_cli as fs
     >>> fs.evaluate("clip_swapped.mp4", "me.jpg", "clip.mp4").figures["likeness"]  # doctest: +SKIP
     0.61
     """
     made, original = _path(result), _path(target)
-    sources = _sources(source, SwapOptions())
-    check_inputs([made, *sources, original])
+    roles = None if cast is None else _path(cast)
+    sources = _sources(source, SwapOptions(track=TrackOptions(cast=roles)))
+    check_inputs([made, *sources, *filter(None, (roles,)), original])
+    from faceswap_cli.metrics.evaluate import EvaluateOptions
     from faceswap_cli.metrics.evaluate import evaluate as measure
 
+    asked = EvaluateOptions(cast=roles)
     with _listening(progress, listen) as hear:
-        return measure(made, sources, original, listen=hear, stride=stride, max_frames=max_frames)
+        return measure(
+            made, sources, original, options=asked, listen=hear, stride=stride, max_frames=max_frames
+        )
 
 
 def enroll(
@@ -287,13 +296,13 @@ def enroll(
     _require_terms(accept_terms)
     paths = [_path(one) for one in _listed(photos)]
     check_inputs(paths)
-    from faceswap_cli.enrol.make import EnrolOptions, enrol
+    from faceswap_cli.enrollment.make import EnrollOptions, enroll
     from faceswap_cli.events import progress as step
     from faceswap_cli.identity.faceid import write_faceid
 
-    asked = EnrolOptions(keep_photos=keep_photos, picture=picture, same_person=same_person)
+    asked = EnrollOptions(keep_photos=keep_photos, picture=picture, same_person=same_person)
     with _listening(progress, listen) as hear:
-        made = enrol(path.stem, paths, asked, lambda *counts: hear(step(*counts)))
+        made = enroll(path.stem, paths, asked, lambda *counts: hear(step(*counts)))
         for note in made.notes:
             hear(Event("warning", {"message": note}))
     write_faceid(path, made)
@@ -418,7 +427,7 @@ class _Bars:
 
         if stage != self._stage:
             self.close()
-            self._stage, self._bar = stage, tqdm(desc=stage, total=total, unit="frame")
+            self._stage, self._bar = stage, tqdm(desc=stage, total=total, unit=f" {unit_of(stage)}")
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceswap_cli.hdr import is_hdr, sdr_from_code
-from faceswap_cli.records import F32, F64, U8, ColourTags, Planes, Samples
+from faceswap_cli.records import F32, F64, U8, ColorTags, Planes, Samples
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in luma samples; x1 and y1 are exclusive."""
@@ -61,7 +61,7 @@ def rgb_from_ycc(matrix: int, full_range: bool, bit_depth: int) -> F64:
     return np.concatenate([back, (-back @ forward[:, 3])[:, None]], axis=1)
 
 
-def _rgb8(ycc: NDArray[Any], tags: ColourTags, bit_depth: int) -> U8:
+def _rgb8(ycc: NDArray[Any], tags: ColorTags, bit_depth: int) -> U8:
     """(H, W, 3) sample values -> uint8 R'G'B', rounded and clipped; PQ and HLG become SDR."""
     import cv2
 
@@ -120,7 +120,7 @@ def ycc_region(planes: Planes, box: Box | None = None) -> F32:
     return np.asarray(cv2.merge(parts), dtype=np.float32)
 
 
-def rgb_from_planes(planes: Planes, tags: ColourTags, box: Box | None = None) -> U8:
+def rgb_from_planes(planes: Planes, tags: ColorTags, box: Box | None = None) -> U8:
     """(h, w, 3) uint8 R'G'B' of the picture or of ``box`` (clipped to the picture)."""
     import cv2
 
@@ -132,7 +132,7 @@ def rgb_from_planes(planes: Planes, tags: ColourTags, box: Box | None = None) ->
     return _rgb8(cv2.merge(parts), tags, planes.bit_depth)
 
 
-def rgb_float_from_planes(planes: Planes, tags: ColourTags, box: Box | None = None) -> F32:
+def rgb_float_from_planes(planes: Planes, tags: ColorTags, box: Box | None = None) -> F32:
     """(h, w, 3) float32 R'G'B', nominally in [0, 1] and not clipped, so that it can be undone exactly."""
     import cv2
 
@@ -156,7 +156,7 @@ def _halved_down(plane: F32) -> F32:
 
 
 def planes_region_from_rgb(
-    rgb: NDArray[Any], tags: ColourTags, bit_depth: int = 8, chroma_step: tuple[int, int] = (2, 2)
+    rgb: NDArray[Any], tags: ColorTags, bit_depth: int = 8, chroma_step: tuple[int, int] = (2, 2)
 ) -> Planes:
     """(h, w, 3) R'G'B', uint8 or float in [0, 1] -> planes of that region.
 
@@ -283,7 +283,7 @@ def _area_part(plane: Samples, out_from_plane: F64, side: int, shrink: int) -> t
     )
 
 
-def warp_rgb(planes: Planes, tags: ColourTags, out_from_frame: NDArray[Any], side: int) -> U8:
+def warp_rgb(planes: Planes, tags: ColorTags, out_from_frame: NDArray[Any], side: int) -> U8:
     """Cut an aligned crop out of the planes: (side, side, 3) uint8 R'G'B'.
 
     ``out_from_frame`` (3, 3) maps frame pixels to crop pixels, centers at integer + 0.5.  Each
@@ -301,7 +301,7 @@ def warp_rgb(planes: Planes, tags: ColourTags, out_from_frame: NDArray[Any], sid
     return _rgb8(cv2.merge(parts), tags, planes.bit_depth)
 
 
-def warp_luma(planes: Planes, tags: ColourTags, out_from_frame: NDArray[Any], side: int) -> F32:
+def warp_luma(planes: Planes, tags: ColorTags, out_from_frame: NDArray[Any], side: int) -> F32:
     """The luma of the same crop: (side, side) float32, black 0 and white 255."""
     import cv2
 
@@ -311,7 +311,7 @@ def warp_luma(planes: Planes, tags: ColourTags, out_from_frame: NDArray[Any], si
     return luma if tags.full_range else (luma - np.float32(16)) * np.float32(255 / 219)
 
 
-def downscaled_rgb(planes: Planes, tags: ColourTags, long_side: int) -> tuple[U8, float]:
+def downscaled_rgb(planes: Planes, tags: ColorTags, long_side: int) -> tuple[U8, float]:
     """The whole picture, at most ``long_side`` pixels long: (h, w, 3) uint8 and small / frame scale.
 
     For detection: chroma siting (a quarter of a chroma sample) is left out of account.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from faceswap_cli import own_edits
 from faceswap_cli.errors import UsageError
-from faceswap_cli.keyframes import Level, keyframe_values, level_of
+from faceswap_cli.keyframes import Level, keyframe_values, level_of, place_of
 
 
 def _check(ok: bool, message: str) -> None:
@@ -285,6 +285,11 @@ class RangeOptions:
     start: str | None = None
     """seconds, ``hh:mm:ss.mmm`` or a frame number as ``123f``"""
     end: str | None = None
+
+    def __post_init__(self) -> None:
+        for flag, text in (("--start", self.start), ("--end", self.end)):
+            if text is not None:
+                place_of(text, flag)
 
 
 @dataclass(frozen=True, kw_only=True)

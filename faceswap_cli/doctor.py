@@ -203,7 +203,7 @@ def _chip() -> Check:
 
 
 def _test_clip(path: Path) -> Clip:
-    from faceswap_cli.records import Clip, ColourTags
+    from faceswap_cli.records import Clip, ColorTags
 
     return Clip(
         path=path,
@@ -221,7 +221,7 @@ def _test_clip(path: Path) -> Clip:
         duration_s=0.48,
         rotation=0,
         sample_aspect=Fraction(1),
-        colour=ColourTags(),
+        colour=ColorTags(),
         streams=(),
         video_stream=0,
     )

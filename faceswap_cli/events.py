@@ -83,7 +83,7 @@ EVENTS: dict[str, tuple[str, tuple[Field, ...]]] = {
                 "string",
                 "`analyse`, `check`, `render`, `assemble`, `evaluate`; other commands have others",
             ),
-            Field("done", "integer", "frames (MiB for `weights`, jobs of a batch as a whole)"),
+            Field("done", "integer", "frames; in other stages jobs, photos, pictures, pairs, steps or MiB"),
             Field("total", "integer", "number expected; an estimate may grow"),
         ),
     ),
@@ -126,6 +126,17 @@ class Event:
 
 
 Listener = Callable[[Event], None]
+
+_UNITS = {
+    **{"batch": "jobs", "photos": "photos", "suite": "jobs", "teach": "steps"},
+    **{"pairs": "pairs", "pictures": "pictures", "train": "pictures"},
+    **dict.fromkeys(("download", "import", "verify"), "MiB"),
+}
+
+
+def unit_of(stage: str) -> str:
+    """What ``done`` and ``total`` of a stage count."""
+    return _UNITS.get(stage, "frames")
 
 
 def ignore(event: Event) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceswap_cli.records import F32, F64, U8, ColourTags
+from faceswap_cli.records import F32, F64, U8, ColorTags
 
 PQ, HLG = 16, 18
 """H.273 numbers of the transfers."""
@@ -29,7 +29,7 @@ _2020_FROM_709 = np.array(
 _ENTRIES = 65536
 
 
-def is_hdr(tags: ColourTags) -> bool:
+def is_hdr(tags: ColorTags) -> bool:
     """Whether the samples are PQ or HLG."""
     return tags.transfer in (PQ, HLG)
 
@@ -57,12 +57,12 @@ def _looked_up(table: F32, values: NDArray[Any]) -> F32:
     return np.asarray(table.take(index.astype(np.uint16)))
 
 
-def light_from_code(code: NDArray[Any], tags: ColourTags) -> F32:
+def light_from_code(code: NDArray[Any], tags: ColorTags) -> F32:
     """(..., 3) samples in [0, 1] -> linear light in the stream's primaries, diffuse white at 1."""
     return _looked_up(_light_table(tags.transfer), code)
 
 
-def code_from_light(light: NDArray[Any], tags: ColourTags) -> F32:
+def code_from_light(light: NDArray[Any], tags: ColorTags) -> F32:
     """Inverse of :func:`light_from_code`."""
     if tags.transfer == HLG:
         scene = np.clip(light * np.float32(_HLG_WHITE), 0, 1)
@@ -72,12 +72,12 @@ def code_from_light(light: NDArray[Any], tags: ColourTags) -> F32:
     return np.asarray(((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2, np.float32)
 
 
-def _primaries(tags: ColourTags) -> F64:
+def _primaries(tags: ColorTags) -> F64:
     """Stream primaries from BT.709 in linear light; an unnamed set of an HDR stream is BT.2020."""
     return np.eye(3) if tags.primaries == 1 else _2020_FROM_709
 
 
-def sdr_from_code(code: NDArray[Any], tags: ColourTags) -> U8:
+def sdr_from_code(code: NDArray[Any], tags: ColorTags) -> U8:
     """(H, W, 3) float samples in [0, 1] -> uint8 SDR in BT.709 with a gamma of 2.4."""
     import cv2
 
@@ -85,7 +85,7 @@ def sdr_from_code(code: NDArray[Any], tags: ColourTags) -> U8:
     return np.asarray(cv2.convertScaleAbs(_looked_up(_gamma_table(), light), alpha=255.0), np.uint8)
 
 
-def light_from_sdr(rgb: F32, tags: ColourTags) -> F32:
+def light_from_sdr(rgb: F32, tags: ColorTags) -> F32:
     """(H, W, 3) SDR in [0, 1] -> linear light in the stream's primaries, white at 1."""
     import cv2
 

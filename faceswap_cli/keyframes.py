@@ -18,23 +18,34 @@ from faceswap_cli.errors import UsageError
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]*)?)")
+_FRAME = re.compile(r"([0-9]+)f")
 _FORMS = "use seconds (12.5) or hh:mm:ss.mmm (00:00:12.500)"
+_CLIP_FORMS = "use seconds (12.5), hh:mm:ss.mmm (00:00:12.500) or a frame number (300f)"
 _HINT = "give a number, or keyframes as in 0s:0,2s:1"
 _LONGEST_TIME, _MOST_POINTS = 32, 10_000
 _EXACT = Context(prec=80)
 
 
 def seconds_of(text: str, flag: str = "time", forms: str = _FORMS) -> Fraction:
-    """Exact seconds of ``12.5`` or ``hh:mm:ss.mmm``; ``forms`` ends the message about anything else."""
-    if _SECONDS.fullmatch(text):
-        return Fraction(text)
-    clock = _CLOCK.fullmatch(text)
+    """Exact seconds of ``12.5``, ``12.5s`` or ``hh:mm:ss.mmm``; ``forms`` ends the message about others."""
+    plain = text.removesuffix("s")
+    if _SECONDS.fullmatch(plain):
+        return Fraction(plain)
+    clock = _CLOCK.fullmatch(plain)
     if clock is None:
         raise UsageError(f"{flag} {text!r} is not a time; {forms}")
     hours, minutes, seconds = int(clock[1] or 0), int(clock[2]), Fraction(clock[3])
     if minutes >= 60 or seconds >= 60:
         raise UsageError(f"{flag} {text!r}: minutes and seconds go up to 59; {forms}")
     return hours * 3600 + minutes * 60 + seconds
+
+
+def place_of(text: str, flag: str) -> Fraction | int:
+    """What ``--start`` and ``--end`` take: exact seconds or, as an integer, a frame number (``300f``)."""
+    if len(text) > _LONGEST_TIME:
+        raise UsageError(f"{flag} {text[:_LONGEST_TIME]}... is too long; {_CLIP_FORMS}")
+    frame = _FRAME.fullmatch(text.strip())
+    return int(frame[1]) if frame else seconds_of(text.strip(), flag, _CLIP_FORMS)
 
 
 class Keyframes:
@@ -118,7 +129,7 @@ def _keyframes(pairs: Iterable[tuple[Any, Any]], name: str) -> Level:
         text = str(time).strip()[: _LONGEST_TIME + 1]
         if len(text) > _LONGEST_TIME:
             raise UsageError(f"{name}: the time {text}... is too long; {_FORMS}")
-        seconds = seconds_of(text.removesuffix("s"), f"{name}: time")
+        seconds = seconds_of(text, f"{name}: time")
         if seconds in found:
             raise UsageError(f"{name}: there are two values at {text}")
         found[seconds] = _number(value, f"{name} at {text}")

@@ -84,7 +84,17 @@ def preview(
         damaged_packets=analysis.damaged_packets,
         seconds=clock.seconds,
         ledger=tuple(rows),
+        notes=_fewer(len(hardest), count, target),
         consent=agreed,
+    )
+
+
+def _fewer(shown: int, asked: int, target: Path) -> tuple[str, ...]:
+    """Why a sheet shows less than was asked for."""
+    if shown == asked:
+        return ()
+    return (
+        f"{target.name} is short: the sheet shows {shown} frames instead of {asked}, one every half second",
     )
 
 
@@ -102,8 +112,8 @@ def hardest_frames(
             continue
         angles = pose(track.landmarks)
         width = np.ptp(track.landmarks[..., 0], axis=1)
-        centre = track.landmarks[..., :2].mean(axis=1)
-        speed = np.linalg.norm(np.gradient(centre, axis=0), axis=1) if len(centre) > 1 else np.zeros(1)
+        center = track.landmarks[..., :2].mean(axis=1)
+        speed = np.linalg.norm(np.gradient(center, axis=0), axis=1) if len(center) > 1 else np.zeros(1)
         parts = {
             "turned aside": np.abs(angles.yaw) / 45.0,
             "looking up or down": np.abs(angles.pitch) / 45.0,
@@ -174,10 +184,10 @@ def _cut(frame: Frame, item: Swapped, clip: Clip) -> U8:
     width, height = clip.display_size
     upright = cv2.resize(np.ascontiguousarray(upright), (width, height), interpolation=cv2.INTER_AREA)
     boxes = np.array([row.box for row in item.ledger if row.swapped] or [(0, 0, width, height)])
-    centre = (boxes[:, :2].min(axis=0) + boxes[:, 2:].max(axis=0)) / 2
+    center = (boxes[:, :2].min(axis=0) + boxes[:, 2:].max(axis=0)) / 2
     half = 0.85 * max(float((boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)).max()), 16.0)
     scale = TILE / (2 * half)
-    shift = TILE / 2 - scale * centre
+    shift = TILE / 2 - scale * center
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     flags = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_CUBIC
     return np.asarray(cv2.warpAffine(upright, matrix, (TILE, TILE), flags=flags, borderValue=(24, 24, 24)))

@@ -41,7 +41,7 @@ Tint = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ColourTags:
+class ColorTags:
     """How the samples of a stream are to be read; the integers are those of ITU-T H.273."""
 
     matrix: int = 1
@@ -131,7 +131,7 @@ class Clip:
     rotation: int
     """Degrees counter-clockwise, a multiple of 90, by which the frame is turned for display."""
     sample_aspect: Fraction
-    colour: ColourTags
+    colour: ColorTags
     streams: tuple[StreamInfo, ...]
     video_stream: int
     bit_rate: int = 0
@@ -392,7 +392,7 @@ class SourceIdentity:
     notes: tuple[str, ...] = ()
     """Warnings for the user: photographs left out, doubtful ones"""
     enrolled: Enrolled | None = field(repr=False, default=None)
-    """What an enrolment file knows of the person; then ``photos`` may be empty"""
+    """What an enrollment file knows of the person; then ``photos`` may be empty"""
     changes: tuple[tuple[str, float], ...] = ()
     """Edits of appearance that are asked for: name, amount"""
 
@@ -457,3 +457,8 @@ class Report:
     """Of the part of the clip that was worked on; empty for a picture."""
     consent: str = ""
     """SHA-256 of the consent file that the mark names; empty without one."""
+
+    @property
+    def people_swapped(self) -> int:
+        """Of ``people``, those with at least one swapped face."""
+        return len({row.person for row in self.ledger if row.swapped})

@@ -132,21 +132,21 @@ def centred(source: Iterable[A], radius: int) -> Iterator[tuple[tuple[A, ...], i
     The window holds up to ``radius`` items on each side, fewer at the ends.
     """
     window: deque[A] = deque()
-    centre = 0
+    center = 0
     try:
         for item in source:
             window.append(item)
-            if len(window) > radius + centre:
-                yield tuple(window), centre
-                if centre == radius:
+            if len(window) > radius + center:
+                yield tuple(window), center
+                if center == radius:
                     window.popleft()
                 else:
-                    centre += 1
-        while centre < len(window):
-            yield tuple(window), centre
-            if centre == radius:
+                    center += 1
+        while center < len(window):
+            yield tuple(window), center
+            if center == radius:
                 window.popleft()
             else:
-                centre += 1
+                center += 1
     finally:
         _close(source)

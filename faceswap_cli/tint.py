@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from faceswap_cli.records import F32, F64, ColourTags, Planes, Samples, Tint
+from faceswap_cli.records import F32, F64, ColorTags, Planes, Samples, Tint
 
 LEVELS = 32
 _FACE_RMS, _FRAME_RMS = 1.6, 2.5
@@ -92,7 +92,7 @@ class _Sums:
         return tuple((float(u), float(v)) for u, v in zip(cb.round(3), cr.round(3), strict=True))
 
 
-def tinted(planes: Planes, tags: ColourTags) -> Planes:
+def tinted(planes: Planes, tags: ColorTags) -> Planes:
     """``planes`` with the chroma that belongs to their luma in a clip of one hue; others as they are."""
     if tags.tint is None:
         return planes

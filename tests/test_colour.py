@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from faceswap_cli import colour
-from faceswap_cli.records import ColourTags, Planes
+from faceswap_cli.records import ColorTags, Planes
 
-TAGS = [ColourTags(matrix, full) for matrix in (1, 6, 9) for full in (False, True)]
+TAGS = [ColorTags(matrix, full) for matrix in (1, 6, 9) for full in (False, True)]
 
 
 def ramp_planes(height: int, width: int, step: tuple[int, int], bit_depth: int = 8) -> Planes:
@@ -28,7 +28,7 @@ def ramp_planes(height: int, width: int, step: tuple[int, int], bit_depth: int =
 
 @pytest.mark.parametrize("tags", TAGS)
 @pytest.mark.parametrize("depth", [8, 10, 12])
-def test_white_black_and_primaries(tags: ColourTags, depth: int) -> None:
+def test_white_black_and_primaries(tags: ColorTags, depth: int) -> None:
     """H.273: black and white sit at the ends of the range, neutral chroma in the middle."""
     matrix = colour.ycc_from_rgb(tags.matrix, tags.full_range, depth)
     step = 1 << (depth - 8)
@@ -59,7 +59,7 @@ def test_known_values_of_bt_709() -> None:
 @pytest.mark.parametrize("tags", TAGS)
 @pytest.mark.parametrize("depth", [8, 10])
 @pytest.mark.parametrize("step", [(2, 2), (1, 2), (1, 1)])
-def test_there_and_back(tags: ColourTags, depth: int, step: tuple[int, int]) -> None:
+def test_there_and_back(tags: ColorTags, depth: int, step: tuple[int, int]) -> None:
     planes = ramp_planes(48, 64, step, depth)
     rgb = colour.rgb_float_from_planes(planes, tags)
     again = colour.planes_region_from_rgb(rgb, tags, depth, step)
@@ -71,7 +71,7 @@ def test_there_and_back(tags: ColourTags, depth: int, step: tuple[int, int]) -> 
 
 def test_no_drift_over_many_passes() -> None:
     """The usual library path darkens by about a level per pass."""
-    tags = ColourTags(1, False)
+    tags = ColorTags(1, False)
     planes = ramp_planes(48, 64, (1, 1))
     now = planes
     for _ in range(10):
@@ -83,7 +83,7 @@ def test_no_drift_over_many_passes() -> None:
 @pytest.mark.parametrize("step", [(2, 2), (1, 2), (1, 1)])
 @pytest.mark.parametrize("box", [(0, 0, 20, 10), (7, 5, 31, 30), (33, 17, 64, 48), (-5, -5, 99, 99)])
 def test_a_region_is_the_region_of_the_whole(box: colour.Box, step: tuple[int, int]) -> None:
-    planes, tags = ramp_planes(48, 64, step), ColourTags(1, False)
+    planes, tags = ramp_planes(48, 64, step), ColorTags(1, False)
     x0, y0, x1, y1 = max(box[0], 0), max(box[1], 0), min(box[2], 64), min(box[3], 48)
     whole = colour.rgb_from_planes(planes, tags)[y0:y1, x0:x1].astype(int)
     assert np.abs(colour.rgb_from_planes(planes, tags, box).astype(int) - whole).max() <= 1
@@ -104,7 +104,7 @@ def test_chroma_lies_where_it_is_sited(step: tuple[int, int]) -> None:
 @pytest.mark.parametrize("step", [(2, 2), (1, 2), (1, 1)])
 @pytest.mark.parametrize("size", [(49, 63), (1, 1), (2, 3)])
 def test_odd_sizes(size: tuple[int, int], step: tuple[int, int], depth: int) -> None:
-    planes, tags = ramp_planes(*size, step, depth), ColourTags(1, False)
+    planes, tags = ramp_planes(*size, step, depth), ColorTags(1, False)
     rgb = colour.rgb_float_from_planes(planes, tags)
     assert rgb.shape == (*size, 3)
     again = colour.planes_region_from_rgb(rgb, tags, depth, step)
@@ -144,14 +144,14 @@ def crop_matrix(scale: float, angle: float, x: float, y: float) -> Any:
 @pytest.mark.parametrize("scale", [1.7, 1.0, 0.6, 0.3])
 def test_a_crop_shows_what_lies_there(scale: float, depth: int, step: tuple[int, int]) -> None:
     """Every crop pixel holds the ramp's value at its own place in the frame, at any scale."""
-    height, width, side, tags = 200, 240, 32, ColourTags(1, False)
+    height, width, side, tags = 200, 240, 32, ColorTags(1, False)
     y, x = np.mgrid[:height, :width] + 0.5
     gray = 60 + 0.4 * x + 0.2 * y
     rgb = np.stack([gray, gray * 0.8 + 20, 200 - 0.4 * x], axis=-1)
     planes = colour.planes_region_from_rgb(rgb / 255.0, tags, depth, step)
     crop_from_frame = crop_matrix(scale, 0.3, 0, 0)
-    centre = crop_from_frame @ [width / 2, height / 2, 1]
-    crop_from_frame[:2, 2] += side / 2 - centre[:2]
+    center = crop_from_frame @ [width / 2, height / 2, 1]
+    crop_from_frame[:2, 2] += side / 2 - center[:2]
     crop = colour.warp_rgb(planes, tags, crop_from_frame, side).astype(float)
     v, u = np.mgrid[:side, :side] + 0.5
     fx, fy, _ = np.linalg.inv(crop_from_frame) @ np.stack([u.ravel(), v.ravel(), np.ones(side * side)])
@@ -162,7 +162,7 @@ def test_a_crop_shows_what_lies_there(scale: float, depth: int, step: tuple[int,
 
 
 def test_outside_the_picture_its_mirror_image_is_seen() -> None:
-    planes, tags = ramp_planes(48, 64, (2, 2)), ColourTags(1, False)
+    planes, tags = ramp_planes(48, 64, (2, 2)), ColorTags(1, False)
     shifted = np.array([[1, 0, 16.0], [0, 1, 0], [0, 0, 1]])
     crop = colour.warp_rgb(planes, tags, shifted, 48).astype(int)
     assert np.abs(crop[:, 15::-1] - crop[:, 16:32]).max() <= 3
@@ -172,7 +172,7 @@ def test_a_strong_shrink_averages() -> None:
     """A fine checkerboard becomes gray, not noise."""
     board = ((np.indices((400, 400)).sum(axis=0) % 2) * 200 + 20).astype(np.uint8)
     neutral = np.full((200, 200), 128, np.uint8)
-    planes, tags = Planes(board, neutral, neutral), ColourTags(1, True)
+    planes, tags = Planes(board, neutral, neutral), ColorTags(1, True)
     crop = colour.warp_rgb(planes, tags, np.diag([0.1, 0.1, 1.0]), 40)
     assert np.abs(crop.astype(int) - 120).max() <= 3
 
@@ -182,7 +182,7 @@ def test_a_crop_far_outside_is_still_a_crop(far: float) -> None:
     planes = ramp_planes(48, 64, (2, 2))
     for scale in (1.0, 0.2):
         matrix = crop_matrix(scale, 0, far, far)
-        assert colour.warp_rgb(planes, ColourTags(), matrix, 16).shape == (16, 16, 3)
+        assert colour.warp_rgb(planes, ColorTags(), matrix, 16).shape == (16, 16, 3)
 
 
 @pytest.mark.parametrize(("size", "long_side"), [((1080, 1920), 640), ((1920, 1080), 480), ((49, 63), 640)])
@@ -191,7 +191,7 @@ def test_the_downscaled_picture(size: tuple[int, int], long_side: int, depth: in
     height, width = size
     y, x = np.mgrid[:height, :width] + 0.5
     flat = np.stack([x / width, y / height, 0.5 + 0 * x], axis=-1)
-    tags = ColourTags(1, False)
+    tags = ColorTags(1, False)
     planes = colour.planes_region_from_rgb(flat, tags, depth, (2, 2))
     rgb, scale = colour.downscaled_rgb(planes, tags, long_side)
     assert scale == min(long_side / max(size), 1.0)

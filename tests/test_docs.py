@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -18,7 +19,9 @@ import typer.main
 
 from faceswap_cli.cli import app
 from faceswap_cli.cli.examples import EXAMPLES
+from faceswap_cli.cli.gates import parse_gates
 from faceswap_cli.cli.suggest import as_command
+from faceswap_cli.config_files import FLAGS, resolve
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -117,6 +120,29 @@ def test_figures_of_the_readme_are_the_measured_ones() -> None:
     assert f"{measured[0]:.2f} {measured[1]:.2f}" == f"{said[1]} {said[2]}"
 
 
+def test_the_table_of_needs_is_the_measured_one() -> None:
+    """``benchmarks/needs.py`` writes the file and makes the lines."""
+    script = DOCS.parent / "benchmarks" / "needs.py"
+    if not script.is_file():
+        pytest.skip("the benchmarks are not in this installation")
+    spec = importlib.util.spec_from_file_location("needs", script)
+    assert spec is not None
+    assert spec.loader is not None
+    needs = importlib.util.module_from_spec(spec)
+    before = list(sys.path)
+    try:
+        spec.loader.exec_module(needs)
+    finally:
+        sys.path[:] = before
+    measured = json.loads(script.with_suffix(".json").read_text(encoding="utf-8"))
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(needs.lines(measured)) in readme, "run: python benchmarks/needs.py"
+
+
+def test_the_readme_is_short() -> None:
+    assert (DOCS.parent / "README.md").read_text(encoding="utf-8").count("\n") <= 200
+
+
 def _commands(text: str) -> Iterator[str]:
     """Every command line of ours: from code blocks, and from code in the text."""
     for _, block in _FENCE.findall(text):
@@ -138,6 +164,11 @@ def _parse(line: str) -> None:
         rest = [*context._protected_args, *context.args]
         name, command, rest = command.resolve_command(context, rest)
         context = command.make_context(name, rest, parent=context)
+    parse_gates(context.params.get("fail_under"))
+    if "face" in context.params:  # the values, too, of commands that swap
+        # --edit takes names that the user has taught.
+        given = {name: value for name, value in context.params.items() if name in FLAGS and name != "edit"}
+        resolve(given, use_files=False, environ={}, folder=DOCS).swap_options()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -7,16 +7,16 @@ import pytest
 
 from faceswap_cli import colour, hdr
 from faceswap_cli.geometry.paste import paste_into_planes
-from faceswap_cli.records import ColourTags, FaceCrop, Planes, RenderedFace
+from faceswap_cli.records import ColorTags, FaceCrop, Planes, RenderedFace
 
 SIDE = 64
 TAGS = {
-    "pq": ColourTags(9, False, 9, hdr.PQ, tagged=True),
-    "hlg": ColourTags(9, False, 9, hdr.HLG, tagged=True),
+    "pq": ColorTags(9, False, 9, hdr.PQ, tagged=True),
+    "hlg": ColorTags(9, False, 9, hdr.HLG, tagged=True),
 }
 
 
-def hdr_planes(rgb: np.ndarray, tags: ColourTags, gain: float = 1.0) -> Planes:
+def hdr_planes(rgb: np.ndarray, tags: ColorTags, gain: float = 1.0) -> Planes:
     """Planes of 10 bit that show ``rgb`` (SDR, uint8); ``gain`` makes it brighter than white."""
     light = gain * hdr.light_from_sdr(rgb.astype(np.float32) / 255, tags)
     return colour.planes_region_from_rgb(hdr.code_from_light(light, tags), tags, 10, (1, 1))

@@ -19,13 +19,13 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_bundled" not in pat
 
 LAYERS = (
     {"errors", "records", "config", "stream", "events", "limits", "memory", "numerics", "plain"}
-    | {"keyframes", "own_edits"},
+    | {"keyframes", "own_edits", "chosen"},
     {"colour", "hdr", "tint", "devices", "config_files", "output", "user_files"},
     {"weights", "nets"},
     {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},
     {"swap", "provenance", "policy"},
     {"pipeline", "pictures", "preview", "forecast", "recipe", "training", "metrics", "report", "inspection"}
-    | {"bench", "batch", "doctor", "enrol", "outcome"},
+    | {"bench", "batch", "doctor", "enrollment", "outcome"},
     {"cli", "api"},
 )
 """Lowest first; a module imports its own layer and those below."""
@@ -115,6 +115,11 @@ def test_only_metrics_looks_at_the_likeness_network() -> None:
 def test_every_part_has_a_layer() -> None:
     parts = {_part(path) for path in MODULES} - {"__init__", "__main__"}
     assert parts <= set().union(*LAYERS)
+
+
+def test_no_module_hides_a_public_function() -> None:
+    """An imported module becomes an attribute of the package, in the place of a function of its name."""
+    assert not {_part(path) for path in MODULES} & set(faceswap_cli.__all__)
 
 
 def _python(code: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from faceswap_cli.colour import planes_region_from_rgb
 from faceswap_cli.geometry.paste import paste_into_planes
-from faceswap_cli.records import ColourTags, FaceCrop, Planes, RenderedFace
+from faceswap_cli.records import ColorTags, FaceCrop, Planes, RenderedFace
 from faceswap_cli.tint import TintGauge, tinted
 
 SIDE = 64
@@ -36,11 +36,11 @@ def sepia() -> Planes:
     return clip_of(np.round(128 - 26 * level), np.round(128 + 13 * level), y)
 
 
-def tint_of(*frames: Planes) -> ColourTags:
+def tint_of(*frames: Planes) -> ColorTags:
     gauge = TintGauge()
     for frame in frames:
         gauge.add(frame, BOX)
-    return ColourTags(6, False, tint=gauge.tint())
+    return ColorTags(6, False, tint=gauge.tint())
 
 
 def reddish() -> RenderedFace:
@@ -74,9 +74,9 @@ def test_sepia_stays_one_hue() -> None:
 def test_a_clip_with_colors_has_no_tint() -> None:
     rng = np.random.default_rng(2)
     rgb = np.clip(np.array([190, 140, 120]) + rng.normal(0, 14, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8)
-    colored = planes_region_from_rgb(rgb, ColourTags(6))
+    colored = planes_region_from_rgb(rgb, ColorTags(6))
     assert tint_of(sepia(), colored, colored).tint is None
-    assert tinted(colored, ColourTags(6)) is colored
+    assert tinted(colored, ColorTags(6)) is colored
     assert TintGauge().tint() is None
 
 

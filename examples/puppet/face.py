@@ -18,7 +18,7 @@ EYES = (
     ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133), 468),
     ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263), 473),
 )
-"""Upper lid, lower lid (from left to right), centre of the iris."""
+"""Upper lid, lower lid (from left to right), center of the iris."""
 CHIN = 152
 OPEN = 0.30
 """How far the jaw drops at most, in distances of the irises."""
@@ -83,7 +83,7 @@ class Mouth:
     """Distance of the irises."""
 
     @property
-    def centre(self) -> float:
+    def center(self) -> float:
         return float(self.upper[[0, -1], 0].mean())
 
     @property
@@ -92,7 +92,7 @@ class Mouth:
 
     def across(self) -> F32:
         """-1 and 1 at the corners."""
-        return ((self.x - self.centre) / self.half).astype(np.float32)
+        return ((self.x - self.center) / self.half).astype(np.float32)
 
     def lip(self) -> F32:
         """1 in the middle of the lips, 0 from the corners on."""
@@ -113,7 +113,7 @@ class Mouth:
     def jaw_field(self, face: Expression) -> tuple[F32, F32]:
         """The jaw is stiff: everything under the lip drops alike, less towards ears and throat."""
         t = np.maximum(self.y - self.middle(), 0) / self.unit
-        chin = float(self.chin[1] - self.middle()[0, int(self.centre)]) / self.unit
+        chin = float(self.chin[1] - self.middle()[0, int(self.center)]) / self.unit
         stiff = smoothstep(t / (0.6 * chin)) * (1 - smoothstep((t - 1.05 * chin) / 0.55))
         stiff = stiff * np.exp(-(((self.x - self.chin[0]) / (0.98 * self.unit)) ** 4))
         lip = self.lip() * np.exp(-((t / 0.4) ** 2))
@@ -224,10 +224,10 @@ class EyeLayer:
 
     def turned(self, picture: F32, face: Expression) -> F32:
         """The eyeball looks to a side: the iris moves, the white is stretched and pressed together."""
-        centre = self.points[self.eye[2], :2]
+        center = self.points[self.eye[2], :2]
         radius = 0.5 * float(np.ptp(self.points[self.eye[2] : self.eye[2] + 5, 0]))
-        away = np.abs(self.x - centre[0]) / (2.3 * radius)
+        away = np.abs(self.x - center[0]) / (2.3 * radius)
         near = 1 - smoothstep((away - 0.42) / 0.68)
-        high = np.exp(-(((self.y - centre[1]) / (2.2 * radius)) ** 4))
+        high = np.exp(-(((self.y - center[1]) / (2.2 * radius)) ** 4))
         shift = 0.8 * radius * face.gaze * near * high
         return Warp.of(shift.astype(np.float32), np.zeros_like(self.x))(picture)

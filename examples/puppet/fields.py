@@ -20,7 +20,7 @@ def smoothstep(x: F32) -> F32:
 
 
 def grid(shape: tuple[int, int]) -> tuple[F32, F32]:
-    """x and y of the pixel centres of a picture of ``shape`` (H, W), in remap's convention."""
+    """x and y of the pixel centers of a picture of ``shape`` (H, W), in remap's convention."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
     return x, y
 

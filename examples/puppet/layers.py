@@ -20,7 +20,7 @@ class Puppet:
     room: F32 = field(repr=False)
     """(H, W, 3) BGR in [0, 255]: the photograph without head and neck"""
     head: F32 = field(repr=False)
-    """(H, W, 3) BGR: head, hair and neck, with colours continued beyond their outline"""
+    """(H, W, 3) BGR: head, hair and neck, with colors continued beyond their outline"""
     matte: F32 = field(repr=False)
     """(H, W) in [0, 1]: how much of a pixel is head"""
     front: F32 = field(repr=False)
@@ -56,7 +56,7 @@ def cut_out(picture: NDArray[np.uint8], outline: F32) -> F32:
 
 
 def continued(picture: F32, known: NDArray[np.bool_]) -> F32:
-    """Colours of the ``known`` pixels carried on over the others: nearest first, then softened."""
+    """Colors of the ``known`` pixels carried on over the others: nearest first, then softened."""
     _, labels = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )

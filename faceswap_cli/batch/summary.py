@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from faceswap_cli.batch.runner import Outcome
+from faceswap_cli.chosen import some_swapped
 from faceswap_cli.errors import FaceswapError
 from faceswap_cli.plain import one_line
 
@@ -53,6 +54,7 @@ def figures(row: Row, report: Report) -> dict[str, Any]:
         "frames_with_swap": report.frames_with_swap,
         "faces_swapped": report.faces_swapped,
         "people": report.people,
+        "people_swapped": report.people_swapped,
         "damaged_packets": report.damaged_packets,
         "seconds": dict(report.seconds),
         "notes": list(report.notes),
@@ -66,11 +68,22 @@ def error_entry(error: FaceswapError) -> dict[str, Any]:
 
 
 def sentence(outcomes: Sequence[Outcome]) -> str:
-    """``9 done, 1 failed``."""
+    """``9 done, 1 failed``, and in how many not everybody was swapped."""
     found = counts(outcomes)
     words = {"kept": "done before", "skipped": "already there"}
     parts = [f"{n} {words.get(name, name.replace('_', ' '))}" for name, n in found.items() if n]
-    return ", ".join(parts)
+    some = [text for outcome in outcomes if (text := others(outcome))]
+    hint = max((text.partition("; ")[2] for text in some), key=len, default="")
+    said = f"; people left as they were in {len(some)}" if some else ""
+    return ", ".join(parts) + said + (f", {hint}" if hint else "")
+
+
+def others(outcome: Outcome) -> str:
+    """Who of a target was swapped, where that is not everybody; else empty."""
+    row, told = outcome.row, outcome.told
+    # Records of an earlier version do not hold the number.
+    swapped, people = told.get("people_swapped", 0), told.get("people", 0)
+    return some_swapped(swapped, people, row.options.track, still=row.target.clip is None)
 
 
 def table(outcomes: Sequence[Outcome], *, longest: int = LONGEST_TABLE) -> Table:
@@ -85,6 +98,9 @@ def table(outcomes: Sequence[Outcome], *, longest: int = LONGEST_TABLE) -> Table
     for heading, right in (("row", True), ("target", False), ("source", False), ("status", False)):
         grid.add_column(heading, justify="right" if right else "left", no_wrap=right)
     grid.add_column("frames", justify="right", no_wrap=True)
+    with_others = any(map(others, shown))
+    if with_others:
+        grid.add_column("people", justify="right", no_wrap=True)
     grid.add_column("seconds", justify="right", no_wrap=True)
     grid.add_column("result, or why not", overflow="fold")
     for outcome in shown:
@@ -92,6 +108,8 @@ def table(outcomes: Sequence[Outcome], *, longest: int = LONGEST_TABLE) -> Table
         frames = f"{told['frames_with_swap']}/{told['frames']}" if "frames" in told else ""
         spent = f"{outcome.seconds:.1f}" if outcome.seconds and outcome.status != "kept" else ""
         last = str(outcome.error or row.output)
-        cells = (str(row.index), row.name, row.source, outcome.status, frames, spent, last)
+        people = f"{told.get('people_swapped', '-')}/{told['people']}" if "people" in told else ""
+        cells = [str(row.index), row.name, row.source, outcome.status, frames]
+        cells += [people] * with_others + [spent, last]
         grid.add_row(*(Text(one_line(cell)) for cell in cells), style="red" if outcome.error else None)
     return grid

@@ -47,11 +47,11 @@ def _places(analysis: Analysis) -> dict[int, list[tuple[int, int, F64]]]:
     places: dict[int, list[tuple[int, int, F64]]] = {}
     scale = TILE_PX / _WIDER
     tile = np.array([[scale, 0, TILE_PX / 2], [0, scale, TILE_PX / 2], [0, 0, 1]])
-    centred = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
+    centered = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
     for row, person in enumerate(analysis.people):
         for column, (track, index) in enumerate(spread_frames(tracks_of(analysis, person), TILES_PER_PERSON)):
             unit = unit_from_points(track.landmarks[index])
-            places.setdefault(int(track.pts[index]), []).append((row, column, tile @ centred @ unit))
+            places.setdefault(int(track.pts[index]), []).append((row, column, tile @ centered @ unit))
     return places
 
 

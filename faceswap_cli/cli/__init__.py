@@ -33,6 +33,7 @@ from faceswap_cli.cli import (
     video,
 )
 from faceswap_cli.cli.examples import epilog
+from faceswap_cli.cli.kinds import with_kinds
 from faceswap_cli.cli.printing import event_line, write_json
 from faceswap_cli.cli.session import Invocation
 from faceswap_cli.cli.suggest import as_command, suggestion
@@ -116,9 +117,9 @@ def _run(invocation: Invocation) -> int:
     # only spin, for half of the processor time of a job in one process.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     completion.prepare()
-    command = typer.main.get_command(app)
+    command = with_kinds(typer.main.get_command(app))
     args = as_command(invocation.argv) or ["--help"]
-    if hint := suggestion(args, tuple(command.commands)):  # type: ignore[attr-defined]
+    if hint := suggestion(args, tuple(command.commands)):
         raise UsageError(hint)
     result = command.main(args, prog_name="faceswap", standalone_mode=False, obj=invocation)
     return result if isinstance(result, int) else 0

@@ -19,7 +19,7 @@ from faceswap_cli.cli import batch_run
 from faceswap_cli.cli.gates import Gate, parse_gates
 from faceswap_cli.cli.options import REPORTING, AcceptTerms, ClipFlags, LookFlags, ShowFlags, expanded
 from faceswap_cli.cli.session import Session, read_settings
-from faceswap_cli.cli.swap import check_consent, with_device
+from faceswap_cli.cli.swap import check_cast, check_consent, with_device
 from faceswap_cli.cli.terms import require_terms
 from faceswap_cli.cli.values import sources, values_of
 from faceswap_cli.config import SwapOptions
@@ -261,6 +261,8 @@ def _plan(
     """
     asked = {path for r in requests for path in (r.options.track.cast or r.options.track.reference,)}
     asked |= {request.options.paste.occlusion_mask for request in requests}
+    for request in requests:
+        check_cast(request.options.track.cast)
     check_inputs(sorted(path for path in asked if path is not None))
     known: dict[str, SwapOptions] = {}
     requests = [replace(r, options=_on_device(r.options, known)) for r in requests]

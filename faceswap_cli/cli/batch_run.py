@@ -113,9 +113,11 @@ def _tell(session: Session, outcome: Outcome, total: int) -> None:
         plain_path(row.output)
     if outcome.status == "done":
         clip = f", {outcome.told['frames_with_swap']} of {outcome.told['frames']} frames"
+        others = summary.others(outcome)
         session.say(
             f"faceswap: {row.index}/{total} {row.name} with {row.source}"
             f"{clip if row.target.kind == 'video' else ''}, {outcome.seconds:.1f} s"
+            f"{f'; {others}' if others else ''}"
         )
 
 
@@ -170,8 +172,9 @@ def _figures(row: Row, report: Report) -> dict[str, Any]:
 
 
 def _measured(row: Row) -> Mapping[str, float]:
-    from faceswap_cli.metrics.evaluate import evaluate
+    from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
 
-    if row.output is None or not row.sources:  # several people of a cast have no one measure
+    if row.output is None:
         return {}
-    return evaluate(row.output, list(row.sources), row.target.path).figures
+    options = EvaluateOptions(cast=row.options.track.cast)
+    return evaluate(row.output, list(row.sources), row.target.path, options=options).figures

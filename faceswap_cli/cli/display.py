@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from faceswap_cli.cli.printing import clock, console, event_line
-from faceswap_cli.events import Event
+from faceswap_cli.events import Event, unit_of
 from faceswap_cli.plain import printable
 
 if TYPE_CHECKING:
@@ -21,19 +21,12 @@ PLAIN_EVERY_S = 10.0
 EVENTS_EVERY_S = 0.1
 
 
-UNITS = {
-    **{"batch": "jobs", "train": "pictures", "photos": "photos", "level 1": "steps", "level 2": "steps"},
-    **dict.fromkeys(("download", "import", "verify"), "MiB"),
-}
-"""What a stage counts, where that is not frames."""
-
-
 def rate_of(stage: str, per_second: float) -> str:
     """``12.5 fps``, ``3.0 jobs/min``, ``8.1 MiB/s``."""
-    unit = UNITS.get(stage)
+    unit = unit_of(stage)
     if unit == "jobs":
         return f"{60 * per_second:.1f} jobs/min"
-    return f"{per_second:.1f} {'fps' if unit is None else unit + '/s'}"
+    return f"{per_second:.1f} {'fps' if unit == 'frames' else unit + '/s'}"
 
 
 class Display(Protocol):
@@ -55,6 +48,8 @@ class Pace:
 
     stage: str
     started: float
+    row: int | None = None
+    """Of a batch"""
     done: int = 0
     total: int = 0
 
@@ -62,7 +57,8 @@ class Pace:
         spent = now - self.started
         rate = self.done / spent if spent > 0 else 0.0
         of = f"/{self.total}" if self.total else ""
-        text = f"{self.stage}: {self.done}{of} {UNITS.get(self.stage, 'frames')}, {rate_of(self.stage, rate)}"
+        whose = "" if self.row is None else f"row {self.row}, "
+        text = f"{whose}{self.stage}: {self.done}{of} {unit_of(self.stage)}, {rate_of(self.stage, rate)}"
         left = self.total - self.done
         return f"{text}, {clock(left / rate)} left" if rate > 0 and left > 0 else text
 
@@ -93,10 +89,10 @@ class Plain(Silent):
     def show(self, event: Event) -> None:
         if event.kind != "progress":
             return
-        stage, now = str(event.data.get("stage", "")), self._now()
+        stage, row, now = str(event.data.get("stage", "")), event.data.get("row"), self._now()
         with self._lock:
-            if self._pace is None or self._pace.stage != stage:
-                self._pace = Pace(stage, now)
+            if self._pace is None or (self._pace.stage, self._pace.row) != (stage, row):
+                self._pace = Pace(stage, now, row)
             self._pace.done = int(event.data.get("done", 0))
             self._pace.total = int(event.data.get("total", 0))
             due = now - self._last >= PLAIN_EVERY_S

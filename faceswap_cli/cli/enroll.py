@@ -137,14 +137,14 @@ def _photos(names: Sequence[str]) -> list[Path]:
 
 
 def _enroll(session: Session, path: Path, photos: Sequence[Path], asked: dict[str, bool]) -> None:
-    from faceswap_cli.enrol.make import EnrolOptions, enrol
+    from faceswap_cli.enrollment.make import EnrollOptions, enroll
     from faceswap_cli.identity.faceid import write_faceid
 
     def tell(stage: str, done: int, total: int) -> None:
         session.listen(progress(stage, done, total))
 
-    options = EnrolOptions(detect=session.settings.swap_options().detect, **asked)
-    made = enrol(path.stem, photos, options, tell)
+    options = EnrollOptions(detect=session.settings.swap_options().detect, **asked)
+    made = enroll(path.stem, photos, options, tell)
     write_faceid(path, made)
     for note in made.notes:
         session.warn(note)

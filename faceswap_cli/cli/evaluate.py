@@ -11,11 +11,14 @@ from faceswap_cli.cli.gates import check_gates, figures_for, parse_gates
 from faceswap_cli.cli.options import REPORTING, ShowFlags, expanded
 from faceswap_cli.cli.printing import console
 from faceswap_cli.cli.session import Session, read_settings
+from faceswap_cli.cli.swap import cast_photos, check_cast
 from faceswap_cli.errors import UsageError
 from faceswap_cli.identity.people import resolved
 from faceswap_cli.output import check_inputs
+from faceswap_cli.plain import one_line
 
 if TYPE_CHECKING:
+    from faceswap_cli.metrics.evaluate import Evaluation
     from faceswap_cli.metrics.suite import Suite
 
 SUITE = "Suites"
@@ -26,9 +29,10 @@ SUITE_FRAMES = 90
 @expanded
 def evaluate(
     ctx: typer.Context,
-    show: ShowFlags,
+    *,
     result: Annotated[
-        Path | None, typer.Argument(help="Swapped picture or video.", show_default=False)
+        Path | None,
+        typer.Argument(help="Swapped picture or video.", metavar="RESULT", show_default=False),
     ] = None,
     source: Annotated[
         list[Path] | None,
@@ -41,6 +45,15 @@ def evaluate(
     ] = None,
     target: Annotated[
         Path | None, typer.Option("--target", "-t", help="Original target file.", show_default=False)
+    ] = None,
+    cast: Annotated[
+        Path | None,
+        typer.Option(
+            "--cast",
+            metavar="TOML",
+            show_default=False,
+            help="Cast file that the result was made with; instead of --source.",
+        ),
     ] = None,
     stride: Annotated[int, typer.Option("--stride", help="Measure every n-th frame.")] = 1,
     max_frames: Annotated[
@@ -93,6 +106,7 @@ def evaluate(
     jobs: Annotated[
         int, typer.Option("--jobs", rich_help_panel=SUITE, help="Swaps that run at the same time.")
     ] = 1,
+    show: ShowFlags,
 ) -> None:
     """Measure the quality of a result: likeness, shape, movement, seams, sharpness, stability.
 
@@ -102,24 +116,39 @@ def evaluate(
         raise UsageError("--stride, --max-frames, --pairs and --jobs must be 1 or more")
     gates = parse_gates(fail_under)
     if suite is not None:
-        if result or source or target or gates:
+        if result or source or target or cast or gates:
             raise UsageError(
-                "--suite makes its own results; leave out RESULT, --source, --target and --fail-under"
+                "--suite makes its own results; leave out RESULT, --source, --cast, --target and --fail-under"
             )
         _suite(ctx, show, suite, _named(methods), pairs, max_frames or SUITE_FRAMES, jobs)
         return
-    if result is None or not source or target is None:
-        raise UsageError("give RESULT --source SRC --target TARGET, or --suite DIR")
-    source = [Path(resolved(str(path))) for path in source]
+    if result is None or not (source or cast) or target is None:
+        raise UsageError("give RESULT --source SRC --target TARGET (or --cast FILE), or --suite DIR")
+    if source and cast:
+        raise UsageError("--cast names the sources; leave out --source")
+    source = [Path(resolved(str(path))) for path in source or ()]
     with Session(ctx.obj, show, read_settings(show)) as session:
-        check_inputs([result, *source, target])
+        check_cast(cast)
+        check_inputs([result, *source, *filter(None, (cast,)), target])
+        check_inputs(cast_photos(cast))
+        from faceswap_cli.metrics.evaluate import EvaluateOptions
         from faceswap_cli.metrics.evaluate import evaluate as measure
 
-        found = measure(result, source, target, listen=session.listen, stride=stride, max_frames=max_frames)
+        found = measure(
+            result,
+            source,
+            target,
+            options=EvaluateOptions(cast=cast),
+            listen=session.listen,
+            stride=stride,
+            max_frames=max_frames,
+        )
         data = {"command": "evaluate", "exit": 0, **found.as_dict()}
         session.invocation.partial = data
         if session.for_people:
             _print_table(found.table())
+            _print_people(found)
+            console().print(f"\n{one_line(found.verdict().sentence)}", markup=False, soft_wrap=True)
         check_gates(gates, figures_for(gates, found.figures, dict))
         session.result(data)
 
@@ -196,3 +225,18 @@ def _print_table(rows: list[tuple[str, str, str]]) -> None:
     for row in rows:
         table.add_row(*row)
     console().print(table, markup=False)
+
+
+def _print_people(found: Evaluation) -> None:
+    """Of a result of several sources: one column a person, headed by number and source."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if found.people:
+        table = Table("metric", box=None, pad_edge=False)
+        for one in found.people:
+            table.add_column(Text(one_line(f"person {one.person + 1}: {one.source}")))
+        for row in found.people_table():
+            table.add_row(*row)
+        console().print()
+        console().print(table, markup=False)

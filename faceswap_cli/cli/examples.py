@@ -61,6 +61,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "evaluate": (
         ("All metrics", "faceswap evaluate clip_swapped.mp4 -s me.jpg -t clip.mp4"),
+        ("Several people, each by themselves", "faceswap evaluate out.mp4 --cast cast.toml -t clip.mp4"),
         (
             "A test for scripts: exit code 10 if a threshold is missed",
             "faceswap evaluate out.mp4 -s me.jpg -t clip.mp4 --fail-under likeness=0.6",
@@ -117,7 +118,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "weights pull": (
         ("Names are listed by 'faceswap weights list'", "faceswap weights pull NAME"),
-        ("With a noncommercial license", "faceswap weights pull NAME --allow-licence noncommercial"),
+        ("With a noncommercial license", "faceswap weights pull NAME --allow-license noncommercial"),
     ),
     "weights export": (
         ("As safetensors", "faceswap weights export NAME -o weights.safetensors"),

@@ -41,9 +41,6 @@ DIRECTIONS = {
 """Known figures and where they should be; the same as in ``metrics.figures.METRICS``, which is slow to
 import.  Figures that should be near 1 may be off by the factor of their bound: 1.25 and 0.8 mean the same."""
 
-IN_LEDGER = ("identity", "coverage")
-"""Known without measuring the result, and for several sources."""
-
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -88,11 +85,6 @@ def parse_gates(text: str | None) -> tuple[Gate, ...]:
             raise UsageError(f"--fail-under {name} should be near 1: give a factor above 0, as in {name}=1.2")
         gates.append(Gate(name, value, DIRECTIONS[name]))
     return tuple(gates)
-
-
-def single_source_gates(gates: tuple[Gate, ...]) -> list[str]:
-    """Names of the gates whose figure compares the result with one source."""
-    return [gate.name for gate in gates if gate.name not in IN_LEDGER]
 
 
 def figures_for(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from faceswap_cli.cli import inputs as arguments
 from faceswap_cli.cli import swap
-from faceswap_cli.cli.gates import parse_gates, single_source_gates
+from faceswap_cli.cli.gates import parse_gates
 from faceswap_cli.cli.options import OutputFlags
 from faceswap_cli.cli.session import Session
 from faceswap_cli.config import SwapOptions
@@ -75,9 +75,10 @@ def remake(session: Session, asked: Remake) -> Report | None:
     )
 
     def measured() -> Mapping[str, float]:
-        from faceswap_cli.metrics.evaluate import evaluate
+        from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
 
-        return evaluate(report.output, asked.inputs.sources, asked.inputs.target).figures
+        options = EvaluateOptions(ledger=report.ledger)
+        return evaluate(report.output, asked.inputs.sources, asked.inputs.target, options=options).figures
 
     swap.finish(session, order, report, measured, options.job.device)
     return report
@@ -87,16 +88,14 @@ def _order(session: Session, asked: Remake, options: SwapOptions) -> swap.Order:
     flags, gates = asked.flags, parse_gates(asked.flags.fail_under)
     check_device_name(options.job.device)
     swap.check_consent(options)
-    if len(asked.inputs.people) > 1 and (flags.report or single_source_gates(gates)):
-        names = ", ".join(["--report", *(f"--fail-under {name}" for name in single_source_gates(gates))])
-        raise UsageError(f"for one source only: {names}; this result has several")
     if flags.report is not None and options.mark.compare:
         raise UsageError("--report already shows before and after; this result has --compare in it")
     told = bool(flags.ledger or flags.report or session.flags.json)
     told = told or any(gate.name == "identity" for gate in gates) or options.job.measure_identity
     options = dataclasses.replace(options, job=dataclasses.replace(options.job, measure_identity=told))
     given = arguments.Given(asked.inputs.sources, asked.inputs.target, target_from_stdin=False)
-    return swap.Order(asked.command, given, flags, options, gates, to_stdout=False)
+    one = len(asked.inputs.people) == 1
+    return swap.Order(asked.command, given, flags, options, gates, to_stdout=False, one_source=one)
 
 
 def _place(session: Session, order: swap.Order, asked: Remake) -> Path | None:

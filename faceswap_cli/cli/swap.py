@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from faceswap_cli.chosen import some_swapped
 from faceswap_cli.cli import inputs, ledger
 from faceswap_cli.cli.gates import Gate, check_gates, figures_for, parse_gates
 from faceswap_cli.cli.marks import without_sidecar
@@ -18,7 +20,7 @@ from faceswap_cli.cli.session import Session
 from faceswap_cli.cli.terms import require_terms
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.devices import check_device_name, resolve_device
-from faceswap_cli.errors import OutputError, UsageError
+from faceswap_cli.errors import InputError, OutputError, UsageError
 from faceswap_cli.jobs.seal import disown, is_own_result
 from faceswap_cli.output import Naming, check_inputs, check_output, output_path, same_file
 
@@ -38,6 +40,8 @@ class Order:
     options: SwapOptions
     gates: tuple[Gate, ...]
     to_stdout: bool
+    one_source: bool = True
+    """Do the sources show one person?"""
 
 
 def take_order(
@@ -62,13 +66,14 @@ def take_order(
         inputs.refuse_terminal()
     require_terms(accept_terms)
     check_consent(options)
+    check_cast(cast)
     named = [Path(name) for name in (*sources, target) if name != "-"]
     check_inputs([*named, *filter(None, (options.track.reference, cast, options.paste.occlusion_mask))])
     check_inputs(cast_photos(cast))
     if not flags.skip_existing:  # the libraries take seconds to load, and nothing else would be seen
         session.say(f"faceswap: {_names(sources, cast)} into {_name(target)}")
     given = inputs.take_inputs(files, session.owned, cast)
-    return Order(command, given, flags, options, gates, to_stdout)
+    return Order(command, given, flags, options, gates, to_stdout, one_source=cast is None)
 
 
 def _names(sources: Sequence[str], cast: Path | None) -> str:
@@ -87,6 +92,13 @@ def check_consent(options: SwapOptions) -> None:
         from faceswap_cli.policy.consent import read_consent
 
         read_consent(options.mark.consent)
+
+
+def check_cast(cast: Path | None) -> None:
+    """A cast file that is not there yet is made by another command."""
+    if cast is not None and not cast.exists():
+        made = shlex.join(["faceswap", "inspect", "CLIP", "--cast", str(cast)])
+        raise InputError(f"{cast} does not exist; make it with: {made}")
 
 
 def cast_photos(cast: Path | None) -> tuple[Path, ...]:
@@ -200,7 +212,7 @@ def finish(
     for note in without_sidecar(report.notes) if order.to_stdout else report.notes:
         if note not in losses:
             session.warn(note)
-    session.say(_sentence(report))
+    session.say(_sentence(order, report))
     check_gates(order.gates, values)
     session.result(data)
     if session.for_people and not order.to_stdout and not session.flags.quiet:
@@ -211,12 +223,11 @@ def _write_report(session: Session, order: Order, report: Report, device: str) -
     from faceswap_cli.report import Job, write_report
     from faceswap_cli.swap import method_name
 
-    cast = cast_photos(order.options.track.cast)
     job = Job(
         command=order.command,
         report=report,
-        sources=order.given.sources or cast,
-        one_source=not cast,
+        sources=order.given.sources or cast_photos(order.options.track.cast),
+        one_source=order.one_source,
         target=order.given.target,
         options=order.options,
         method=method_name(order.options.method),
@@ -239,6 +250,7 @@ def _result(order: Order, report: Report, device: str, figures: Mapping[str, flo
         "frames_with_swap": report.frames_with_swap,
         "faces_swapped": report.faces_swapped,
         "people": report.people,
+        "people_swapped": report.people_swapped,
         "damaged_packets": report.damaged_packets,
         "figures": dict(figures),
         "tracks": ledger.summary(report.ledger),
@@ -261,15 +273,14 @@ def _segment(segment: Segment) -> dict[str, Any]:
     }
 
 
-def _sentence(report: Report) -> str:
+def _sentence(order: Order, report: Report) -> str:
+    still = order.command == "image"
     frames = "1 picture" if report.frames == 1 else f"{report.frames} frames"
     # "render: warp" and the like are parts of "render".
     spent = sum(seconds for stage, seconds in report.seconds.items() if ":" not in stage)
     text = f"faceswap: swapped {report.faces_swapped} faces in {report.frames_with_swap} of {frames}"
     text += f", {spent:.1f} s"
-    swapped = len({row.person for row in report.ledger if row.swapped})
-    if 0 < swapped < report.people:
-        text += f"; {swapped} of {report.people} people swapped, see --face and --cast"
     if report.damaged_packets:
         text += f", damaged packets skipped: {report.damaged_packets}"
-    return text
+    others = some_swapped(report.people_swapped, report.people, order.options.track, still=still)
+    return text + (f"; {others}" if others else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from faceswap_cli.cli.printing import console
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.errors import UsageError
 from faceswap_cli.events import progress
+
+if TYPE_CHECKING:
+    from faceswap_cli.training.options import TrainOptions
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 60.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
@@ -107,19 +110,30 @@ def train(
             session.listen(progress("train", int(row["images"]), total))
 
         if prepare:
-            pool = launch.prepared(options)
-            session.result({"command": "train", "exit": 0, "faces": len(pool), "folder": str(options.folder)})
-            session.say(f"{len(pool)} faces in {options.folder / 'pool'}")
-            if recipe is not None:
-                launch.prepared_pairs(
-                    options, session.stop, lambda *at: session.listen(progress("pairs", *at))
-                )
+            _prepare(session, options)
             return
         last = launch.train(options, limit, session.stop, tell)
         session.stop.check("training")
         session.result({"command": "train", "exit": 0, "folder": str(options.folder), **last})
         if session.for_people:
             console().print(summary(last, options.folder), markup=False)
+
+
+def _prepare(session: Session, options: TrainOptions) -> None:
+    """The pool, and for a refiner its pairs; the result when all is there."""
+    from faceswap_cli.training import launch
+    from faceswap_cli.training.pairs import PIECE
+
+    pool = launch.prepared(options)
+    session.say(f"{len(pool)} faces in {options.folder / 'pool'}")
+    made: dict[str, Any] = {"faces": len(pool)}
+    if options.refiner is not None:
+        files = launch.prepared_pairs(
+            options, session.stop, lambda *at: session.listen(progress("pairs", *at))
+        )
+        made["pairs"] = PIECE * sum(map(len, files))
+        session.say(f"{made['pairs']} pairs of faces in {options.folder / 'pairs'}")
+    session.result({"command": "train", "exit": 0, **made, "folder": str(options.folder)})
 
 
 def _teach(session: Session, name: str, given: list[Path], *, force: bool) -> None:

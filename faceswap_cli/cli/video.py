@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from faceswap_cli.cli import dry_run, inputs, swap
-from faceswap_cli.cli.gates import single_source_gates
 from faceswap_cli.cli.options import (
     AcceptTerms,
     ClipFlags,
@@ -59,11 +58,6 @@ def video(
     with Session(ctx.obj, show, settings, soft_stop=clip.preview is None and not clip.dry_run) as session:
         files = inputs.named_files(files, source, target)
         order = swap.take_order(session, "video", files, out, accept_terms=accept_terms)
-        names = single_source_gates(order.gates)
-        if order.options.track.cast is not None and names:
-            raise UsageError(
-                f"--fail-under {', '.join(names)} is measured for one source; with --cast leave it out"
-            )
         if clip.dry_run:
             dry_run.tell(session, order, _naming(order, probe_target(order.given.target), None))
         else:
@@ -92,7 +86,7 @@ def _run(session: Session, order: swap.Order, preview: int | None) -> None:
 
         report = pipeline.swap_video(sources, target, output, options, listen=hear, stop=stop)
     device = options.job.device
-    swap.finish(session, order, report, lambda: _measured(report, sources, target), device, losses)
+    swap.finish(session, order, report, lambda: _measured(report, order), device, losses)
 
 
 def _tell_losses(session: Session, order: swap.Order, clip: Clip, output: Path) -> list[str]:
@@ -164,7 +158,9 @@ def _check_room(order: swap.Order, clip: Clip, output: Path, preview: int | None
     check_disk(output.parent, 2 * size, f"the result of {order.given.target.name}")
 
 
-def _measured(report: Report, sources: Sequence[Path], target: Path) -> Mapping[str, float]:
-    from faceswap_cli.metrics.evaluate import evaluate
+def _measured(report: Report, order: swap.Order) -> Mapping[str, float]:
+    from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
 
-    return evaluate(report.output, sources, target).figures
+    sources = order.given.sources or swap.cast_photos(order.options.track.cast)
+    options = EvaluateOptions(ledger=report.ledger)
+    return evaluate(report.output, sources, order.given.target, options=options).figures

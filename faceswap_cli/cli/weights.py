@@ -286,7 +286,10 @@ def pull(
     allow_licence: Annotated[
         str,
         typer.Option(
-            "--allow-licence", help="Accepted use of the license: commercial or noncommercial.", metavar="USE"
+            "--allow-license",
+            "--allow-licence",
+            help="Accepted use of the license: commercial or noncommercial.",
+            metavar="USE",
         ),
     ] = "commercial",
 ) -> None:
@@ -297,7 +300,7 @@ def pull(
 
         if allow_licence not in LICENCE_CLASSES:
             raise UsageError(
-                f"--allow-licence must be one of {', '.join(LICENCE_CLASSES)}, not {allow_licence}"
+                f"--allow-license must be one of {', '.join(LICENCE_CLASSES)}, not {allow_licence}"
             )
         row = row_of(name, registry)
         session.say(f"{row.name}: {row.title}; license {row.licence.name} ({row.licence.use} use)")

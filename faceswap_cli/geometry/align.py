@@ -45,15 +45,15 @@ def unit_from_points(landmarks: NDArray[np.floating], scale: float = SWAP_SCALE)
     return unit_from_square(eyes + 0.1 * down, axis, np.maximum(half, 1e-6))
 
 
-def unit_from_square(centre: F64, axis: F64, half: F64) -> F64:
+def unit_from_square(center: F64, axis: F64, half: F64) -> F64:
     """Square given by center (..., 2), unit horizontal axis (..., 2), half side (...,) -> (..., 3, 3)."""
     c, s = axis[..., 0], axis[..., 1]
     k = 0.5 / half
     matrix = np.zeros((*half.shape, 3, 3))
     matrix[..., 0, 0], matrix[..., 0, 1] = k * c, k * s
     matrix[..., 1, 0], matrix[..., 1, 1] = -k * s, k * c
-    matrix[..., 0, 2] = 0.5 - k * (c * centre[..., 0] + s * centre[..., 1])
-    matrix[..., 1, 2] = 0.5 - k * (-s * centre[..., 0] + c * centre[..., 1])
+    matrix[..., 0, 2] = 0.5 - k * (c * center[..., 0] + s * center[..., 1])
+    matrix[..., 1, 2] = 0.5 - k * (-s * center[..., 0] + c * center[..., 1])
     matrix[..., 2, 2] = 1.0
     return matrix
 
@@ -64,8 +64,8 @@ def square_from_unit(unit_from_image: F64) -> tuple[F64, F64, F64]:
     k = np.hypot(a, b)
     axis = np.stack([a, b], axis=-1) / k[..., None]
     back = np.linalg.inv(unit_from_image)
-    centre = (back @ np.array([0.5, 0.5, 1.0]))[..., :2]
-    return centre, axis, 0.5 / k
+    center = (back @ np.array([0.5, 0.5, 1.0]))[..., :2]
+    return center, axis, 0.5 / k
 
 
 def rescaled(matrix: F64, have: float, wanted: float) -> F64:

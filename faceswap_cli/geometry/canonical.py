@@ -16,18 +16,18 @@ from faceswap_cli.records import F32, F64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pose:
-    """``points = centre + scale * canonical @ rotation^T``, batched over the leading axes."""
+    """``points = center + scale * canonical @ rotation^T``, batched over the leading axes."""
 
     rotation: F64 = field(repr=False)
     """(..., 3, 3)"""
     scale: F64 = field(repr=False)
     """(..., 1, 1)"""
-    centre: F64 = field(repr=False)
+    center: F64 = field(repr=False)
     """(..., 1, 3)"""
 
     def place(self, canonical: F32) -> F32:
         """Canonical meshes (..., 478, 3) in this pose."""
-        return np.asarray(self.centre + self.direct(canonical), np.float32)
+        return np.asarray(self.center + self.direct(canonical), np.float32)
 
     def direct(self, offset: F32) -> F32:
         """Canonical offsets (..., K, 3) rotated and scaled into this pose."""
@@ -42,13 +42,13 @@ def remove_pose(points: F32) -> tuple[F32, Pose]:
     stable = list(STABLE)
     model = topology().mean_shape[stable].astype(np.float64)
     seen = points[..., stable, :].astype(np.float64)
-    model_centre, centre = model.mean(axis=0), seen.mean(axis=-2, keepdims=True)
-    a, b = model - model_centre, seen - centre
+    model_centre, center = model.mean(axis=0), seen.mean(axis=-2, keepdims=True)
+    a, b = model - model_centre, seen - center
     u, s, vt = np.linalg.svd(np.swapaxes(b, -1, -2) @ a)
     sign = np.ones_like(s)
     sign[..., 2] = np.linalg.det(u @ vt)
     rotation = (u * sign[..., None, :]) @ vt
     scale = ((s * sign).sum(axis=-1) / np.square(a).sum())[..., None, None]
-    canonical = (points - centre) @ rotation / scale + model_centre
-    pose = Pose(rotation, scale, centre - scale * model_centre @ np.swapaxes(rotation, -1, -2))
+    canonical = (points - center) @ rotation / scale + model_centre
+    pose = Pose(rotation, scale, center - scale * model_centre @ np.swapaxes(rotation, -1, -2))
     return np.asarray(canonical, np.float32), pose

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from faceswap_cli import colour, hdr
 from faceswap_cli.geometry import align
-from faceswap_cli.records import F32, F64, Bend, ColourTags, Planes, RenderedFace, Samples
+from faceswap_cli.records import F32, F64, Bend, ColorTags, Planes, RenderedFace, Samples
 from faceswap_cli.tint import tinted
 
 Box = tuple[int, int, int, int]
@@ -25,7 +25,7 @@ STILL_PX = 0.02
 """A bend by less is none."""
 
 
-def paste_into_planes(planes: Planes, tags: ColourTags, faces: Sequence[RenderedFace]) -> Planes:
+def paste_into_planes(planes: Planes, tags: ColorTags, faces: Sequence[RenderedFace]) -> Planes:
     """A new picture with ``faces`` blended in; without faces the picture itself."""
     for face in faces:
         box = _frame_box(face, planes.shape)
@@ -113,14 +113,14 @@ def _blended(old: F32, new: F32, mask: F32) -> F32:
     return out
 
 
-def _blended_hdr(old: F32, new: F32, mask: F32, tags: ColourTags) -> F32:
+def _blended_hdr(old: F32, new: F32, mask: F32, tags: ColorTags) -> F32:
     """The same where ``old`` holds PQ or HLG samples and ``new`` is SDR."""
     light = hdr.light_from_code(old, tags)
     light += (hdr.highlights(light, hdr.light_from_sdr(new, tags)) - light) * mask[..., None]
     return np.where(mask[..., None] > 0, hdr.code_from_light(light, tags), old)
 
 
-def _paste_one(planes: Planes, tags: ColourTags, face: RenderedFace, box: Box) -> Planes:
+def _paste_one(planes: Planes, tags: ColorTags, face: RenderedFace, box: Box) -> Planes:
     x0, y0 = box[:2]
     new, mask = _carried(face, box)
     old = colour.rgb_float_from_planes(planes, tags, box)

@@ -35,11 +35,11 @@ def distances(embeddings: F32, weights: F64) -> F64:
         others[row] = False
         if not others.any():  # nobody agrees with anybody
             others = np.arange(count) != row
-        centre = np.average(embeddings[others], axis=0, weights=weights[others])
+        center = np.average(embeddings[others], axis=0, weights=weights[others])
         # The mean of k photographs lies nearer to each than one of them would.
         averaged = 1.0 - float((weights[others] ** 2).sum() / weights[others].sum() ** 2)
         spread = _WITHIN * np.sqrt(max(averaged, 0.0))
-        found[row] = np.hypot(np.linalg.norm(embeddings[row] - centre), spread)
+        found[row] = np.hypot(np.linalg.norm(embeddings[row] - center), spread)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What an enrolment file keeps of a person in place of photographs."""
+"""What an enrollment file keeps of a person in place of photographs."""
 
 from __future__ import annotations
 

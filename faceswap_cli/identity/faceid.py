@@ -228,7 +228,7 @@ def _photo(arrays: Arrays, row: int, quality: float) -> SourcePhoto:
 
 
 def source_of(paths: Sequence[Path]) -> SourceIdentity:
-    """The person of one enrolment file, as every method takes it."""
+    """The person of one enrollment file, as every method takes it."""
     if len(paths) > 1:
         names = ", ".join(path.name for path in paths[:3])
         raise InputError(f"an enrolled person stands alone as source, not {names}; enroll with all photos")

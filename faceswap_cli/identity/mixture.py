@@ -1,7 +1,7 @@
 """A person between enrolled people: ``@anna:0.3+@bert:0.7``.
 
 Identity is turned on the sphere of embeddings (slerp) from one to the other, and the faces are
-brought to the points in between before their pictures are.  The result is an enrolment file like any other,
+brought to the points in between before their pictures are.  The result is an enrollment file like any other,
 in a hidden folder beside theirs, made again whenever one of them changes and removed with any of them.
 """
 

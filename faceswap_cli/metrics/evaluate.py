@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Generator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,22 @@ from faceswap_cli.config import DetectOptions, RangeOptions, SwapOptions
 from faceswap_cli.errors import InputError, NoFaceFound, UsageError
 from faceswap_cli.events import Listener, ignore, progress
 from faceswap_cli.identity.embed import embed
+from faceswap_cli.metrics.casting import (
+    Casting,
+    alone,
+    casting_by_file,
+    casting_by_recipe,
+    part_of,
+    recipe_for,
+    with_cast,
+)
 from faceswap_cli.metrics.figures import METRICS
 from faceswap_cli.metrics.observations import FrameRow, Observations, collect
 from faceswap_cli.metrics.observe import observe_all
 from faceswap_cli.metrics.pairs import SeenPair, TimeCheck, clip_pairs, open_clips, picture_pair
-from faceswap_cli.metrics.source import Source, load_source, nobody
-from faceswap_cli.recipe.digests import content_digest
-from faceswap_cli.recipe.metadata import find_recipe
-from faceswap_cli.recipe.record import with_options
-from faceswap_cli.records import F32, Clip
+from faceswap_cli.metrics.source import load_source, nobody
+from faceswap_cli.metrics.verdict import Verdict, judge_each
+from faceswap_cli.records import F32, Clip, LedgerRow
 from faceswap_cli.video.packets import audio_digests, frame_times
 from faceswap_cli.video.picture import is_picture
 from faceswap_cli.video.ranges import pts_range
@@ -38,8 +44,24 @@ class EvaluateOptions:
     """Threads; 0 takes one per core."""
     range: RangeOptions = field(default_factory=RangeOptions)
     """The part of the target that the result was made from; by default as the result's recipe says."""
+    cast: Path | None = None
+    """Who of the target got whose face, instead of photographs"""
+    ledger: Sequence[LedgerRow] = field(repr=False, default=())
+    """Of the job that made the result, where it is known: saves a first pass that finds who is who"""
     gallery: F32 = field(repr=False, compare=False, default_factory=nobody)
     """(G, 1024) codes of other people (``source.portrait_codes``); the source should be nearer than these"""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFigures:
+    """One person of a result of several sources."""
+
+    person: int
+    """As the ledger numbers them, from 0"""
+    source: str
+    """The photographs whose face was put in"""
+    faces: int
+    figures: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +77,8 @@ class Evaluation:
     checks: dict[str, bool]
     """frames, timestamps, audio: equal in result and target?  Empty for pictures."""
     observations: Observations = field(repr=False)
+    people: tuple[PersonFigures, ...] = ()
+    """Each person by themselves, where there are several sources"""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready: numbers, words and nothing else."""
@@ -63,20 +87,46 @@ class Evaluation:
             "target": str(self.target),
             "frames": self.frames,
             "faces": self.faces,
-            "figures": {name: round(value, 5) for name, value in self.figures.items()},
+            "figures": _rounded(self.figures),
             "checks": dict(self.checks),
+            "verdict": self.verdict().as_dict(),
+            "people": [
+                {"person": p.person, "source": p.source, "faces": p.faces, "figures": _rounded(p.figures)}
+                for p in self.people
+            ],
         }
 
     def table(self) -> list[tuple[str, str, str]]:
         """(name, value with unit, meaning) per line, figures first."""
         lines = [
-            (METRICS[name].title(name), f"{value:.3g} {METRICS[name].unit}".strip(), METRICS[name].meaning)
+            (METRICS[name].title(name), _shown(name, value), METRICS[name].meaning)
             for name, value in self.figures.items()
             if not METRICS[name].detail
         ]
         said = {True: "equal", False: "DIFFERENT"}
         lines += [(name, said[equal], "result against target") for name, equal in self.checks.items()]
         return lines
+
+    def verdict(self, known: Mapping[str, float] | None = None) -> Verdict:
+        """Good or worth a look, and the figure that decided; ``known`` replaces what was measured."""
+        people = {f"person {one.person + 1} ({one.source})": one.figures for one in self.people}
+        return judge_each({**self.figures, **(known or {})}, people)
+
+    def people_table(self) -> list[tuple[str, ...]]:
+        """(name, value of each person, ...) per line; empty for one source."""
+        rows = [name for name in self.figures if not METRICS[name].detail] if self.people else []
+        return [
+            (METRICS[name].title(name), *(_shown(name, person.figures.get(name)) for person in self.people))
+            for name in rows
+        ]
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 5) for name, value in figures.items()}
+
+
+def _shown(name: str, value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g} {METRICS[name].unit}".strip()
 
 
 def evaluate(
@@ -91,37 +141,49 @@ def evaluate(
 ) -> Evaluation:
     """Measure ``result``, the swap of ``sources`` (photos of one person) into ``target``.
 
-    Without ``sources`` (several people were put in, say) figures that need a source are left out.
+    A result of several people is measured for each against their own source: ``sources`` are the
+    photographs of all, or ``options.cast`` is the cast file.  Without either the figures that need
+    a source are left out.
     Two clips or two pictures of the same size.  ``stride`` looks at every n-th frame only (the
     figures over time then compare frames that far apart), ``max_frames`` stops after that many.
     """
     options = options or EvaluateOptions()
     if stride < 1 or (max_frames is not None and max_frames < 1):
         raise UsageError(f"stride and the number of frames must be 1 or more, not {stride} and {max_frames}")
-    source = load_source(sources, options.detect, options.gallery)
     if is_picture(result) and is_picture(target):
+        casting = alone(load_source(sources, options.detect, options.gallery))
         stills = [picture_pair(result, target, options.detect)]
         pairs: Generator[SeenPair, None, None] = (still for still in stills)
-        rows, checks = list(observe_all(pairs, embed, source, 1)), dict[str, bool]()
+        rows, checks = list(observe_all(pairs, embed, casting, 1)), dict[str, bool]()
     else:
         every = slice(0, max_frames, stride)
-        rows, checks = _read_clips(result, target, options, every, source, listen)
-    return _evaluation(result, target, rows, checks, source)
+        ours, theirs = clips = open_clips(result, target)
+        recipe = recipe_for(ours, target)
+        if options.range == RangeOptions():
+            options = replace(options, range=part_of(recipe))
+        base = SwapOptions(detect=options.detect)
+        if options.cast is not None:
+            casting = casting_by_file(recipe, clips, with_cast(base, options.cast), listen)
+        elif sources and recipe is not None and len(set(recipe.cast.values())) > 1:
+            casting = casting_by_recipe(recipe, sources, clips, base, options.ledger, listen)
+        else:
+            casting = alone(load_source(sources, options.detect, options.gallery))
+        rows, checks = _read_clips(ours, theirs, options, every, casting, listen)
+    return _evaluation(result, target, rows, checks, casting)
 
 
 def _read_clips(
-    result: Path, target: Path, options: EvaluateOptions, every: slice, source: Source, listen: Listener
+    ours: Clip, theirs: Clip, options: EvaluateOptions, every: slice, casting: Casting, listen: Listener
 ) -> tuple[list[FrameRow], dict[str, bool]]:
     """Rows of the joined frames, and whether frames, times and sound are equal."""
-    ours, theirs = open_clips(result, target)
+    result, target = ours.path, theirs.path
     check = TimeCheck()
     workers = options.workers or os.cpu_count() or 1
-    chosen = options.range if options.range != RangeOptions() else range_in_recipe(ours, target)
-    part = pts_range(theirs, chosen)
+    part = pts_range(theirs, options.range)
     pairs = clip_pairs(ours, theirs, options.detect, check, every, workers, part)
     total = math.ceil(min(ours.frames, theirs.frames, every.stop or theirs.frames) / every.step)
     rows: list[FrameRow] = []
-    for row in observe_all(pairs, embed, source, workers):
+    for row in observe_all(pairs, embed, casting, workers):
         rows.append(row)
         listen(progress("evaluate", len(rows), max(total, len(rows))))
     if not check.pairs:
@@ -139,15 +201,6 @@ def _read_clips(
     return rows, checks
 
 
-def range_in_recipe(result: Clip, target: Path) -> RangeOptions:
-    """``--start`` and ``--end`` of the job that made ``result`` from ``target``, if its recipe knows them."""
-    with suppress(InputError):  # a recipe that cannot be read says nothing
-        made = find_recipe(result.path, result.metadata)
-        if made is not None and made.target == content_digest(target):
-            return with_options(SwapOptions(), made.options).range
-    return RangeOptions()
-
-
 def _packet_checks(result: Path, target: Path, tick: Fraction) -> dict[str, bool]:
     """The same without decoding, for clips that were read in part: by the times of the packets."""
     ours, theirs = frame_times(result), frame_times(target)
@@ -157,18 +210,32 @@ def _packet_checks(result: Path, target: Path, tick: Fraction) -> dict[str, bool
 
 
 def _evaluation(
-    result: Path, target: Path, rows: Sequence[FrameRow], checks: dict[str, bool], source: Source
+    result: Path, target: Path, rows: Sequence[FrameRow], checks: dict[str, bool], casting: Casting
 ) -> Evaluation:
     if not any(row.faces for row in rows):
         raise NoFaceFound(f"no face in {target.name}, so there is nothing to evaluate; try --min-face 12")
-    seen = collect(rows, source)
-    figures = {name: metric.compute(seen) for name, metric in METRICS.items()}
+    seen = collect(rows, casting)
     return Evaluation(
         result=result,
         target=target,
         frames=len(rows),
         faces=int(seen.measured.sum()),
-        figures={name: value for name, value in figures.items() if not math.isnan(value)},
+        figures=_figures(seen),
         checks=checks,
         observations=seen,
+        people=tuple(_people(rows, casting)),
     )
+
+
+def _figures(seen: Observations) -> dict[str, float]:
+    figures = {name: metric.compute(seen) for name, metric in METRICS.items()}
+    return {name: value for name, value in figures.items() if not math.isnan(value)}
+
+
+def _people(rows: Sequence[FrameRow], casting: Casting) -> Iterator[PersonFigures]:
+    """The same figures over the faces of one person at a time."""
+    for person, name in sorted(casting.names.items()):
+        own = [replace(row, faces=tuple(f for f in row.faces if f.person == person)) for row in rows]
+        if any(row.faces for row in own):
+            seen = collect(own, casting)
+            yield PersonFigures(person, name, int(seen.measured.sum()), _figures(seen))

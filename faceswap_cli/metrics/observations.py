@@ -6,12 +6,14 @@ arrays alone, so the same rows can be charted, stored or measured again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceswap_cli.metrics.casting import Casting, alone
 from faceswap_cli.metrics.heads import Heads, heads
 from faceswap_cli.metrics.looks import Look, Looks, collect_looks
 from faceswap_cli.metrics.source import Source
@@ -51,6 +53,8 @@ class FaceRow:
     """(2, K) low-passed L* at the skin points: result, target; NaN where not found"""
     look: Look | None = field(repr=False, default=None)
     """The close look, in the frames in which one was taken"""
+    person: int = 0
+    """Whose face of the target it is; always 0 where there is one source"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,8 +109,10 @@ class Observations:
     """R, NaN where not found"""
     looks: Looks = field(repr=False)
     """Close looks at measured, found faces"""
-    source_shape: F32 = field(repr=False)
-    """(478, 3) canonical mesh of the source; NaN without one"""
+    person: I64 = field(repr=False)
+    """(R,) as the rows say"""
+    casting: Casting = field(repr=False)
+    """Who was put in for each person"""
 
     @property
     def found(self) -> Flags:
@@ -121,10 +127,15 @@ class Observations:
             out.extend(np.split(rows, np.flatnonzero(np.diff(self.frame[rows]) != 1) + 1))
         return out
 
+    def source_shape(self, rows: I64) -> F32:
+        """(478, 3) canonical mesh of the source for ``rows`` of one track; NaN without one."""
+        (person, _), *_ = Counter(self.person[rows].tolist()).most_common(1)
+        return self.casting.source(person).shape
 
-def collect(frames: Sequence[FrameRow], source: Source | None = None) -> Observations:
+
+def collect(frames: Sequence[FrameRow], casting: Casting | None = None) -> Observations:
     """Rows of a clip in one piece of arrays."""
-    source = source or Source()
+    casting = casting or alone(Source())
     rows = [(number, face) for number, frame in enumerate(frames) for face in frame.faces]
     faces = [face for _, face in rows]
     track = np.array([face.track for face in faces], dtype=np.int64)
@@ -154,7 +165,8 @@ def collect(frames: Sequence[FrameRow], source: Source | None = None) -> Observa
         looks=collect_looks(
             [face.look if kept else None for face, kept in zip(faces, measured, strict=True)]
         ),
-        source_shape=source.shape,
+        person=np.array([face.person for face in faces], dtype=np.int64),
+        casting=casting,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from faceswap_cli.metrics.casting import Casting
 from faceswap_cli.metrics.looks import LOOK_EVERY, look
 from faceswap_cli.metrics.observations import FaceRow, FrameRow
 from faceswap_cli.metrics.pairs import SeenPair
@@ -83,15 +84,17 @@ def link(pairs: Iterable[SeenPair]) -> Iterator[LinkedPair]:
         before = pair
 
 
-def observe(linked: LinkedPair, embed: Embedder, source: Source) -> FrameRow:
+def observe(linked: LinkedPair, embed: Embedder, casting: Casting) -> FrameRow:
     """Look at every target face of one frame.  A pure function: frames run in parallel."""
     pair = linked.pair
     place = matches(pair.target_faces, pair.result_faces)
     rows = []
     for position, face in enumerate(pair.target_faces):
         shown = pair.result_faces[place[position]] if position in place else None
+        person = casting.person(pair.seconds, face.landmarks)
+        source = casting.source(person)
         distances = _distances(pair, face, shown, embed, source.embedding)
-        row = _face_row(linked, position, face, shown, distances)
+        row = replace(_face_row(linked, position, face, shown, distances), person=person)
         if shown is not None:
             row = _with_surface(row, linked, source)
         rows.append(row)
@@ -149,12 +152,12 @@ def _distances(
 
 
 def observe_all(
-    pairs: Generator[SeenPair, None, None], embed: Embedder, source: Source, workers: int
+    pairs: Generator[SeenPair, None, None], embed: Embedder, casting: Casting, workers: int
 ) -> Generator[FrameRow, None, None]:
     """Stage: pairs of frames -> rows, in order."""
 
     def work(linked: LinkedPair) -> FrameRow:
-        return observe(linked, embed, source)
+        return observe(linked, embed, casting)
 
     with closing(pairs), closing(ordered_map(work, link(pairs), workers)) as rows:
         yield from rows

@@ -51,8 +51,8 @@ def hull(points: F32, shape: tuple[int, int], *, grow_px: int = 0) -> U8:
 def inner_oval(points: F32) -> F32:
     """(478, 3) mesh -> (36, 2) the oval, shrunk about its center."""
     oval = points[list(index.OVAL), :2]
-    centre = oval.mean(axis=0)
-    return np.asarray(centre + INNER_SHARE * (oval - centre), dtype=np.float32)
+    center = oval.mean(axis=0)
+    return np.asarray(center + INNER_SHARE * (oval - center), dtype=np.float32)
 
 
 def region(points: F32, shape: tuple[int, int], margin_px: int = 2) -> tuple[slice, slice]:

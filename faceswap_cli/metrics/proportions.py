@@ -34,7 +34,7 @@ def _share(seen: Observations, points: tuple[int, ...]) -> float:
         result, target = (
             _mean(heads.canonical[own], points) for heads in (seen.result_heads, seen.target_heads)
         )
-        to_source = seen.source_shape[list(points)] - target
+        to_source = seen.source_shape(own)[list(points)] - target
         length = float((to_source**2).sum())
         if length > len(points) * LEAST_APART**2:  # False for NaN: no source
             shares.append(float(((result - target) * to_source).sum()) / length)

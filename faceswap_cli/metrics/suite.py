@@ -147,7 +147,7 @@ def run_suite(
     runs = []
     for done, run in enumerate(_results(tasks, jobs), start=1):
         runs.append(run)
-        listen(progress("evaluate", done, len(tasks)))
+        listen(progress("suite", done, len(tasks)))
     return Suite(tuple(runs))
 
 

@@ -31,7 +31,7 @@ from faceswap_cli.policy.tables import parse_table, read_small, text_of
 WHAT = "classifier rules"
 SCHEMA = 1
 ACTIVATIONS = ("none", "softmax", "sigmoid")
-COLOURS = ("rgb", "bgr")
+COLORS = ("rgb", "bgr")
 FITS = ("stretch", "crop", "pad")
 LARGEST_SIDE = 2048
 _LARGEST = 1e30
@@ -81,7 +81,7 @@ def read_rules(path: Path) -> Rules:
         refuse=_limits(table.get("refuse"), labels, where),
         activation=_one_of(table.get("activation", "none"), ACTIVATIONS, f"{where}: activation"),
         size=_size(inputs.get("size"), where),
-        colour=_one_of(inputs.get("colour", "rgb"), COLOURS, f"{where}: colour"),
+        colour=_one_of(inputs.get("colour", "rgb"), COLORS, f"{where}: colour"),
         low=low,
         high=high,
         mean=(mean[0], mean[1], mean[2]),

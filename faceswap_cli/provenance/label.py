@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from faceswap_cli.records import F32, U8, ColourTags, Planes, Samples
+from faceswap_cli.records import F32, U8, ColorTags, Planes, Samples
 
 TEXT = "AI modified"
 HEIGHT_SHARE = 0.032
@@ -59,7 +59,7 @@ def draw_label(rgb: U8) -> U8:
 
 def label_planes(
     planes: Planes,
-    tags: ColourTags,
+    tags: ColorTags,
     rotation: int = 0,
     sample_aspect: float = 1.0,
     *,

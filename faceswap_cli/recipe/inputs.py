@@ -19,7 +19,7 @@ class Inputs:
 
     target: Path
     people: tuple[tuple[Path, ...], ...]
-    """For each source person the photographs, or the enrolment file, in the original order"""
+    """For each source person the photographs, or the enrollment file, in the original order"""
     parsing: Path | None = None
     mask: Path | None = None
     """The user's occlusion mask"""
@@ -78,6 +78,16 @@ def _there(path: Path, flag: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path} no longer exists; give its new place with {flag}")
     return path
+
+
+def photos_of(
+    recipe: Recipe, given: Iterable[Path], rows: Iterable[int]
+) -> tuple[dict[int, tuple[Path, ...]], int]:
+    """Photographs of the source people ``rows`` among the files ``given``, and how many are missing."""
+    files = picture_files([path if path.is_dir() else _there(path, "--source") for path in given])
+    place = {keyed(_digest(path), recipe.target): path for path in reversed(files)}
+    found = {row: tuple(place[one] for one in recipe.sources[row] if one in place) for row in rows}
+    return found, sum(len(recipe.sources[row]) - len(photos) for row, photos in found.items())
 
 
 def _people(recipe: Recipe, given: Iterable[Path]) -> tuple[tuple[tuple[Path, ...], ...], tuple[Path, ...]]:

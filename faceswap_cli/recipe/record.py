@@ -51,7 +51,7 @@ class Recipe:
     target: str
     """:func:`~faceswap_cli.recipe.digests.content_digest`"""
     sources: tuple[tuple[str, ...], ...]
-    """For each source person the photographs (or the enrolment file), in order, as keyed digests"""
+    """For each source person the photographs (or the enrollment file), in order, as keyed digests"""
     cast: Mapping[int, int]
     """Person of the clip -> row of ``sources``; empty for a picture, where ``track.face`` says it"""
     weights: str = ""

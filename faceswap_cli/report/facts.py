@@ -164,6 +164,12 @@ def figures(job: Job) -> list[tuple[str, str, str]]:
     return job.evaluation.table() if job.evaluation else []
 
 
+def by_person(job: Job) -> list[str]:
+    """Headings of the people of a result of several sources; empty for one source."""
+    people = job.evaluation.people if job.evaluation else ()
+    return [f"{person_label(one.person)}: {one.source}" for one in people]
+
+
 def settings(options: SwapOptions) -> list[Setting]:
     """Every option, by group; files by their names alone."""
     usual = dict(_flat(asdict(SwapOptions())))

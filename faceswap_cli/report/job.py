@@ -26,7 +26,7 @@ class Job:
     method: str
     device: str
     one_source: bool = True
-    """False when ``sources`` show several people (a cast): no distance to *the* source then."""
+    """False when ``sources`` show several people (a cast)"""
     evaluation: Evaluation | None = field(repr=False, default=None)
     """Result against target; None where it could not be measured."""
     notes: tuple[str, ...] = ()

@@ -86,6 +86,8 @@ def _said(page: Page) -> dict[str, Any]:
         "verdict": verdict(job),
         "people": facts.people(job),
         "figures": facts.figures(job),
+        "by_person": facts.by_person(job),
+        "by_person_rows": job.evaluation.people_table() if job.evaluation else [],
         "settings": facts.settings(job.options),
         "weights": facts.weights(job),
         "stages": facts.stages(job),

@@ -75,11 +75,13 @@ def _measured(job: Job, listen: Listener) -> Job:
     if job.evaluation is not None:
         return job
     options = EvaluateOptions(
-        detect=job.options.detect, workers=job.options.job.workers, range=job.options.range
+        detect=job.options.detect,
+        workers=job.options.job.workers,
+        range=job.options.range,
+        ledger=job.report.ledger,
     )
     try:
-        sources = job.sources if job.one_source else ()
-        found = evaluate(job.report.output, sources, job.target, options=options, listen=listen)
+        found = evaluate(job.report.output, job.sources, job.target, options=options, listen=listen)
     except (NoFaceFound, InputError) as error:
         return replace(job, notes=(*job.notes, f"result and target could not be compared: {error}"))
     return replace(job, evaluation=found)

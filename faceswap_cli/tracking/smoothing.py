@@ -35,7 +35,7 @@ TABLE_S = 1 / 25
 FASTEST_S = 1 / 240
 """Frames nearer than this (a tick apart, in damaged files) are taken to be this far apart."""
 
-BETA_CENTRE = 2.0
+BETA_CENTER = 2.0
 BETA_SIZE = 10.0
 """Of the logarithm of the crop's size, and of its angle."""
 SPIN = (np.radians(1.5), np.radians(3.0))
@@ -146,14 +146,14 @@ def _placed(matrices: F64, points: NDArray[np.floating]) -> F32:
 
 def smooth_crop(unit_from_image: F64, weights: F32, links: F64, factor: float) -> F64:
     """(T, 3, 3) similarities smoothed as center, logarithm of size, and angle."""
-    centre, axis, half = square_from_unit(unit_from_image)
+    center, axis, half = square_from_unit(unit_from_image)
     angle = np.unwrap(np.arctan2(axis[:, 1], axis[:, 0]))
     # The center moves as far as the face is large: smoothing it in its own unit changes nothing.
-    centre = smooth(centre, weights, factor * BETA_CENTRE, links)
+    center = smooth(center, weights, factor * BETA_CENTER, links)
     motion = np.stack([np.zeros_like(angle), _spin(angle, weights, links)], axis=1)
     shape = smooth(np.stack([np.log(half), angle], axis=1), weights, factor * BETA_SIZE, links, motion)
     turned = np.stack([np.cos(shape[:, 1]), np.sin(shape[:, 1])], axis=1)
-    return unit_from_square(centre, turned, np.exp(shape[:, 0]))
+    return unit_from_square(center, turned, np.exp(shape[:, 0]))
 
 
 def _spin(angle: F64, weights: F32, links: F64) -> F64:

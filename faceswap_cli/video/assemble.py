@@ -30,7 +30,7 @@ from faceswap_cli.video.containers import container_format, muxer_options, part_
 from faceswap_cli.video.kept import container, unturned
 from faceswap_cli.video.opening import clock_of, open_input
 from faceswap_cli.video.timecode import move_timecode, sane_rate, stated_rate
-from faceswap_cli.video.writer import set_colour, ticks
+from faceswap_cli.video.writer import set_color, ticks
 
 _FAR_START_S = 60
 """Broadcast clocks start anywhere: a file that begins later than this is moved to begin at 0."""
@@ -228,7 +228,7 @@ def _dress(
     stream = carried.video
     stream.time_base = clip.time_base
     stream.sample_aspect_ratio = clip.sample_aspect
-    set_colour(stream.codec_context, clip)
+    set_color(stream.codec_context, clip)
     if clip.alpha and stream.codec_context.codec.canonical_name == "vp9":
         stream.metadata["alpha_mode"] = "1"
     if clip.rotation or clip.mirrored:

@@ -208,7 +208,7 @@ def odd_damage(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is damaged ({error}); copy or download it again") from error
 
 
-def _is_deep_colour(image: Any) -> bool:
+def _is_deep_color(image: Any) -> bool:
     """Whether the file holds 16 bits per channel that Pillow is about to cut to 8."""
     tiles = [str(tile[3]) for tile in image.tile]
     return (
@@ -217,7 +217,7 @@ def _is_deep_colour(image: Any) -> bool:
 
 
 def _read(image: Any, path: Path) -> Picture:
-    is_deep = _is_deep_colour(image)  # asked first: reading the EXIF data may decode the picture
+    is_deep = _is_deep_color(image)  # asked first: reading the EXIF data may decode the picture
     icc = image.info.get("icc_profile")
     with odd_damage(path):
         exif = image.getexif()

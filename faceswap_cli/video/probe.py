@@ -15,7 +15,7 @@ from av.sidedata.sidedata import Type as SideType
 
 from faceswap_cli.errors import InputError
 from faceswap_cli.limits import WIDEST_PIXEL, clip_pixels, size_problem
-from faceswap_cli.records import Clip, ColourTags, StreamInfo
+from faceswap_cli.records import Clip, ColorTags, StreamInfo
 from faceswap_cli.video.animated import describe_webp, frame_durations, playable_format
 from faceswap_cli.video.clock import find_restarts, may_restart
 from faceswap_cli.video.deinterlace import field_order
@@ -130,7 +130,7 @@ def _describe(
         restarts=restarts,
         interlaced=(order := field_order(picture, stream)),
         deinterlace=bool(order),
-        colour=_colour(picture, context),
+        colour=_color(picture, context),
         streams=tuple(_stream_info(s) for s in container.streams),
         video_stream=stream.index,
         bit_rate=stream.bit_rate or container.bit_rate or 0,
@@ -192,7 +192,7 @@ def _is_opaque(picture: av.VideoFrame) -> bool:
     return bool((picture.to_ndarray(format="rgba")[..., 3] == 255).all())
 
 
-def _colour(picture: av.VideoFrame, context: av.VideoCodecContext) -> ColourTags:
+def _color(picture: av.VideoFrame, context: av.VideoCodecContext) -> ColorTags:
     """Tags of the picture; an unnamed matrix is BT.709 from 720 lines on and BT.601 below."""
     matrix = int(picture.colorspace or 0)
     if matrix in (0, 2, 3, 8):
@@ -206,7 +206,7 @@ def _colour(picture: av.VideoFrame, context: av.VideoCodecContext) -> ColourTags
     if not named:
         matrix = 1 if picture.height >= 720 else 6
     primaries, transfer = int(context.color_primaries or 2), int(context.color_trc or 2)
-    return ColourTags(matrix, full, primaries, transfer, tagged=named)
+    return ColorTags(matrix, full, primaries, transfer, tagged=named)
 
 
 def _turn(picture: av.VideoFrame) -> tuple[int, bool]:

@@ -5,7 +5,6 @@ Seconds count from the clip's first frame.  The end is exclusive: the first fram
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from fractions import Fraction
 
@@ -14,13 +13,10 @@ import numpy as np
 
 from faceswap_cli.config import RangeOptions
 from faceswap_cli.errors import InputError, UsageError
-from faceswap_cli.keyframes import seconds_of
+from faceswap_cli.keyframes import place_of
 from faceswap_cli.records import I64, Clip
 from faceswap_cli.video.clock import unroll
 from faceswap_cli.video.opening import clock_of, open_input
-
-_FRAME = re.compile(r"([0-9]+)f")
-_FORMS = "use seconds (12.5), hh:mm:ss.mmm (00:00:12.500) or a frame number (300f)"
 
 _SHORT_S, _SHORT_SHARE = 0.4, 0.03
 """Pictures that end earlier than the file claims by more than this are missing."""
@@ -94,9 +90,8 @@ def _goes_on(clip: Clip, last_pts: int, missing_s: float) -> bool:
 
 def _row(text: str, flag: str, clip: Clip, pts: I64) -> int:
     """Number of the first frame at or after ``text``; ``len(pts)`` when there is none."""
-    text = text.strip()
-    frame = _FRAME.fullmatch(text)
-    if frame:
-        return min(int(frame[1]), len(pts))
-    ticks = int(pts[0]) + seconds_of(text, flag, _FORMS) / clip.time_base
+    place = place_of(text, flag)
+    if isinstance(place, int):
+        return min(place, len(pts))
+    ticks = int(pts[0]) + place / clip.time_base
     return int(np.searchsorted(pts, -(-ticks.numerator // ticks.denominator), side="left"))

@@ -14,13 +14,13 @@ import numpy as np
 
 from faceswap_cli import colour
 from faceswap_cli.errors import InputError
-from faceswap_cli.records import F64, I64, U8, Clip, ColourTags, Frame, Planes
+from faceswap_cli.records import F64, I64, U8, Clip, ColorTags, Frame, Planes
 from faceswap_cli.video.picture import is_picture, read_picture
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import frame_times
 from faceswap_cli.video.reader import read_frames
 
-_GRAY = ColourTags(full_range=True)
+_GRAY = ColorTags(full_range=True)
 _EARLY = 0.25
 """A mask frame counts from this share of a frame before its time: containers round times"""
 _HELD = 2

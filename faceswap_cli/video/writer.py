@@ -197,11 +197,11 @@ def _new_stream(
     context.sample_aspect_ratio = clip.sample_aspect
     context.thread_count = threads
     context.thread_type = "AUTO"  # the default, slices only, costs x264 compression
-    set_colour(context, clip)
+    set_color(context, clip)
     return stream
 
 
-def set_colour(context: av.VideoCodecContext, clip: Clip) -> None:
+def set_color(context: av.VideoCodecContext, clip: Clip) -> None:
     """Write the tags that the clip had: what it left unnamed stays unnamed, except for R'G'B' input."""
     colour = clip.colour
     named = colour.tagged or is_rgb(clip.pixel_format)

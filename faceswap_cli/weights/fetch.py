@@ -54,7 +54,7 @@ def check_licence(row: WeightsRow, allowed: str) -> None:
     if row.licence.use == "noncommercial" and allowed != "noncommercial":
         raise PolicyError(
             f"{row.name} may not be used commercially ({row.licence.name}, {row.licence.url}); "
-            "say --allow-licence noncommercial if your use is not commercial"
+            "say --allow-license noncommercial if your use is not commercial"
         )
 
 

@@ -59,6 +59,7 @@ class FakePipeline:
 
     calls: list[tuple[str, tuple[Path, ...], Path, Path, SwapOptions]] = field(default_factory=list)
     rows: tuple[LedgerRow, ...] = tuple(row(pts) for pts in range(10))
+    people: int = 1
     error: BaseException | None = None
     during: Callable[[Listener, StopRequest], None] | None = None
     notes: tuple[str, ...] = ()
@@ -115,7 +116,7 @@ class FakePipeline:
         if self.error is not None:
             raise self.error
         output.write_bytes(b"made of " + os.fsencode(target.name))
-        return Report(output, 10, 10, 10, 1, 0, {"render": 0.5}, self.rows, self.notes)
+        return Report(output, 10, 10, 10, self.people, 0, {"render": 0.5}, self.rows, self.notes)
 
 
 def picture(path: Path) -> Path:

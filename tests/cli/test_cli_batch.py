@@ -46,6 +46,7 @@ class Swaps:
         self.identified = 0
         self.options: list[object] = []
         self.faults: dict[str, BaseException] = {}
+        self.people: dict[str, int] = {}
 
     def identify(self, sources: tuple[Path, ...], detect: object) -> object:
         self.identified += 1
@@ -60,7 +61,8 @@ class Swaps:
             raise self.faults[target.name]
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(f"made of {target.name}")
-        return Report(output, 10, 9, 9, 1, 0, {"render": 0.5}, (row(0), row(1, swapped=False)))
+        rows = (row(0), row(1, swapped=False))
+        return Report(output, 10, 9, 9, self.people.get(target.name, 1), 0, {"render": 0.5}, rows)
 
 
 @pytest.fixture
@@ -147,6 +149,25 @@ def test_json_of_a_batch_with_failures(run: Run, swaps: Swaps, files: Path) -> N
         "message": "no face in b.png; try --min-face 12",
     }
     assert told["rows"][3]["error"]["exit"] == 4
+
+
+def test_a_batch_says_where_not_everybody_was_swapped(run: Run, swaps: Swaps, files: Path) -> None:
+    swaps.people = {"a.mkv": 3, "b.png": 2}
+    command = ("batch", "me.jpg", "in/a.mkv", "in/b.png", "in/c.jpg", "-o", "out")
+    ran = run(*command)
+    lines = [line for line in ran.err.splitlines() if line.startswith("faceswap: ")]
+    assert lines[0].endswith(" s; 1 of 3 people swapped: the largest; see --face and --cast")
+    assert lines[1].endswith(" s; 1 of 2 people swapped: the largest; see --face")
+    assert lines[2].endswith(" s")
+    assert lines[-1] == "faceswap: 3 done; people left as they were in 2, see --face and --cast"
+    table = ran.err.splitlines()[-5:-1]
+    assert "people" in table[0]
+    assert ["1/3" in line for line in table[1:]] == [True, False, False]
+    rows = run(*command, "--force", "--json").json["rows"]
+    assert [(r["people_swapped"], r["people"]) for r in rows] == [(1, 3), (1, 2), (1, 1)]
+    swaps.people = {}
+    ran = run(*command, "--force")
+    assert "people" not in ran.err
 
 
 def test_events_of_a_batch(run: Run, swaps: Swaps, files: Path) -> None:

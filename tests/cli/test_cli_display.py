@@ -9,7 +9,7 @@ import pytest
 
 from faceswap_cli.cli.display import EventLines, Live, Plain, Silent, build_display
 from faceswap_cli.cli.printing import clock, json_ready, timestamp
-from faceswap_cli.events import progress
+from faceswap_cli.events import Event, progress
 
 
 class _Screen(io.StringIO):
@@ -28,6 +28,38 @@ def test_plain_says_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str])
         "render: 20/100 frames, 2.0 fps, 0:40 left",
         "render: 40/100 frames, 2.0 fps, 0:30 left",
         "render: 60/100 frames, 2.0 fps, 0:20 left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stage", "line"),
+    [
+        ("pairs", "pairs: 64/256 pairs, 4.0 pairs/s, 0:48 left"),
+        ("train", "train: 64/256 pictures, 4.0 pictures/s, 0:48 left"),
+        ("batch", "batch: 64/256 jobs, 240.0 jobs/min, 0:48 left"),
+        ("teach", "teach: 64/256 steps, 4.0 steps/s, 0:48 left"),
+        ("analyse", "analyse: 64/256 frames, 4.0 fps, 0:48 left"),
+    ],
+)
+def test_a_stage_counts_in_its_own_unit(capsys: pytest.CaptureFixture[str], stage: str, line: str) -> None:
+    moment = [0.0]
+    display = Plain(now=lambda: moment[0])
+    display.show(progress(stage, 0, 256))
+    moment[0] = 16.0
+    display.show(progress(stage, 64, 256))
+    assert capsys.readouterr().err.splitlines() == [line]
+
+
+def test_plain_names_the_row_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    moment = [0.0]
+    display = Plain(now=lambda: moment[0])
+    for start, row in ((0.0, 1), (20.0, 2)):
+        for second in (0.0, 12.0):
+            moment[0] = start + second
+            display.show(Event("progress", {**progress("render", int(second), 24).data, "row": row}))
+    assert capsys.readouterr().err.splitlines() == [
+        "row 1, render: 12/24 frames, 1.0 fps, 0:12 left",
+        "row 2, render: 12/24 frames, 1.0 fps, 0:12 left",
     ]
 
 

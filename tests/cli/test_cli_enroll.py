@@ -11,12 +11,12 @@ import pytest
 
 import faceswap_cli
 from faceswap_cli.cli import batch_run
-from faceswap_cli.enrol import make
+from faceswap_cli.enrollment import make
 from faceswap_cli.errors import InputError
 from faceswap_cli.identity.faceid import Faceid, read_faceid, write_faceid
 from faceswap_cli.identity.people import people_folder, person_path
 from tests.cli.fakes import FakePipeline, Ran, picture
-from tests.enrol.made_person import made
+from tests.enroll.made_person import made
 
 Run = Callable[..., Ran]
 EXAMPLES = Path(faceswap_cli.__file__).resolve().parents[1] / "examples"
@@ -24,13 +24,13 @@ FACE = EXAMPLES / "source.jpg"
 
 
 @dataclass
-class FakeEnrol:
-    """Stands for ``enrol``: keeps its arguments and gives a made person."""
+class FakeEnroll:
+    """Stands for ``enroll``: keeps its arguments and gives a made person."""
 
-    calls: list[tuple[str, list[Path], make.EnrolOptions]] = field(default_factory=list)
+    calls: list[tuple[str, list[Path], make.EnrollOptions]] = field(default_factory=list)
 
     def __call__(
-        self, name: str, paths: Sequence[Path], options: make.EnrolOptions, tell: make.Tell
+        self, name: str, paths: Sequence[Path], options: make.EnrollOptions, tell: make.Tell
     ) -> Faceid:
         self.calls.append((name, list(paths), options))
         tell("photos", 1, 1)
@@ -39,13 +39,13 @@ class FakeEnrol:
 
 
 @pytest.fixture
-def enrol(monkeypatch: pytest.MonkeyPatch, accepted: None) -> FakeEnrol:
-    fake = FakeEnrol()
-    monkeypatch.setattr(make, "enrol", fake)
+def enroll(monkeypatch: pytest.MonkeyPatch, accepted: None) -> FakeEnroll:
+    fake = FakeEnroll()
+    monkeypatch.setattr(make, "enroll", fake)
     return fake
 
 
-def test_writes_into_the_users_folder(run: Run, enrol: FakeEnrol, photo: Path) -> None:
+def test_writes_into_the_users_folder(run: Run, enroll: FakeEnroll, photo: Path) -> None:
     ran = run("enroll", "anna", photo)
     assert ran.code == 0, ran.err
     assert ran.out == f"{person_path('anna')}\n"
@@ -53,28 +53,28 @@ def test_writes_into_the_users_folder(run: Run, enrol: FakeEnrol, photo: Path) -
     assert "no left profile" in ran.err
     assert "photo 1" in ran.err
     assert "75%" in ran.err
-    ((name, paths, options),) = enrol.calls
+    ((name, paths, options),) = enroll.calls
     assert (name, paths, options.keep_photos) == ("anna", [photo], False)
 
 
-def test_json(run: Run, enrol: FakeEnrol, photo: Path) -> None:
+def test_json(run: Run, enroll: FakeEnroll, photo: Path) -> None:
     told = run("enroll", "anna", photo, "--json", "--keep-photos").json
     assert (told["command"], told["exit"], told["name"]) == ("enroll", 0, "anna")
     assert [row["file"] for row in told["photos"]] == ["photo 1", "photo 2"]
-    assert enrol.calls[0][2].keep_photos
+    assert enroll.calls[0][2].keep_photos
 
 
-def test_nothing_is_replaced_without_force(run: Run, enrol: FakeEnrol, photo: Path) -> None:
+def test_nothing_is_replaced_without_force(run: Run, enroll: FakeEnroll, photo: Path) -> None:
     assert run("enroll", "anna", photo).code == 0
     before = person_path("anna").read_bytes()
     run("enroll", "anna", photo).failed(5, "anna.faceid exists", "--force")
-    assert len(enrol.calls) == 1
+    assert len(enroll.calls) == 1
     assert person_path("anna").read_bytes() == before
     assert run("enroll", "anna", photo, "--force").code == 0
 
 
 @pytest.mark.parametrize(("given", "wanted"), [("here", "here/anna.faceid"), ("x.faceid", "x.faceid")])
-def test_output(run: Run, enrol: FakeEnrol, photo: Path, machine: Path, given: str, wanted: str) -> None:
+def test_output(run: Run, enroll: FakeEnroll, photo: Path, machine: Path, given: str, wanted: str) -> None:
     assert run("enroll", "anna", photo, "-o", given).code == 0
     assert (machine / wanted).is_file()
     assert not people_folder().exists()
@@ -99,16 +99,16 @@ def test_output(run: Run, enrol: FakeEnrol, photo: Path, machine: Path, given: s
         (["enroll", "--list", "--remove", "anna"], "take no other arguments"),
     ],
 )
-def test_usage(run: Run, enrol: FakeEnrol, photo: Path, argv: list[str], said: str) -> None:
+def test_usage(run: Run, enroll: FakeEnroll, photo: Path, argv: list[str], said: str) -> None:
     run(*argv).failed(2, said)
-    assert enrol.calls == []
+    assert enroll.calls == []
 
 
 def test_terms_come_first(run: Run, photo: Path) -> None:
     run("enroll", "anna", photo).failed(9, "--accept-terms")
 
 
-def test_a_missing_photo(run: Run, enrol: FakeEnrol) -> None:
+def test_a_missing_photo(run: Run, enroll: FakeEnroll) -> None:
     run("enroll", "anna", "nobody.jpg").failed(4, "nobody.jpg")
 
 
@@ -205,7 +205,7 @@ def test_end_to_end(run: Run, machine: Path) -> None:
     assert ran.code == 4
 
 
-def test_no_picture_is_passed_on_and_excludes_photos(run: Run, enrol: FakeEnrol, photo: Path) -> None:
+def test_no_picture_is_passed_on_and_excludes_photos(run: Run, enroll: FakeEnroll, photo: Path) -> None:
     assert run("enroll", "anna", photo, "--no-picture").code == 0
-    assert [options.picture for _, _, options in enrol.calls] == [False]
+    assert [options.picture for _, _, options in enroll.calls] == [False]
     run("enroll", "bert", photo, "--no-picture", "--keep-photos").failed(2, "--no-picture")

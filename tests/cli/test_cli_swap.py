@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from faceswap_cli.cli.swap import _sentence as sentence
+from faceswap_cli.cli.swap import Order
 from faceswap_cli.errors import InputError, Interrupted, NoFaceFound, WeightsError
 from faceswap_cli.events import Event
-from faceswap_cli.records import Report
 from tests.cli.fakes import FakePipeline, Ran, picture, row
 
 Run = Callable[..., Ran]
@@ -316,8 +315,8 @@ def test_gate_that_needs_measuring(
 ) -> None:
     asked = []
 
-    def measured(report: object, sources: object, target: object) -> dict[str, float]:
-        asked.append(target)
+    def measured(report: object, order: Order) -> dict[str, float]:
+        asked.append(order.given.target)
         return {"jitter": 1.5, "identity": 0.1}
 
     monkeypatch.setattr("faceswap_cli.cli.video._measured", measured)
@@ -439,6 +438,14 @@ def test_a_wrong_command_is_answered_with_the_right_one(run: Run, argv: tuple[st
     run(*argv).failed(2, "is not a command", meant)
 
 
+@pytest.mark.parametrize("command", ["", "video", "batch", "evaluate", "enroll", "weights", "train"])
+def test_help_shows_words_not_types(run: Run, command: str) -> None:
+    text = run(*command.split(), "--help").out
+    assert "--help" in text
+    assert "<" not in text, "as in <bool>"
+    assert command != "video" or {"TEXT", "NUMBER", "FILE"} <= set(text.split())
+
+
 def test_help_and_version(run: Run) -> None:
     assert run("help", "video").out == run("video", "--help").out
     assert run("help").out == run("--help").out
@@ -448,10 +455,49 @@ def test_help_and_version(run: Run) -> None:
     assert places == sorted(places)
 
 
-def test_the_last_line_says_when_others_were_left_alone(tmp_path: Path) -> None:
-    rows = (row(0), row(1), row(1, swapped=False, person=1))
-    report = Report(tmp_path / "o.mp4", 2, 2, 2, 3, 0, {"render": 1.5}, ledger=rows)
-    assert sentence(report) == (
-        "faceswap: swapped 2 faces in 2 of 2 frames, 1.5 s; 1 of 3 people swapped, see --face and --cast"
-    )
-    assert "people" not in sentence(Report(tmp_path / "o.mp4", 2, 2, 2, 1, 0, {}, ledger=rows[:2]))
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ((), "; 1 of 3 people swapped: the largest; see --face and --cast"),
+        (("--face", "left"), "; 1 of 3 people swapped: the leftmost"),
+        (("--face", "2"), "; 1 of 3 people swapped: --face 2"),
+        (("--face", "all"), "; 1 of 3 people swapped"),
+        (("--ref", "me.jpg"), "; 1 of 3 people swapped: like me.jpg"),
+    ],
+)
+def test_the_last_line_says_when_others_were_left_alone(
+    run: Run, pipeline: FakePipeline, photo: Path, clip: Path, argv: tuple[str, ...], said: str
+) -> None:
+    pipeline.people = 3
+    pipeline.rows = (row(0), row(1), row(1, swapped=False, person=1))
+    ran = run("video", *argv, photo, clip)
+    assert ran.err.splitlines()[-1] == "faceswap: swapped 10 faces in 10 of 10 frames, 0.5 s" + said
+    told = run("video", *argv, photo, clip, "--force", "--json").json
+    assert (told["people"], told["people_swapped"]) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("video", "--cast", "new.toml", "clip.mp4"),
+        ("batch", "--cast", "new.toml", "clip.mp4", "-o", "out"),
+        ("evaluate", "clip.mp4", "--cast", "new.toml", "-t", "clip.mp4"),
+    ],
+)
+def test_a_cast_file_that_is_missing_names_the_command_that_makes_it(
+    run: Run, accepted: None, clip: Path, argv: tuple[str, ...]
+) -> None:
+    run(*argv).failed(4, "make it with: faceswap inspect CLIP --cast new.toml")
+
+
+def test_a_picture_takes_no_cast(run: Run, pipeline: FakePipeline, photo: Path) -> None:
+    pipeline.people, pipeline.rows = 2, (row(0), row(0, swapped=False, person=1))
+    ran = run("image", photo, picture(photo.with_name("group.png")))
+    assert ran.err.splitlines()[-1].endswith("; 1 of 2 people swapped: the largest; see --face")
+
+
+def test_nothing_is_said_where_everybody_was_swapped(
+    run: Run, pipeline: FakePipeline, photo: Path, clip: Path
+) -> None:
+    pipeline.people, pipeline.rows = 2, (row(0), row(0, person=1))
+    assert "people" not in run("video", photo, clip).err

@@ -10,13 +10,11 @@ import pytest
 from faceswap_cli.cli.gates import (
     DIRECTIONS,
     HIGHER,
-    IN_LEDGER,
     LOWER,
     ONE,
     check_gates,
     figures_for,
     parse_gates,
-    single_source_gates,
 )
 from faceswap_cli.errors import QualityGateError, UsageError
 from faceswap_cli.metrics.figures import METRICS
@@ -67,8 +65,6 @@ def test_nonsense_is_refused(text: str) -> None:
 
 def test_only_missing_figures_are_measured() -> None:
     gates = parse_gates("identity=0.6,likeness=0.6")
-    assert single_source_gates(gates) == ["likeness"]
-    assert single_source_gates(parse_gates(",".join(f"{name}=1" for name in IN_LEDGER))) == []
     values = figures_for(gates, {"identity": 0.3}, lambda: {"identity": 9.0, "likeness": 0.7})
     assert values == {"identity": 0.3, "likeness": 0.7}
     with pytest.raises(QualityGateError, match="likeness could not be measured"):

@@ -20,6 +20,6 @@ def turn(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> np.ndarray:
 def face(
     x: float, y: float, size: float = 60.0, *, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0
 ) -> F32:
-    """(478, 3) with its centre at (x, y), outer eye corners ``size`` pixels apart before it is turned."""
+    """(478, 3) with its center at (x, y), outer eye corners ``size`` pixels apart before it is turned."""
     points = topology().mean_shape @ turn(yaw, pitch, roll).T * size
     return (points + np.array([x, y, 0])).astype(np.float32)

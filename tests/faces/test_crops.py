@@ -14,7 +14,7 @@ from tests.faces.meshes import face
 
 
 @pytest.mark.parametrize("roll", [0, 35, -120])
-def test_upright_crop_levels_the_eyes_and_centres_the_mesh(roll: float) -> None:
+def test_upright_crop_levels_the_eyes_and_centers_the_mesh(roll: float) -> None:
     mesh = apply(upright_crop(face(300, 200, roll=roll)), face(300, 200, roll=roll))
     assert mesh[33, 1] == pytest.approx(mesh[263, 1], abs=1e-3)
     assert mesh[33, 0] < mesh[263, 0]

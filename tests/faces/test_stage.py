@@ -14,9 +14,9 @@ from faceswap_cli.colour import planes_region_from_rgb
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.faces.finder import FaceFinder
 from faceswap_cli.faces.stage import PATIENT_EVERY, detect_faces, look, observe
-from faceswap_cli.records import F32, U8, Clip, ColourTags, Frame
+from faceswap_cli.records import F32, U8, Clip, ColorTags, Frame
 
-TAGS = ColourTags(matrix=1)
+TAGS = ColorTags(matrix=1)
 
 
 def clip_of(rgb: U8, *, rotation: int = 0, aspect: Fraction = Fraction(1)) -> Clip:

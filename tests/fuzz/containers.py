@@ -86,7 +86,7 @@ def _changed_header(head: bytes, dice: random.Random) -> bytes:
 
 
 def _resealed(data: bytes) -> bytes:
-    """With the digest that an enrolment file has over its tensors."""
+    """With the digest that an enrollment file has over its tensors."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

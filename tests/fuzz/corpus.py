@@ -140,7 +140,7 @@ def weights(folder: Path) -> Iterator[Seed]:
 def classifiers(folder: Path) -> Iterator[Seed]:
     from tests.policy.models import write_model
 
-    yield Seed("classifier", "colours.onnx", write_model(folder / "colours.onnx").read_bytes())
+    yield Seed("classifier", "colors.onnx", write_model(folder / "colors.onnx").read_bytes())
     open_sizes = write_model(folder / "open.onnx", (1, "h", "w", 3), axes=(1, 2))
     yield Seed("classifier", "open.onnx", open_sizes.read_bytes())
 
@@ -283,7 +283,7 @@ def rules(folder: Path) -> Iterator[Seed]:
 
     more = 'size = [8, 8]\ncolour = "bgr"\nrange = [0.0, 1.0]\nfit = "pad"\n'
     more += "mean = [0.4, 0.4, 0.4]\nstd = [0.2, 0.2, 0.2]\n"
-    yield Seed("rules", "colours.toml", (MORE_RULES + more).encode())
+    yield Seed("rules", "colors.toml", (MORE_RULES + more).encode())
 
 
 def trainings(folder: Path) -> Iterator[Seed]:

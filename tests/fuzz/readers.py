@@ -248,13 +248,13 @@ def _found(path: Path, out: Path) -> None:
 
     from faceswap_cli.config import TrackOptions
     from faceswap_cli.recipe.raw import load_raw
-    from faceswap_cli.records import Clip, ColourTags
+    from faceswap_cli.records import Clip, ColorTags
     from faceswap_cli.tracking.analyse import build_analysis
 
     gathered, _ = load_raw(path)
     clip = Clip(
         Path("a.mp4"), "mov", "h264", 64, 48, "yuv420p", "yuv420p", 8, Fraction(1, 12800), 0,
-        Fraction(25), 12, 0.48, 0, Fraction(1), ColourTags(), (), 0,
+        Fraction(25), 12, 0.48, 0, Fraction(1), ColorTags(), (), 0,
     )  # fmt: skip
     build_analysis(gathered, clip, TrackOptions(), SmoothOptions())
 
@@ -282,13 +282,13 @@ def _usable(options: object) -> None:
     from faceswap_cli.config import SwapOptions
     from faceswap_cli.jobs.keys import option_key
     from faceswap_cli.jobs.plan import plan
-    from faceswap_cli.records import Analysis, Clip, ColourTags, Shot
+    from faceswap_cli.records import Analysis, Clip, ColorTags, Shot
     from faceswap_cli.video.ranges import pts_range
 
     assert isinstance(options, SwapOptions)
     clip = Clip(
         Path("a.mp4"), "mov", "h264", 64, 48, "yuv420p", "yuv420p", 8, Fraction(1, 12800), 0,
-        Fraction(25), 50, 2.0, 0, Fraction(1), ColourTags(), (), 0,
+        Fraction(25), 50, 2.0, 0, Fraction(1), ColorTags(), (), 0,
     )  # fmt: skip
     pts = np.arange(50, dtype=np.int64) * 512
     plan(clip, Analysis(pts, (Shot(0, 25600),), (), ()), {}, options.job, options.smooth)

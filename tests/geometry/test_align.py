@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from faceswap_cli.geometry import align
-from faceswap_cli.records import Clip, ColourTags
+from faceswap_cli.records import Clip, ColorTags
 
 
-def face(centre: tuple[float, float] = (100.0, 80.0), eyes: float = 40.0, roll: float = 0.0) -> np.ndarray:
+def face(center: tuple[float, float] = (100.0, 80.0), eyes: float = 40.0, roll: float = 0.0) -> np.ndarray:
     """A mesh of which only the points used for alignment are set: eyes apart, mouth below."""
     points = np.zeros((478, 3), np.float32)
     points[list(align.EYE_IMAGE_LEFT), 0] = -eyes / 2
@@ -17,13 +17,13 @@ def face(centre: tuple[float, float] = (100.0, 80.0), eyes: float = 40.0, roll: 
     points[list(align.MOUTH_CORNERS), 1] = 44.0
     c, s = np.cos(roll), np.sin(roll)
     turned = points[:, :2] @ np.array([[c, s], [-s, c]])
-    points[:, :2] = turned + centre
+    points[:, :2] = turned + center
     return points
 
 
 def test_ffhq_square_of_an_upright_face() -> None:
-    centre, axis, half = align.square_from_unit(align.unit_from_points(face(), scale=1.0))
-    np.testing.assert_allclose(centre, (100.0, 84.4), atol=1e-5)
+    center, axis, half = align.square_from_unit(align.unit_from_points(face(), scale=1.0))
+    np.testing.assert_allclose(center, (100.0, 84.4), atol=1e-5)
     np.testing.assert_allclose(axis, (1.0, 0.0), atol=1e-7)
     assert half == pytest.approx(max(2.0 * 40.0, 1.8 * 44.0))
 
@@ -39,11 +39,11 @@ def test_alignment_undoes_roll(roll: float) -> None:
 def test_square_and_matrix_are_inverse() -> None:
     rng = np.random.default_rng(3)
     angle = rng.uniform(-3, 3, 7)
-    centre = rng.uniform(0, 500, (7, 2))
+    center = rng.uniform(0, 500, (7, 2))
     axis = np.stack([np.cos(angle), np.sin(angle)], -1)
     half = rng.uniform(10, 200, 7)
-    back = align.square_from_unit(align.unit_from_square(centre, axis, half))
-    for found, expected in zip(back, (centre, axis, half), strict=True):
+    back = align.square_from_unit(align.unit_from_square(center, axis, half))
+    for found, expected in zip(back, (center, axis, half), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -62,7 +62,7 @@ def test_display_from_frame_covers_the_display(rotation: int) -> None:
     clip = Clip(
         path=Path("x"), container="", codec="", width=60, height=40, pixel_format="yuv420p",
         work_format="yuv420p", bit_depth=8, time_base=Fraction(1, 25), start_pts=0, average_rate=Fraction(25),
-        frames=1, duration_s=1.0, rotation=rotation, sample_aspect=Fraction(4, 3), colour=ColourTags(),
+        frames=1, duration_s=1.0, rotation=rotation, sample_aspect=Fraction(4, 3), colour=ColorTags(),
         streams=(), video_stream=0,
     )  # fmt: skip
     corners = np.array([[0, 0], [60, 0], [0, 40], [60, 40]], float)

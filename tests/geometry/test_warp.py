@@ -44,7 +44,7 @@ def test_weight_decides_between_points_at_one_place() -> None:
     assert masks.sample(field[..., 0], where[:1])[0] > 0.9
 
 
-def test_identity_map_samples_pixel_centres() -> None:
+def test_identity_map_samples_pixel_centers() -> None:
     where = warp.sample_map(np.zeros((64, 64, 2), np.float32), 96, 96)
     np.testing.assert_allclose(where[0, 0], (0.0, 0.0), atol=1e-4)
     np.testing.assert_allclose(where[95, 40], (40.0, 95.0), atol=1e-3)

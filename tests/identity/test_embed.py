@@ -28,7 +28,7 @@ STORED = [
     [-0.0658, 0.0059, 0.0244, 0.0829, -0.1555, -0.0211, 0.0164, -0.0942, 0.0364, -0.0565],
 ]
 
-# Eye corners and base of the nose in dlib's chips, pixels (its own numbers, centres from 0, plus a half).
+# Eye corners and base of the nose in dlib's chips, pixels (its own numbers, centers from 0, plus a half).
 TEMPLATE = [(111.457, 46.85), (90.106, 48.397), (37.558, 46.873), (58.909, 48.406), (74.511, 88.28)]
 
 

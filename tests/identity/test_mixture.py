@@ -12,7 +12,7 @@ from faceswap_cli.errors import InputError, UsageError
 from faceswap_cli.identity.faceid import Faceid, read_faceid, source_of, write_faceid
 from faceswap_cli.identity.mixture import mixed, parts_of, slerp
 from faceswap_cli.identity.people import MIXTURES, people_folder, person_path, remove, resolved
-from tests.enrol.made_person import made
+from tests.enroll.made_person import made
 
 
 def person(seed: int) -> Faceid:

@@ -10,16 +10,16 @@ from faceswap_cli.metrics.observations import FaceRow
 from faceswap_cli.records import F32, U8, Face
 
 
-def face(width: float = 100.0, centre: tuple[float, float] = (100.0, 100.0)) -> F32:
+def face(width: float = 100.0, center: tuple[float, float] = (100.0, 100.0)) -> F32:
     """(478, 3) mean face whose outer eye corners are ``width`` px apart."""
-    return np.asarray(topology().mean_shape * width + np.array([*centre, 0]), dtype=np.float32)
+    return np.asarray(topology().mean_shape * width + np.array([*center, 0]), dtype=np.float32)
 
 
 def turned(points: F32, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> F32:
     """The points turned about their middle, angles in degrees."""
-    centre = points.mean(axis=0)
+    center = points.mean(axis=0)
     rotation = cv2.Rodrigues(np.radians([pitch, yaw, roll]))[0]
-    return np.asarray((points - centre) @ rotation.T + centre, dtype=np.float32)
+    return np.asarray((points - center) @ rotation.T + center, dtype=np.float32)
 
 
 def found(points: F32) -> Face:

@@ -17,7 +17,8 @@ from faceswap_cli.errors import InputError, NoFaceFound, UsageError
 from faceswap_cli.events import Event
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.geometry.align import unit_from_points
-from faceswap_cli.metrics.evaluate import Evaluation, evaluate, range_in_recipe
+from faceswap_cli.metrics.casting import part_of, recipe_for
+from faceswap_cli.metrics.evaluate import Evaluation, evaluate
 from faceswap_cli.metrics.figures import METRICS
 from faceswap_cli.metrics.preservation import hull
 from faceswap_cli.recipe.digests import content_digest
@@ -158,9 +159,9 @@ def test_the_part_is_known_from_the_recipe(target: Path, pictures: list[U8], tmp
     )
     part = write(tmp_path / "part.mkv", pictures[4:9])
     result = replace(probe(part), metadata=container_entry(made, {}))
-    assert range_in_recipe(result, target) == RangeOptions(start="4f", end="9f")
-    assert range_in_recipe(result, part) == RangeOptions(), "made from another target"
-    assert range_in_recipe(probe(part), target) == RangeOptions()
+    assert part_of(recipe_for(result, target)) == RangeOptions(start="4f", end="9f")
+    assert part_of(recipe_for(result, part)) == RangeOptions(), "made from another target"
+    assert part_of(recipe_for(probe(part), target)) == RangeOptions()
 
 
 def test_missing_frames_and_sound_are_told(target: Path, pictures: list[U8], tmp_path: Path) -> None:

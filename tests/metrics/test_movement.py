@@ -9,6 +9,7 @@ import pytest
 
 from faceswap_cli.faces import landmarks as index
 from faceswap_cli.metrics import figures, heads, movement, proportions
+from faceswap_cli.metrics.casting import alone
 from faceswap_cli.metrics.observations import FrameRow, Observations, collect
 from faceswap_cli.metrics.source import Source
 from faceswap_cli.records import F32
@@ -33,7 +34,7 @@ def seen(result: list[F32], target: list[F32], source: Source | None = None) -> 
     rows = [
         row(result_points=ours, target_points=theirs) for ours, theirs in zip(result, target, strict=True)
     ]
-    return collect([FrameRow(k / 25, 1.0, (each,)) for k, each in enumerate(rows)], source)
+    return collect([FrameRow(k / 25, 1.0, (each,)) for k, each in enumerate(rows)], alone(source or Source()))
 
 
 def value(name: str, found: Observations) -> float:

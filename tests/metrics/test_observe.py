@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from faceswap_cli.metrics import figures
+from faceswap_cli.metrics.casting import alone
 from faceswap_cli.metrics.looks import Look
 from faceswap_cli.metrics.observations import FaceRow, FrameRow, collect
 from faceswap_cli.metrics.observe import link, matches, observe, observe_all
@@ -61,7 +62,7 @@ def test_only_the_swapped_person_is_measured() -> None:
     target = painted(painted(texture(seed=1), LEFT, 100), RIGHT, 200)
     result = painted(target, RIGHT, 40)
     pairs = (pair(result, target, LEFT, RIGHT, at=k / 25) for k in range(3))
-    seen = collect(list(observe_all(pairs, by_brightness, SOURCE, workers=2)))
+    seen = collect(list(observe_all(pairs, by_brightness, alone(SOURCE), workers=2)))
     assert seen.measured.tolist() == [False, True] * 3
     assert figures.METRICS["outside_psnr"].compute(seen) == 100
     # The source is dark (0), the result 40 / 255 in each of 128 entries.
@@ -78,7 +79,7 @@ def test_a_face_that_looks_like_the_source_was_changed_however_little() -> None:
     def row_for(level: float) -> FaceRow:
         (linked,) = link([pair(result, target, RIGHT)])
         source = Source(embedding=np.full(128, level, np.float32))
-        return observe(linked, by_brightness, source).faces[0]
+        return observe(linked, by_brightness, alone(source)).faces[0]
 
     assert row_for(198 / 255).changed
     assert not row_for(200.5 / 255).changed
@@ -87,7 +88,7 @@ def test_a_face_that_looks_like_the_source_was_changed_however_little() -> None:
 def test_a_result_without_a_face_is_lost_not_skipped() -> None:
     target = painted(texture(), RIGHT, 200)
     hidden = replace(pair(painted(target, RIGHT, 10), target, RIGHT), result_faces=())
-    seen = collect([observe(one, by_brightness, SOURCE) for one in link([hidden])])
+    seen = collect([observe(one, by_brightness, alone(SOURCE)) for one in link([hidden])])
     assert figures.METRICS["lost"].compute(seen) == 1
     assert np.isnan(figures.METRICS["identity"].compute(seen))
 
@@ -116,7 +117,7 @@ def test_identical_clips_have_no_errors_and_ratios_of_one() -> None:
         )
         for points, light, levels in zip(each, lights, skin, strict=True)
     ]
-    seen = collect(frames(*rows), Source(shape=turned(face(1.0, (0, 0)), yaw=5)))
+    seen = collect(frames(*rows), alone(Source(shape=turned(face(1.0, (0, 0)), yaw=5))))
     values = {name: metric.compute(seen) for name, metric in figures.METRICS.items()}
     assert not [name for name, value in values.items() if np.isnan(value)]
     zero = ("pose", "expression", "gaze", "coverage", "swap_ratio", "lost", "shape", "outline", "nearest")

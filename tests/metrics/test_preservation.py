@@ -96,7 +96,7 @@ def test_a_face_outside_the_picture_has_no_detail() -> None:
     assert np.isnan(preservation.detail_and_luma(texture(), face(60, (-400, -400)))[0])
 
 
-def test_matrices_for_opencv_keep_pixel_centres() -> None:
-    # Doubling about the corner of the picture: the centre of pixel 0 (0.5) goes to 1.0, index 0.5.
+def test_matrices_for_opencv_keep_pixel_centers() -> None:
+    # Doubling about the corner of the picture: the center of pixel 0 (0.5) goes to 1.0, index 0.5.
     matrix = preservation.cv2_matrix(np.diag([2.0, 2.0, 1.0]))
     assert matrix @ np.array([0.0, 0.0, 1.0]) == pytest.approx([0.5, 0.5])

@@ -38,7 +38,7 @@ def write_model(
     ]
     made = helper.make_graph(
         nodes,
-        "colours",
+        "colors",
         values,
         [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)],
         [helper.make_tensor("scale", TensorProto.FLOAT, [], [scale])],

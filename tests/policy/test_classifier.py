@@ -57,7 +57,7 @@ def test_activations(tmp_path: Path) -> None:
     assert found == pytest.approx({"red": 1 / (1 + np.exp(-4)), "green": 0.5, "blue": 0.5}, rel=1e-4)
 
 
-def test_colour_range_mean_and_deviation() -> None:
+def test_color_range_mean_and_deviation() -> None:
     rules = Rules(
         labels=("a",),
         refuse={"a": 0.5},

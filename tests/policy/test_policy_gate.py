@@ -87,7 +87,7 @@ def person(rgb: np.ndarray, face: F32 | None = None) -> SourceIdentity:
     return SourceIdentity("ada", (SourcePhoto(Path("folder/ada.jpg"), rgb, points, code),), code)
 
 
-def coloured(from_frame: int, to_frame: int = 10**6) -> Callable[[int, int, int], np.ndarray]:
+def colored(from_frame: int, to_frame: int = 10**6) -> Callable[[int, int, int], np.ndarray]:
     return lambda index, width, height: flat(
         *(RED if from_frame <= index < to_frame else GREY), size=(height, width)
     )
@@ -122,7 +122,7 @@ def test_a_face_is_looked_at_by_itself(options: PolicyOptions) -> None:
 
 
 def test_a_clip_is_refused_with_the_time(tmp_path: Path, options: PolicyOptions) -> None:
-    make_clip(tmp_path / "c.mp4", frames=40, picture=coloured(27), start_offset=12800)
+    make_clip(tmp_path / "c.mp4", frames=40, picture=colored(27), start_offset=12800)
     clip = probe(tmp_path / "c.mp4")
     with pytest.raises(PolicyError, match=r"c\.mp4 is refused .* whole picture at 00:00:01\.200") as caught:
         gate.check_clip(clip, analysis_of(clip), options)
@@ -131,7 +131,7 @@ def test_a_clip_is_refused_with_the_time(tmp_path: Path, options: PolicyOptions)
 
 def test_a_short_shot_is_not_missed(tmp_path: Path, options: PolicyOptions) -> None:
     """Two frames between those of the grid."""
-    make_clip(tmp_path / "c.mp4", frames=24, picture=coloured(16, 18))
+    make_clip(tmp_path / "c.mp4", frames=24, picture=colored(16, 18))
     clip = probe(tmp_path / "c.mp4")
     one = analysis_of(clip)
     gate.check_clip(clip, one, options)
@@ -187,7 +187,7 @@ def test_sampled_times() -> None:
 def test_progress_log_and_stop(
     tmp_path: Path, options: PolicyOptions, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make_clip(tmp_path / "c.mp4", frames=12, picture=coloured(99))
+    make_clip(tmp_path / "c.mp4", frames=12, picture=colored(99))
     clip = probe(tmp_path / "c.mp4")
     analysis = analysis_of(clip)
     heard: list[Event] = []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from faceswap_cli.provenance.label import draw_label, label_alpha, label_bitmap, label_planes
-from faceswap_cli.records import ColourTags, Planes
+from faceswap_cli.records import ColorTags, Planes
 
 
 def _planes(height: int, width: int, bits: int = 8, step: tuple[int, int] = (2, 2)) -> Planes:
@@ -49,7 +49,7 @@ def test_letters_are_lighter_than_the_pad_on_any_ground() -> None:
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_planes_show_the_label_upright_once_turned_for_display(rotation: int, mirrored: bool) -> None:
     planes = _planes(240, 320)
-    luma = label_planes(planes, ColourTags(), rotation, mirrored=mirrored).y
+    luma = label_planes(planes, ColorTags(), rotation, mirrored=mirrored).y
     upright = np.rot90(luma, k=rotation // 90)
     upright = upright[:, ::-1] if mirrored else upright
     shown = np.rot90(planes.y, k=rotation // 90).shape
@@ -61,7 +61,7 @@ def test_planes_show_the_label_upright_once_turned_for_display(rotation: int, mi
 @pytest.mark.parametrize(("bits", "step"), [(8, (2, 2)), (10, (2, 2)), (8, (1, 2)), (10, (1, 1))])
 def test_depth_and_subsampling_are_kept(bits: int, step: tuple[int, int]) -> None:
     planes = _planes(241, 321, bits, step)
-    marked = label_planes(planes, ColourTags(full_range=False))
+    marked = label_planes(planes, ColorTags(full_range=False))
     assert marked.bit_depth == bits
     for before, after in ((planes.y, marked.y), (planes.cb, marked.cb), (planes.cr, marked.cr)):
         assert after.dtype == before.dtype
@@ -71,7 +71,7 @@ def test_depth_and_subsampling_are_kept(bits: int, step: tuple[int, int]) -> Non
 
 
 def test_anamorphic_frames_get_a_squeezed_label() -> None:
-    plain, wide = (label_planes(_planes(576, 720), ColourTags(), 0, aspect).y for aspect in (1.0, 2.0))
+    plain, wide = (label_planes(_planes(576, 720), ColorTags(), 0, aspect).y for aspect in (1.0, 2.0))
 
     def columns(luma: np.ndarray) -> int:
         return int((luma != 100).any(axis=0).sum())

@@ -176,21 +176,27 @@ def test_the_verdict(tmp_path: Path) -> None:
     job = made_job(tmp_path)
     found = verdict(job)
     assert found.word == "Good"
-    assert found.reasons[0] == "30 of 30 frames with a chosen person were swapped"
-    assert len(found.reasons) == 3
+    assert found.reasons == (
+        "all 4 figures are within their limits",
+        "closest is likeness to the source rather than to the target (likeness_gain 0.06, limit 0)",
+        "30 of 30 frames with a chosen person were swapped",
+    )
     assert job.evaluation is not None
     worse = replace(job.evaluation, figures={"likeness_gain": -0.1, "jitter": 2.04})
     found = verdict(replace(job, evaluation=worse))
-    assert found.word == "Check it"
-    assert "more like the person who was there" in found.reasons[0]
-    assert "2.0 times as restless" in found.reasons[1]
-    assert verdict(replace(job, evaluation=None)).word == "Not measured"
+    assert found.sentence == (
+        "Check it: the face is more restless than the footage (jitter 2.04, limit 1.5); "
+        "also beyond their limits: likeness_gain -0.1; 30 of 30 frames with a chosen person were swapped"
+    )
+    unmeasured = verdict(replace(job, evaluation=None))
+    assert (unmeasured.word, unmeasured.reasons) == ("Not measured", found.reasons[-1:])
 
 
 def test_frames_that_were_missed_lead_the_verdict(tmp_path: Path) -> None:
     found = verdict(made_job(tmp_path, left_out=range(3)))
-    assert found.word == "Check it"
-    assert found.reasons[0] == "only 27 of 30 frames with a chosen person were swapped"
+    assert (found.word, found.figure) == ("Check it", "coverage")
+    assert found.reasons[0] == "the original face shows in some frames (coverage 0.9, limit 0.95)"
+    assert found.reasons[-1] == "27 of 30 frames with a chosen person were swapped"
 
 
 def test_portraits_are_of_sources_that_can_be_seen(tmp_path: Path) -> None:

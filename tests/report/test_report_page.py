@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from faceswap_cli.errors import OutputError
+from faceswap_cli.metrics.evaluate import PersonFigures
 from faceswap_cli.provenance.mark import CONTAINER_KEY, SOURCE_TYPE
 from faceswap_cli.records import LedgerRow
 from faceswap_cli.report import write_report
@@ -86,7 +87,7 @@ def test_everything_is_there(page: Parsed) -> None:
         "smooth.strength",
         "face_landmarker.task",
         "DIFFERENT",
-        "Good: 30 of 30 frames",
+        "Good: all 4 figures are within their limits",
     ):
         assert words in page.text, words
     lines = [a for a in page.all("path") if a.get("class", "").startswith("line p") and len(a["d"]) > 100]
@@ -198,6 +199,21 @@ def test_a_picture_has_a_page_without_time(tmp_path: Path) -> None:
     assert [a["class"] for a in page.all("button")] == ["moment"] * len(page.all("button"))
 
 
+def test_several_sources_have_a_column_each(tmp_path: Path) -> None:
+    job = made_job(tmp_path)
+    assert job.evaluation is not None
+    each = (
+        PersonFigures(0, "anna.jpg", 30, {"likeness": 0.71}),
+        PersonFigures(1, "<ben>.jpg", 30, {"likeness": 0.52, "jitter": 1.0}),
+    )
+    page = Parsed(
+        build(dataclasses.replace(job, evaluation=dataclasses.replace(job.evaluation, people=each)))
+    )
+    for words in ("Person 1: anna.jpg", "Person 2: <ben>.jpg", "0.71", "0.52", "own source"):
+        assert words in page.text
+    assert "own source" not in Parsed(build(job)).text
+
+
 def test_nothing_swapped_still_makes_a_page(tmp_path: Path) -> None:
     page = Parsed(build(made_job(tmp_path, left_out=range(30), measured=False)))
     assert "covered (30)" in page.text
@@ -222,7 +238,7 @@ def test_words_that_are_no_text_do_not_stop_the_page(tmp_path: Path) -> None:
 
 def test_what_cannot_be_compared_still_makes_a_page(tmp_path: Path) -> None:
     """The clips show no faces, so the evaluation has nothing to say."""
-    job = made_job(tmp_path, measured=False, one_source=False)
+    job = made_job(tmp_path, measured=False, sources=())
     write_report(tmp_path / "r.html", job)
     page = Parsed((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert "could not be compared" in page.text

@@ -10,7 +10,7 @@ from faceswap_cli import colour
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.faces.landmarks import OVAL, topology
 from faceswap_cli.geometry import align, masks
-from faceswap_cli.records import ColourTags, FaceCrop, SourceIdentity, SourcePhoto
+from faceswap_cli.records import ColorTags, FaceCrop, SourceIdentity, SourcePhoto
 
 SIDE = 160
 
@@ -43,9 +43,9 @@ def photo(rgb: np.ndarray, points: np.ndarray, quality: float = 1.0) -> SourcePh
 
 def crop(rgb: np.ndarray, points: np.ndarray, side: int = SIDE) -> FaceCrop:
     matrix = align.scaled(align.unit_from_points(points), side)
-    planes = colour.planes_region_from_rgb(rgb, ColourTags(), chroma_step=(1, 1))
+    planes = colour.planes_region_from_rgb(rgb, ColorTags(), chroma_step=(1, 1))
     return FaceCrop(
-        0, colour.warp_rgb(planes, ColourTags(), matrix, side), matrix, align.apply(matrix, points)
+        0, colour.warp_rgb(planes, ColorTags(), matrix, side), matrix, align.apply(matrix, points)
     )
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from faceswap_cli.colour import planes_region_from_rgb, rgb_float_from_planes
 from faceswap_cli.geometry.masks import Window
-from faceswap_cli.records import F32, U8, ColourTags, Planes
+from faceswap_cli.records import F32, U8, ColorTags, Planes
 from faceswap_cli.swap import appearance, detail
 
 SIDE = 128
-TAGS = ColourTags(matrix=6)
+TAGS = ColorTags(matrix=6)
 SKIN = np.ones((SIDE, SIDE), bool)
 
 

@@ -13,7 +13,7 @@ from faceswap_cli import colour
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.geometry.paste import paste_into_planes
-from faceswap_cli.records import F32, Bend, ColourTags, RenderedFace
+from faceswap_cli.records import F32, Bend, ColorTags, RenderedFace
 from faceswap_cli.swap import detail
 from faceswap_cli.swap.edge import depth_inside, face_mask
 from faceswap_cli.swap.joining import join, limit_tints
@@ -145,7 +145,7 @@ def test_the_bent_outline_lies_where_the_face_is_drawn_and_far_away_nothing_move
 @pytest.mark.parametrize("step", [(1, 1), (2, 2)])
 def test_the_frame_is_bent_and_samples_that_do_not_move_stay(step: tuple[int, int]) -> None:
     rgb = picture(mesh_points())
-    planes = colour.planes_region_from_rgb(rgb, ColourTags(), chroma_step=step)
+    planes = colour.planes_region_from_rgb(rgb, ColorTags(), chroma_step=step)
     target = crop(rgb, mesh_points())
     points = target.landmarks / np.float32(SIDE)
     move = np.zeros((64, 64, 2), np.float32)
@@ -153,8 +153,8 @@ def test_the_frame_is_bent_and_samples_that_do_not_move_stay(step: tuple[int, in
     bend = Bend(move, target.crop_from_frame, SIDE)
     face = RenderedFace(target, target.rgb, np.zeros((SIDE, SIDE), np.float32))
     face.mask[70:72, 70:72] = 1.0
-    bent = paste_into_planes(planes, ColourTags(), [replace(face, bend=bend)])
-    plain = paste_into_planes(planes, ColourTags(), [face])
+    bent = paste_into_planes(planes, ColorTags(), [replace(face, bend=bend)])
+    plain = paste_into_planes(planes, ColorTags(), [face])
     changed = bent.y != plain.y
     assert 50 < np.count_nonzero(changed) < 0.1 * changed.size
     assert bent.cb.shape == planes.cb.shape

@@ -13,7 +13,7 @@ from faceswap_cli.tracking.shots import cuts, shot_numbers, shots, signature
 
 
 def scene(seed: int, width: int = 480, height: int = 270) -> U8:
-    """Soft coloured blotches, a different palette for every seed."""
+    """Soft colored blotches, a different palette for every seed."""
     rng = np.random.default_rng(seed)
     base = rng.integers(0, 256, 3)
     coarse = np.clip(base + rng.normal(0, 60, (9, 16, 3)), 0, 255).astype(np.uint8)

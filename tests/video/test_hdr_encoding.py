@@ -11,7 +11,7 @@ import numpy as np
 
 from faceswap_cli import colour, hdr
 from faceswap_cli.config import EncodeOptions
-from faceswap_cli.records import ColourTags
+from faceswap_cli.records import ColorTags
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.reader import read_frames
 from faceswap_cli.video.transcode import transcode
@@ -40,7 +40,7 @@ def skin(index: int) -> np.ndarray:
     return np.clip(np.roll(blobs, index, axis=1), 0, 255).astype(np.uint8)
 
 
-def write_shown(path: Path, tags: ColourTags, frames: list[np.ndarray]) -> None:
+def write_shown(path: Path, tags: ColorTags, frames: list[np.ndarray]) -> None:
     """A lossless clip of 10 bit that shows ``frames`` (SDR) on a screen of its kind."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
@@ -71,9 +71,9 @@ def test_hdr_keeps_as_much_detail_as_sdr(tmp_path: Path) -> None:
     frames = [skin(index) for index in range(6)]
     lost = {}
     for tags in (
-        ColourTags(1, False, 1, 1),
-        ColourTags(9, False, 9, hdr.PQ),
-        ColourTags(9, False, 9, hdr.HLG),
+        ColorTags(1, False, 1, 1),
+        ColorTags(9, False, 9, hdr.PQ),
+        ColorTags(9, False, 9, hdr.HLG),
     ):
         path = tmp_path / f"{tags.transfer}.mp4"
         write_shown(path, tags, frames)

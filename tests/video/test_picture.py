@@ -68,7 +68,7 @@ def test_16_bit_gray_is_kept(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("opaque", [True, False])
 @pytest.mark.parametrize("name", ["a.png", "a.tiff"])
-def test_16_bit_colour_is_kept(name: str, opaque: bool, tmp_path: Path) -> None:
+def test_16_bit_color_is_kept(name: str, opaque: bool, tmp_path: Path) -> None:
     alpha = None if opaque else np.arange(600, dtype=np.uint8).reshape(20, 30)
     deep = (np.arange(20 * 30 * 3, dtype=np.uint16) * 36).reshape(20, 30, 3)
     picture = Picture((deep >> 8).astype(np.uint8), deep=deep, alpha=alpha, icc=b"profile")

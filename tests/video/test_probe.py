@@ -12,7 +12,7 @@ import pytest
 
 from faceswap_cli.config import EncodeOptions
 from faceswap_cli.errors import InputError
-from faceswap_cli.records import ColourTags
+from faceswap_cli.records import ColorTags
 from faceswap_cli.video.formats import work_format
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.transcode import transcode
@@ -32,7 +32,7 @@ def test_a_clip_is_described(tmp_path: Path) -> None:
     )
     assert (clip.rotation, clip.sample_aspect) == (90, Fraction(4, 3))
     assert clip.display_size == (48, 85)
-    assert clip.colour == ColourTags(1, False, 1, 1, tagged=True)
+    assert clip.colour == ColorTags(1, False, 1, 1, tagged=True)
     assert [s.kind for s in clip.streams] == ["video", "audio", "audio"]
     assert [s.language for s in clip.streams][1:] == ["eng", "deu"]
     assert clip.duration_s == pytest.approx(0.48, abs=0.03)
@@ -53,7 +53,7 @@ def test_a_matrix_without_a_range_is_named(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mov", codec="rawvideo", pix_fmt="uyvy422", colour=(1, 1, 1, 0), frames=2)
     clip = probe(tmp_path / "a.mov")
     transcode(clip, tmp_path / "out.mov", EncodeOptions())
-    assert clip.colour == probe(tmp_path / "out.mov").colour == ColourTags(1, False, 1, 1, tagged=True)
+    assert clip.colour == probe(tmp_path / "out.mov").colour == ColorTags(1, False, 1, 1, tagged=True)
 
 
 @pytest.mark.parametrize(

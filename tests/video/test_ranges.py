@@ -19,6 +19,7 @@ from tests.clips import make_clip
         ("12", Fraction(12)),
         ("12.5", Fraction(25, 2)),
         (".5", Fraction(1, 2)),
+        ("12.5s", Fraction(25, 2)),
         ("1:30", Fraction(90)),
         ("01:02:03.004", Fraction(3723004, 1000)),
         ("0:0:0", Fraction(0)),
@@ -36,6 +37,13 @@ def test_nonsense_names_the_forms(text: str) -> None:
         seconds_of(text, "--end")
 
 
+@pytest.mark.parametrize("text", ["soon", "12ss", "5 f", "9" * 40 + "f"])
+def test_an_invalid_time_is_refused_before_any_file_is_read(text: str) -> None:
+    for name in ("start", "end"):
+        with pytest.raises(UsageError, match=rf"--{name} .*a frame number"):
+            RangeOptions(**{name: text})
+
+
 def test_ranges_fall_on_frames(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     times = make_clip(path, vfr=True, start_offset=1000)
@@ -43,7 +51,7 @@ def test_ranges_fall_on_frames(tmp_path: Path) -> None:
     assert frame_times(clip).tolist() == times
     assert pts_range(clip, RangeOptions()) == (None, None)
     assert pts_range(clip, RangeOptions(start="3f", end="7f")) == (times[3], times[7])
-    assert pts_range(clip, RangeOptions(start="0", end="99")) == (times[0], None)
+    assert pts_range(clip, RangeOptions(start="0s", end="99")) == (times[0], None)
     tick = float(clip.time_base)
     just_after = (times[4] - times[0] + 0.5) * tick
     assert pts_range(clip, RangeOptions(start=f"{just_after:.9f}"))[0] == times[5]

@@ -110,7 +110,7 @@ def test_pull_installs_a_verified_file(
     assert main(command) == 9
     assert server.asked == []
     capsys.readouterr()
-    assert main([*command, "--allow-licence", "noncommercial"]) == 0
+    assert main([*command, "--allow-license", "noncommercial"]) == 0
     out, err = capsys.readouterr()
     assert "https://example.org/nc" in err
     assert "mirror" in out

@@ -273,7 +273,7 @@ def test_a_full_disk_is_found_before_the_start(
 
 
 def test_a_narrow_licence_must_be_allowed() -> None:
-    with pytest.raises(PolicyError, match="--allow-licence noncommercial"):
+    with pytest.raises(PolicyError, match="--allow-license noncommercial"):
         fetch.check_licence(row(use="noncommercial"), "commercial")
     fetch.check_licence(row(use="noncommercial"), "noncommercial")
     fetch.check_licence(row(), "commercial")

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 from faceswap_cli.config import DetectOptions
-from faceswap_cli.enrol.views import missing_views, weighed
+from faceswap_cli.enrollment.views import missing_views, weighed
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.identity.agreement import agreement
 from faceswap_cli.identity.enrolled import Share
 from faceswap_cli.identity.photos import load_photos, read_photos
 from faceswap_cli.records import U8
-from tests.enrol.conftest import Saver, mirrored
+from tests.enroll.conftest import Saver, mirrored
 
 
 def people(rng: np.random.Generator, count: int) -> np.ndarray:
     """Embeddings of one person and, last, of a stranger: spread as measured (0.22 within, 0.84 between)."""
-    centre, other = (rng.standard_normal(128) * 0.84 / np.sqrt(2 * 128) for _ in range(2))
-    own = centre + rng.standard_normal((count, 128)) * 0.22 / np.sqrt(2 * 128)
+    center, other = (rng.standard_normal(128) * 0.84 / np.sqrt(2 * 128) for _ in range(2))
+    own = center + rng.standard_normal((count, 128)) * 0.22 / np.sqrt(2 * 128)
     return np.concatenate([own, other[None]]).astype(np.float32)
 
 

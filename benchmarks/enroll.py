@@ -1,15 +1,15 @@
-"""What enrolment is worth: likeness of ``fslsd`` by number of photographs.
+"""What enrollment is worth: likeness of ``fslsd`` by number of photographs.
 
-    python benchmarks/enrol.py --people A.mp4 B.mp4 --clips X.mp4 Y.mp4 --out DIR [--frames 6]
+    python benchmarks/enroll.py --people A.mp4 B.mp4 --clips X.mp4 Y.mp4 --out DIR [--frames 6]
 
 Frames of a person's clip serve as photographs: the sharpest frontal one alone, three, and five over the clip.
-Three further frames are never shown to the enrolment; the distance of every swapped face from them is the
+Three further frames are never shown to the enrollment; the distance of every swapped face from them is the
 figure that counts.  Swaps are made on some frames of each clip of somebody else.  Writes DIR/NAME.json and
 DIR/NAME.png for each person and prints a table of the means.
 
 identity: distance to the unseen photographs (same person < 0.6);  own: to those enrolled;
 landmarks: error of lips and eyes against those wanted, % of the eye distance;  sharp: finest detail
-against that of the target;  cpu_s: seconds of one core that the enrolment took.
+against that of the target;  cpu_s: seconds of one core that the enrollment took.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 
 from faceswap_cli.config import JobOptions, PasteOptions
-from faceswap_cli.enrol.make import EnrolOptions, enrol
+from faceswap_cli.enrollment.make import EnrollOptions, enroll
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.faces.detect import find_faces
 from faceswap_cli.geometry import align
@@ -124,7 +124,7 @@ def measure(person: Path, clips: list[Path], out: Path, frames: int, method_name
     pictures: list[list[U8]] = [[face_of(t.rgb, t) for t in targets]]
     for name, count in COUNTS:
         started = time.process_time()
-        made = enrol(person.stem, files[:count], EnrolOptions(), lambda stage, done, total: None)
+        made = enroll(person.stem, files[:count], EnrollOptions(), lambda stage, done, total: None)
         spent = time.process_time() - started
         path = out / person.stem / f"{count}.faceid"
         write_faceid(path, made)

@@ -21,7 +21,7 @@ from faceswap_cli.config import DetectOptions
 from faceswap_cli.errors import InputError, OutputError
 from faceswap_cli.identity.faceid import read_faceid, source_of, write_faceid
 from faceswap_cli.identity.photos import load_photos
-from tests.enrol.made_person import made
+from tests.enroll.made_person import made
 
 
 def same(one: Any, other: Any) -> None:

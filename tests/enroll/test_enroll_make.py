@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from faceswap_cli.config import DetectOptions, JobOptions, PasteOptions
-from faceswap_cli.enrol.make import EnrolOptions, enrol
+from faceswap_cli.enrollment.make import EnrollOptions, enroll
 from faceswap_cli.errors import InputError
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.faces.detect import find_faces
@@ -21,7 +21,7 @@ from faceswap_cli.swap.appearance import rgb_from_lab
 from faceswap_cli.swap.facespace import made, mapped
 from faceswap_cli.swap.methods.fslsd256 import Fslsd256Method
 from faceswap_cli.swap.methods.mesh import MeshMethod
-from tests.enrol.conftest import Saver, mirrored
+from tests.enroll.conftest import Saver, mirrored
 
 
 def quiet(stage: str, done: int, total: int) -> None:
@@ -62,7 +62,7 @@ def drawn(method: MeshMethod | Fslsd256Method, source: SourceIdentity, crop: Fac
 
 
 def enrolled(path: Path, photos: list[Path], **options: object) -> SourceIdentity:
-    made = enrol(path.stem, photos, EnrolOptions(**options), quiet)  # type: ignore[arg-type]
+    made = enroll(path.stem, photos, EnrollOptions(**options), quiet)  # type: ignore[arg-type]
     write_faceid(path, made)
     return source_of([path])
 
@@ -104,7 +104,7 @@ def test_what_is_kept_of_the_surroundings_is_coarse(anna: SourceIdentity) -> Non
 
 def test_without_a_picture_only_the_embedding_is_kept(save: Saver, portrait: U8, tmp_path: Path) -> None:
     files = [save("a.png", portrait), save("b.png", mirrored(portrait))]
-    kept, blind = (enrol("anna", files, EnrolOptions(picture=picture), quiet) for picture in (True, False))
+    kept, blind = (enroll("anna", files, EnrollOptions(picture=picture), quiet) for picture in (True, False))
     assert np.allclose(kept.embedding, blind.embedding)
     # The face in the file is a function of the embedding: the photographs do not come in.
     again = made(mapped(blind.embedding))

@@ -12,7 +12,7 @@ import numpy as np
 
 from faceswap_cli import __version__
 from faceswap_cli.config import DetectOptions
-from faceswap_cli.enrol.views import weighed
+from faceswap_cli.enrollment.views import weighed
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align
 from faceswap_cli.identity.enrolled import Enrolled
@@ -34,7 +34,7 @@ Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnrolOptions:
+class EnrollOptions:
     """How a person is enrolled."""
 
     keep_photos: bool = False
@@ -45,7 +45,7 @@ class EnrolOptions:
     detect: DetectOptions = field(default_factory=DetectOptions)
 
 
-def enrol(name: str, paths: Sequence[Path], options: EnrolOptions, tell: Tell) -> Faceid:
+def enroll(name: str, paths: Sequence[Path], options: EnrollOptions, tell: Tell) -> Faceid:
     """The person of the photographs ``paths``, ready to be written."""
     photos, notes = read_photos(paths, options.detect)
     used, shares, more = weighed(photos, same_person=options.same_person)
