@@ -232,9 +232,9 @@ def _test_frames(clip: Clip) -> list[Frame]:
     from faceswap_cli.records import Frame, Planes
 
     ramp = np.add.outer(np.arange(clip.height), np.arange(clip.width))
-    grey = np.full((clip.height // 2, clip.width // 2), 128, np.uint8)
+    gray = np.full((clip.height // 2, clip.width // 2), 128, np.uint8)
     return [
-        Frame(i, i, clip.time_base, Planes((40 + (ramp + 4 * i) % 160).astype(np.uint8), grey, grey))
+        Frame(i, i, clip.time_base, Planes((40 + (ramp + 4 * i) % 160).astype(np.uint8), gray, gray))
         for i in range(clip.frames)
     ]
 

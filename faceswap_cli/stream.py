@@ -126,7 +126,7 @@ def flattened(source: Iterable[Iterable[A]]) -> Generator[A, None, None]:
         _close(source)
 
 
-def centred(source: Iterable[A], radius: int) -> Iterator[tuple[tuple[A, ...], int]]:
+def centered(source: Iterable[A], radius: int) -> Iterator[tuple[tuple[A, ...], int]]:
     """Each item with its neighbors: ``(window, position of the item in the window)``.
 
     The window holds up to ``radius`` items on each side, fewer at the ends.

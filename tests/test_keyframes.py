@@ -94,7 +94,7 @@ def test_the_text_is_read_back_exactly(found: dict[Fraction, float]) -> None:
 
 
 @given(points, times)
-def test_no_value_lies_outside_its_neighbours(found: dict[Fraction, float], time: Fraction) -> None:
+def test_no_value_lies_outside_its_neighbors(found: dict[Fraction, float], time: Fraction) -> None:
     level = Keyframes(found.items())
     assert min(found.values()) <= level.at(time) <= max(found.values())
 

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from faceswap_cli.stream import centred, ordered_map, prefetch
+from faceswap_cli.stream import centered, ordered_map, prefetch
 
 
 class Source:
@@ -91,8 +91,8 @@ def test_ordered_map_raises_the_error_of_the_work() -> None:
 
 
 @pytest.mark.parametrize(("length", "radius"), [(0, 2), (1, 3), (5, 0), (5, 2), (7, 10)])
-def test_centred_windows(length: int, radius: int) -> None:
-    found = list(centred(range(length), radius))
+def test_centered_windows(length: int, radius: int) -> None:
+    found = list(centered(range(length), radius))
     assert [window[center] for window, center in found] == list(range(length))
     for k, (window, _) in enumerate(found):
         assert window == tuple(range(max(k - radius, 0), min(k + radius + 1, length)))

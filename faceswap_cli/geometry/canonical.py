@@ -42,13 +42,13 @@ def remove_pose(points: F32) -> tuple[F32, Pose]:
     stable = list(STABLE)
     model = topology().mean_shape[stable].astype(np.float64)
     seen = points[..., stable, :].astype(np.float64)
-    model_centre, center = model.mean(axis=0), seen.mean(axis=-2, keepdims=True)
-    a, b = model - model_centre, seen - center
+    model_center, center = model.mean(axis=0), seen.mean(axis=-2, keepdims=True)
+    a, b = model - model_center, seen - center
     u, s, vt = np.linalg.svd(np.swapaxes(b, -1, -2) @ a)
     sign = np.ones_like(s)
     sign[..., 2] = np.linalg.det(u @ vt)
     rotation = (u * sign[..., None, :]) @ vt
     scale = ((s * sign).sum(axis=-1) / np.square(a).sum())[..., None, None]
-    canonical = (points - center) @ rotation / scale + model_centre
-    pose = Pose(rotation, scale, center - scale * model_centre @ np.swapaxes(rotation, -1, -2))
+    canonical = (points - center) @ rotation / scale + model_center
+    pose = Pose(rotation, scale, center - scale * model_center @ np.swapaxes(rotation, -1, -2))
     return np.asarray(canonical, np.float32), pose

@@ -76,18 +76,18 @@ def head() -> QualityHead:
 
 def measured(rgb: U8, mesh: F32) -> F32:
     """(8,) in the order of ``nets.quality.HAND``, each about -1 to 1."""
-    grey = _grey(rgb, mesh)
+    gray = _grey(rgb, mesh)
     turned = pose(mesh)
     eyes = np.linalg.norm(mesh[[u for u, *_ in _LIDS], :2] - mesh[[low for _, low, *_ in _LIDS], :2], axis=1)
     width = np.linalg.norm(mesh[[33, 362], :2] - mesh[[133, 263], :2], axis=1)
     values = (
-        np.log(sharpness(grey)),
+        np.log(sharpness(gray)),
         np.log(min(float(width_px(mesh)), LEARNED_PX) / LEARNED_PX),
         abs(float(turned.yaw)) / 30.0,
         abs(float(turned.pitch)) / 30.0,
         float((eyes / np.maximum(width, 1e-3)).mean()) * 4.0,
-        _clipped(grey) * 4.0,
-        np.log(np.clip(float(grey.mean()) / 70.0, 0.03, 1.0)),
+        _clipped(gray) * 4.0,
+        np.log(np.clip(float(gray.mean()) / 70.0, 0.03, 1.0)),
         _inside(mesh, rgb),
     )
     return np.asarray(values, np.float32)
@@ -98,8 +98,8 @@ def by_hand(rgb: U8, mesh: F32) -> float:
 
     The factors multiply, so one bad property is enough to make a photograph a bad one.
     """
-    grey = _grey(rgb, mesh)
-    factors = sharpness(grey), size(mesh), frontality(mesh), exposure(grey), completeness(mesh, rgb)
+    gray = _grey(rgb, mesh)
+    factors = sharpness(gray), size(mesh), frontality(mesh), exposure(gray), completeness(mesh, rgb)
     return float(np.clip(np.prod(factors), 0.01, 1.0))
 
 
@@ -108,9 +108,9 @@ def _grey(rgb: U8, mesh: F32) -> F32:
     return np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), np.float32)
 
 
-def sharpness(grey: F32) -> float:
+def sharpness(gray: F32) -> float:
     """(128, 128) -> (0, 1]; contrast is taken out, so that dim light is not called blur."""
-    even = (grey - grey.mean()) * (40.0 / max(float(grey.std()), 5.0))
+    even = (gray - gray.mean()) * (40.0 / max(float(gray.std()), 5.0))
     return float(np.clip(np.sqrt(cv2.Laplacian(even, cv2.CV_32F).var() / SHARP), 0.05, 1.0))
 
 
@@ -125,14 +125,14 @@ def frontality(mesh: F32) -> float:
     return float(np.exp(-((float(turned.yaw) / 48) ** 2) - (float(turned.pitch) / 48) ** 2))
 
 
-def exposure(grey: F32) -> float:
+def exposure(gray: F32) -> float:
     """1 for a face with mid-tones; lower when many pixels are clipped or the whole is dark."""
-    dark = float(np.clip(grey.mean() / 70.0, 0.1, 1.0))
-    return float(np.clip((1 - _clipped(grey)) * np.sqrt(dark), 0.05, 1.0))
+    dark = float(np.clip(gray.mean() / 70.0, 0.1, 1.0))
+    return float(np.clip((1 - _clipped(gray)) * np.sqrt(dark), 0.05, 1.0))
 
 
-def _clipped(grey: F32) -> float:
-    return float(((grey < 6) | (grey > 250)).mean())
+def _clipped(gray: F32) -> float:
+    return float(((gray < 6) | (gray > 250)).mean())
 
 
 def completeness(mesh: F32, rgb: U8) -> float:

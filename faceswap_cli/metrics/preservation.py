@@ -130,12 +130,12 @@ def detail_and_luma(rgb: U8, points: F32) -> tuple[float, float]:
     """Inside the inner face, at full resolution: variance of the Laplacian, mean luma."""
     oval = inner_oval(points)
     rows, columns = region(oval, rgb.shape[:2])
-    grey = luma(rgb[rows, columns]) if rows.stop > rows.start and columns.stop > columns.start else None
-    if grey is None or min(grey.shape) < 3:
+    gray = luma(rgb[rows, columns]) if rows.stop > rows.start and columns.stop > columns.start else None
+    if gray is None or min(gray.shape) < 3:
         return float("nan"), float("nan")
-    shape = (grey.shape[0], grey.shape[1])
+    shape = (gray.shape[0], gray.shape[1])
     inside = hull(oval - np.array([columns.start, rows.start], np.float32), shape) > 0
     if not inside.any():
         return float("nan"), float("nan")
-    edges = cv2.Laplacian(grey, cv2.CV_32F)
-    return float(edges[inside].var()), float(grey[inside].mean())
+    edges = cv2.Laplacian(gray, cv2.CV_32F)
+    return float(edges[inside].var()), float(gray[inside].mean())

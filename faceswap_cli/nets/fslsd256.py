@@ -93,7 +93,7 @@ class Source:
     w: Tensor = field(repr=False)
     """(N, L, C)"""
     z: Tensor = field(repr=False)
-    """(N, 128) centred, unit identity embedding"""
+    """(N, 128) centered, unit identity embedding"""
     maps: dict[int, Tensor] = field(repr=False)
     """Features to be warped, by side"""
 

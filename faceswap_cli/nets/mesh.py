@@ -163,7 +163,7 @@ def region_window(points: Tensor, subset: Sequence[int], turn: tuple[int, int]) 
     )
     high, low = own.amax(1), own.amin(1)
     middle = (high + low) / 2
-    centre = torch.stack([c * middle[:, 0] - s * middle[:, 1], s * middle[:, 0] + c * middle[:, 1]], -1)
+    center = torch.stack([c * middle[:, 0] - s * middle[:, 1], s * middle[:, 0] + c * middle[:, 1]], -1)
     scale = (high - low) * (_REGION_SCALE / _REGION_SIDE)
     linear = torch.stack(
         [
@@ -173,7 +173,7 @@ def region_window(points: Tensor, subset: Sequence[int], turn: tuple[int, int]) 
         1,
     )
     half = points.new_full((2,), _REGION_SIDE / 2)
-    return linear, centre - linear @ half
+    return linear, center - linear @ half
 
 
 def cut_region(features: Tensor, linear: Tensor, shift: Tensor) -> Tensor:

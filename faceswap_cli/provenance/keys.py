@@ -17,7 +17,7 @@ from typing import Any
 
 from faceswap_cli.errors import OutputError, UsageError
 
-ORGANISATION = "faceswap, self-made certificate"
+ORGANIZATION = "faceswap, self-made certificate"
 LEAF_NAME, ROOT_NAME = "faceswap on an unnamed machine", "faceswap root of an unnamed machine"
 _VALID = (datetime.datetime(2024, 1, 1), datetime.datetime(2056, 1, 1))
 """UTC.  Fixed: the day of first use is nobody's business, and a clock that was wrong then does no harm."""
@@ -211,5 +211,5 @@ def _certificate(name: str, key: Any, issuer_key: Any) -> Any:
 def _name(common: str) -> Any:
     from cryptography import x509
 
-    parts = ((x509.NameOID.ORGANIZATION_NAME, ORGANISATION), (x509.NameOID.COMMON_NAME, common))
+    parts = ((x509.NameOID.ORGANIZATION_NAME, ORGANIZATION), (x509.NameOID.COMMON_NAME, common))
     return x509.Name([x509.NameAttribute(kind, text) for kind, text in parts])

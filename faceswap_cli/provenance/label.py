@@ -75,8 +75,8 @@ def label_planes(
     luma = _blend(planes.y, pad, letters * white + (pad - letters) * black, row, column)
     down, across = planes.chroma_step
     soft = pad[::down, ::across]
-    grey = soft * float(1 << (planes.bit_depth - 1))
-    cb, cr = (_blend(c, soft, grey, row // down, column // across) for c in (planes.cb, planes.cr))
+    gray = soft * float(1 << (planes.bit_depth - 1))
+    cb, cr = (_blend(c, soft, gray, row // down, column // across) for c in (planes.cb, planes.cr))
     return Planes(luma, cb, cr, planes.bit_depth)
 
 

@@ -31,7 +31,7 @@ OUTLIER = 2.6
 FOREHEAD = 1.8
 SPREAD_FLOOR = np.array([2.0, 1.0, 1.0], np.float32)
 
-FEW_PIXELS, FEW_COLOURS = 64, 32
+FEW_PIXELS, FEW_COLORS = 64, 32
 """Fewer pixels say nothing about shading and detail, or about color."""
 SOME_SKIN, OF_MOST = 0.05, 0.2
 """Share of skin from which a pixel is used, and weight, as a share of the largest, from which it shows
@@ -64,8 +64,8 @@ SKINS = ((0.04, 0.32), (0.10, 0.42))
 
 
 def _lightness_table() -> F32:
-    grey = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    return np.ascontiguousarray(lab_from_rgb(grey)[0, :, 0])
+    gray = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    return np.ascontiguousarray(lab_from_rgb(gray)[0, :, 0])
 
 
 def lab_from_rgb(rgb: U8) -> F32:
@@ -80,8 +80,8 @@ def lab_from_float(rgb: F32) -> F32:
 
 def lightness(rgb: U8) -> F32:
     """(..., 3) uint8 sRGB -> L* alone, from luma: enough to compare detail, and three times as fast."""
-    grey = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
-    return np.asarray(LIGHTNESS.take(grey))
+    gray = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
+    return np.asarray(LIGHTNESS.take(gray))
 
 
 def rgb_from_lab(lab: F32) -> U8:
@@ -212,19 +212,19 @@ def _median_size(values: F32, where: U8) -> float:
 def measure_chroma(lab: F32, inside: F32) -> F32:
     """(2,) standard deviations of a* and b* inside a mask: how colorful lips, cheeks and eyes are."""
     chosen = lab[inside > 0.5]
-    if len(chosen) < FEW_COLOURS:
+    if len(chosen) < FEW_COLORS:
         return np.ones(2, np.float32)
     return np.asarray(np.maximum(chosen[:, 1:].std(axis=0), LEAST_CHROMA), np.float32)
 
 
 def relight(
-    lab: F32, light_from: F32, light_to: F32, colourful: F32 | None = None, eyes: F32 | None = None
+    lab: F32, light_from: F32, light_to: F32, colorful: F32 | None = None, eyes: F32 | None = None
 ) -> F32:
     """Move a Lab picture from one light field to another (all (h, w, 3)).
 
     ``L + 16`` is scaled by the ratio of the fields, as a change of illumination does.  Color is
     handled as ``(a, b) / (L + 16)``, which a shadow shares with the lit skin beside it: the skin's
-    is exchanged, and the contrast to it follows the light.  ``colourful`` (2,) scales that contrast
+    is exchanged, and the contrast to it follows the light.  ``colorful`` (2,) scales that contrast
     again: sepia footage has none.  In ``eyes`` (h, w) most of the exchange is left out, as far as
     it may be the skins': two people's skins differ, the whites of their eyes do not.
     """
@@ -246,8 +246,8 @@ def relight(
         # What has less color than the skin around it keeps its share of it, or it would turn green or blue.
         paler = np.clip((own + change) / np.maximum(own, np.float32(PALE)), np.float32(0), np.float32(1))
         contrast *= np.where(contrast < 0, paler * ratio, follow)
-        if colourful is not None:
-            contrast *= colourful[k - 1]
+        if colorful is not None:
+            contrast *= colorful[k - 1]
         planes.append((own + change) * (light + offset) + contrast)
     return np.asarray(cv2.merge(planes))
 

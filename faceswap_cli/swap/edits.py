@@ -126,8 +126,8 @@ def _turned(shape: F32, edits: EditOptions) -> F32:
     if edits.yaw == edits.pitch == edits.roll == 0.0:
         return shape
     turn = _rotation(edits.yaw, edits.pitch, edits.roll)
-    centre = np.array([0.0, 0.0, _HEAD_AXIS], np.float32)
-    away = (shape - centre) @ turn.T + centre - shape
+    center = np.array([0.0, 0.0, _HEAD_AXIS], np.float32)
+    away = (shape - center) @ turn.T + center - shape
     return np.asarray(shape + away * _inner()[:, None], np.float32)
 
 

@@ -36,7 +36,7 @@ from faceswap_cli.records import (
     RenderedFace,
     Segment,
 )
-from faceswap_cli.stream import centred, flattened, grouped, ordered_map
+from faceswap_cli.stream import centered, flattened, grouped, ordered_map
 from faceswap_cli.swap.kernel import smoothing_kernel
 from faceswap_cli.swap.ledger import drawn_of, ledger_rows
 from faceswap_cli.swap.method import SwapMethod, Task, batches_of, encode_all, render_all
@@ -164,9 +164,9 @@ def render_frames(
 
     encoded = flattened(ordered_map(begin, grouped(frames, lambda: batches.size), workers, ahead))
     windows = (
-        (window, centre)
-        for window, centre in centred(encoded, radius)
-        if first_pts <= window[centre].frame.pts < end_pts
+        (window, center)
+        for window, center in centered(encoded, radius)
+        if first_pts <= window[center].frame.pts < end_pts
     )
 
     def finish(some: tuple[Window, ...]) -> list[Swapped]:
@@ -309,11 +309,11 @@ def _smoothed(window: Window, track_id: int, code: F32, scene: Scene) -> F32:
     scale = (scene.smooth.strength / 0.5) ** 2 * (rate / 25.0) ** 2
     betas = np.broadcast_to(np.asarray(scene.method.smoothing.beta, np.float32), code.shape).ravel()
     offsets, codes = [], []
-    items, centre = window
+    items, center = window
     for position, item in enumerate(items):
         for crop, other in zip(item.crops, item.codes, strict=True):
             if crop.track_id == track_id:
-                offsets.append(position - centre)
+                offsets.append(position - center)
                 codes.append(other.reshape(-1))
     out = code.flatten()
     edges = [0, *(np.flatnonzero(np.diff(betas)) + 1).tolist(), len(betas)]
@@ -327,7 +327,7 @@ def _smoothed(window: Window, track_id: int, code: F32, scene: Scene) -> F32:
 
 def _render(windows: Sequence[Window], scene: Scene, clock: StageClock) -> list[Swapped]:
     start = time.perf_counter()
-    items = [window[centre] for window, centre in windows]
+    items = [window[center] for window, center in windows]
     tasks = [[Task(*one) for one in asked(window, scene)] for window in windows]
     of = [item.frame for item, some in zip(items, tasks, strict=True) for _ in some]
 

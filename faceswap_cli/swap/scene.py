@@ -1,6 +1,6 @@
 """From a target crop and its landmarks to what the swap network may know of it.
 
-Shared by training, enrolment and swapping, so that they cannot disagree.  Landmarks are unit
+Shared by training, enrollment and swapping, so that they cannot disagree.  Landmarks are unit
 coordinates of the 256 px crop; pictures (N, 3, 256, 256) RGB in [-1, 1].
 """
 
@@ -95,9 +95,9 @@ def sketch(points: NDArray[np.float32], side: int = SKETCH_SIDE) -> NDArray[np.u
     discs = out[SKETCH.index("irises")]
     for iris in (RIGHT_IRIS, LEFT_IRIS):
         radius = np.linalg.norm(points[list(iris[1:])] - points[iris[0]], axis=1).mean() * side
-        centre = _fixed(points[iris[0]], side)
+        center = _fixed(points[iris[0]], side)
         cv2.circle(
-            discs, (int(centre[0]), int(centre[1])), int(radius * (1 << _SHIFT)), 255, -1, cv2.LINE_AA, _SHIFT
+            discs, (int(center[0]), int(center[1])), int(radius * (1 << _SHIFT)), 255, -1, cv2.LINE_AA, _SHIFT
         )
     np.minimum(discs, eyes, out=discs)
     line = _fixed(points[list(NOSE[:8])], side)

@@ -38,7 +38,7 @@ _SPEAKING_REACH = 0.08
 
 @dataclass(frozen=True, eq=False)
 class Posed:
-    """Meshes split into pose and canonical shape: ``points = centre + scale * canonical @ rotation^T``."""
+    """Meshes split into pose and canonical shape: ``points = center + scale * canonical @ rotation^T``."""
 
     canonical: Tensor = field(repr=False)
     """(N, 478, 3)"""
@@ -46,12 +46,12 @@ class Posed:
     """(N, 3, 3)"""
     scale: Tensor = field(repr=False)
     """(N, 1, 1)"""
-    centre: Tensor = field(repr=False)
+    center: Tensor = field(repr=False)
     """(N, 1, 3)"""
 
     def place(self, canonical: Tensor) -> Tensor:
         """Canonical meshes (N, 478, 3) in the pose of this batch."""
-        return self.centre + self.scale * canonical @ self.rotation.transpose(1, 2)
+        return self.center + self.scale * canonical @ self.rotation.transpose(1, 2)
 
     def direct(self, offset: Tensor) -> Tensor:
         """Canonical offsets (N, 478, 3) turned and scaled into this batch's pose."""
@@ -71,16 +71,16 @@ def remove_pose(points: Tensor) -> Posed:
     stable = list(STABLE)
     mean = torch.from_numpy(topology().mean_shape).to(points)
     model, seen = mean[stable], points[:, stable]
-    model_centre, centre = model.mean(0), seen.mean(1, keepdim=True)
-    a, b = model - model_centre, seen - centre
+    model_center, center = model.mean(0), seen.mean(1, keepdim=True)
+    a, b = model - model_center, seen - center
     u, s, vt = torch.linalg.svd(b.transpose(1, 2) @ a)
     sign = torch.det(u @ vt)
     fix = torch.ones_like(s)
     fix[:, 2] = sign
     rotation = u @ (fix[..., None] * vt)
     scale = ((s * fix).sum(1) / a.square().sum())[:, None, None]
-    canonical = (points - centre) @ rotation / scale + model_centre
-    return Posed(canonical, rotation, scale, centre - scale * model_centre @ rotation.transpose(1, 2))
+    canonical = (points - center) @ rotation / scale + model_center
+    return Posed(canonical, rotation, scale, center - scale * model_center @ rotation.transpose(1, 2))
 
 
 def expression(canonical: Tensor, basis: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The texture that a source is drawn from: of photographs, of an enrolment, of an embedding, or mixed."""
+"""The texture that a source is drawn from: of photographs, of an enrollment, of an embedding, or mixed."""
 
 from __future__ import annotations
 

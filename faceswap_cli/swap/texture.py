@@ -89,7 +89,7 @@ class Texture:
 
 
 def from_enrolled(person: Enrolled) -> Texture:
-    """The texture that an enrolment file holds."""
+    """The texture that an enrollment file holds."""
     lab = appearance.lab_from_rgb(person.texture)
     around = appearance.lab_from_rgb(person.surroundings)
     if around.shape != lab.shape:
@@ -282,9 +282,9 @@ def _frontal(points: F32) -> F32:
     if abs(yaw) < np.radians(8.0):
         return points
     c, s = np.cos(yaw), np.sin(yaw)
-    centre = points.mean(axis=0)
+    center = points.mean(axis=0)
     turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]], np.float32)
-    turned = (points - centre) @ turn.T + centre
+    turned = (points - center) @ turn.T + center
     return align.apply(align.unit_from_points(turned), turned)
 
 

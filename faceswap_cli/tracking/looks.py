@@ -109,8 +109,8 @@ def is_whole(face: Face, clip: Clip) -> bool:
 
 def chip_sharpness(chip: U8) -> float:
     """(150, 150, 3) -> (0, 1]."""
-    grey = cv2.cvtColor(cv2.resize(chip, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    return sharpness(np.asarray(grey, np.float32))
+    gray = cv2.cvtColor(cv2.resize(chip, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    return sharpness(np.asarray(gray, np.float32))
 
 
 def chip_worth(face: Face) -> float:

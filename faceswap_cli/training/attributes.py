@@ -5,7 +5,7 @@
 LABELS has the columns ``row`` (of the pool), ``age`` (years) and ``masculine`` (-1 to 1), empty where nothing
 is known (``weights/build/labels.py`` makes it); the color of the lips is measured.  First the readers are
 fitted and frozen, then the editor learns with the losses of Latent-to-Latent: the wanted attributes and all
-others (L_A), back and forth again (L_C), the neighbourhood (L_N), the same person (L_F); that no change is
+others (L_A), back and forth again (L_C), the neighborhood (L_N), the same person (L_F); that no change is
 none (L_I) holds by construction.  The shortest way to another reading is one that hardly shows (readers are
 accurate); L_N therefore holds the edit near the way on which people with more of the attribute lie.
 """

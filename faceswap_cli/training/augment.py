@@ -44,9 +44,9 @@ def crop_matrix(rng: Rng, n: int, degrees: float, scale: float, shift: float) ->
     angle = torch.deg2rad(uniform(rng, -degrees, degrees, n))
     size = SWAP_SCALE * torch.exp(uniform(rng, -scale, scale, n))
     c, s = angle.cos() * size, angle.sin() * size
-    centre = 0.5 + uniform(rng, -shift, shift, n, 2)
+    center = 0.5 + uniform(rng, -shift, shift, n, 2)
     linear = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], 1)
-    return torch.cat([linear, (centre - linear.sum(2) / 2)[..., None]], dim=2)
+    return torch.cat([linear, (center - linear.sum(2) / 2)[..., None]], dim=2)
 
 
 def crop(rgb: Tensor, points: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +119,7 @@ def rotation(angles: Tensor) -> Tensor:
 
 
 def smooth_noise(points: Tensor, rng: Rng, size: float) -> Tensor:
-    """Smooth random displacement of meshes: neighbouring points move together."""
+    """Smooth random displacement of meshes: neighboring points move together."""
     n = len(points)
     lattice = uniform(rng, -size, size, n, 2, 5, 5)
     grid = (points[..., :2] * 2 - 1)[:, :, None]
@@ -127,7 +127,7 @@ def smooth_noise(points: Tensor, rng: Rng, size: float) -> Tensor:
     return torch.cat([moves.transpose(1, 2), torch.zeros(n, points.shape[1], 1)], dim=2)
 
 
-def recolour(rgb: Tensor, rng: Rng, strength: float = 1.0) -> Tensor:
+def recolor(rgb: Tensor, rng: Rng, strength: float = 1.0) -> Tensor:
     """Exposure, contrast, gamma, saturation, tint, and a smooth change of light across the picture."""
     n = len(rgb)
     x = (rgb + 1) / 2
@@ -138,8 +138,8 @@ def recolour(rgb: Tensor, rng: Rng, strength: float = 1.0) -> Tensor:
     x = x.clamp(1e-3, 1) ** around(0.25, n, 1, 1, 1)
     light = F.interpolate(around(0.35, n, 1, 3, 3), size=x.shape[-2:], mode="bicubic", align_corners=False)
     x = x * light.clamp(0.4, 2.0) * around(0.15, n, 1, 1, 1) * around(0.08, n, 3, 1, 1)
-    grey = x.mean(1, keepdim=True)
-    x = grey + (x - grey) * around(0.35, n, 1, 1, 1)
+    gray = x.mean(1, keepdim=True)
+    x = gray + (x - gray) * around(0.35, n, 1, 1, 1)
     mean = x.mean((1, 2, 3), keepdim=True)
     x = mean + (x - mean) * around(0.15, n, 1, 1, 1)
     return (x * 2 - 1).clamp(-1, 1)
@@ -187,9 +187,9 @@ def holes(visible: Tensor, eyes: Tensor, mouth: Tensor, rng: Rng, p: float, whol
     n, _, side, _ = visible.shape
     axis = (torch.arange(side) + 0.5) / side
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    centre, radius = uniform(rng, 0.25, 0.75, n, 2, 1, 1), uniform(rng, 0.04, 0.16, n, 2, 1, 1)
+    center, radius = uniform(rng, 0.25, 0.75, n, 2, 1, 1), uniform(rng, 0.04, 0.16, n, 2, 1, 1)
     ellipse = (
-        (((x - centre[:, :1]) / radius[:, :1]) ** 2 + ((y - centre[:, 1:]) / radius[:, 1:]) ** 2) < 1
+        (((x - center[:, :1]) / radius[:, :1]) ** 2 + ((y - center[:, 1:]) / radius[:, 1:]) ** 2) < 1
     ).float()
     for gone in (ellipse, eyes, mouth):
         visible = visible * (1 - gone * chance(rng, p, n))
@@ -204,8 +204,8 @@ def diff_augment(rgb: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         return torch.rand(n, 1, 1, 1, device=rgb.device, dtype=rgb.dtype)
 
     rgb = rgb + (one() - 0.5) * 0.4
-    grey = rgb.mean(1, keepdim=True)
-    rgb = grey + (rgb - grey) * (one() + 0.5)
+    gray = rgb.mean(1, keepdim=True)
+    rgb = gray + (rgb - gray) * (one() + 0.5)
     mean = rgb.mean((1, 2, 3), keepdim=True)
     rgb = mean + (rgb - mean) * (one() * 0.6 + 0.7)
     reach = side // 8

@@ -37,7 +37,7 @@ class Batch:
     source: Tensor = field(repr=False)
     target: Tensor = field(repr=False)
     z: Tensor = field(repr=False)
-    """(N, 128) centred, unit: given to the network"""
+    """(N, 128) centered, unit: given to the network"""
     z_target: Tensor = field(repr=False)
     """The same of the target person, for swapping back"""
     embedding: Tensor = field(repr=False)
@@ -70,7 +70,7 @@ class Batch:
         return replace(self, scene=self.scene.apply(move), **moved)
 
 
-def centred(embedding: Tensor, mean: Tensor) -> Tensor:
+def centered(embedding: Tensor, mean: Tensor) -> Tensor:
     """Embeddings as the network reads them: the mean taken off, unit length."""
     return F.normalize(embedding - mean, dim=-1)
 
@@ -211,9 +211,9 @@ class Sampler:
             kind=kind,
             source=source,
             target=target,
-            z=centred(embedding, self.mean),
+            z=centered(embedding, self.mean),
             embedding=embedding,
-            z_target=centred(torch.from_numpy(self.pool.embedding[rows.target]), self.mean),
+            z_target=centered(torch.from_numpy(self.pool.embedding[rows.target]), self.mean),
             scene=scene,
             wanted=pairing.wanted,
             source_points=source_points,
@@ -239,7 +239,7 @@ class Sampler:
             turn = torch.from_numpy(rng.random(n) < 0.5)
             rgb, points = augment.flip(rgb, points, turn)
             valid = torch.where(turn[:, None, None, None], valid.flip(3), valid)
-            rgb = augment.recolour(rgb, rng, 0.5)
+            rgb = augment.recolor(rgb, rng, 0.5)
             rgb = augment.degraded(rgb, rng, 0.12)
         return rgb, points, valid
 
@@ -261,7 +261,7 @@ class Sampler:
         rng = self.rng
         rgb, points = augment.crop(rgb, points, augment.crop_matrix(rng, len(rgb), 6.0, 0.06, 0.03))
         rgb, points = augment.flip(rgb, points, torch.from_numpy(rng.random(len(rgb)) < 0.5))
-        rgb = augment.recolour(rgb, rng)
+        rgb = augment.recolor(rgb, rng)
         return augment.degraded(rgb, rng, 0.10), points
 
     def _scene(

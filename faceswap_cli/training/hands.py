@@ -100,10 +100,10 @@ def noise(rng: Rng, side: int, cells: int) -> F32:
     return np.asarray(cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC))
 
 
-def hand(rng: Rng, skin: F32, hull_centre: F32, face: float, side: int) -> Layer:
+def hand(rng: Rng, skin: F32, hull_center: F32, face: float, side: int) -> Layer:
     """A hand in front of the face.
 
-    ``skin`` (3,) mean color in [0, 1]; ``hull_centre`` (2,) px; ``face`` height of the face outline in px.
+    ``skin`` (3,) mean color in [0, 1]; ``hull_center`` (2,) px; ``face`` height of the face outline in px.
     """
     ends, radii = bones(rng)
     if rng.random() < 0.5:
@@ -113,7 +113,7 @@ def hand(rng: Rng, skin: F32, hull_centre: F32, face: float, side: int) -> Layer
     c, s = np.cos(angle), np.sin(angle)
     # Image y points down: fingers point up when the angle is 0.
     turn = np.array([[c, s], [s, -c]]) * size
-    at = hull_centre + rng.uniform(-0.45, 0.45, 2) * face
+    at = hull_center + rng.uniform(-0.45, 0.45, 2) * face
     anchor = np.array([0.0, rng.uniform(0.3, 0.95)])
     ends = (ends - anchor) @ turn.T + at
     height, inside = height_field(ends.astype(np.float32), (radii * size).astype(np.float32), side)
@@ -140,9 +140,9 @@ def _details(rng: Rng, rgb: F32, ends: NDArray[np.float64], radii: NDArray[np.fl
             cv2.line(creases, p.astype(int).tolist(), q.astype(int).tolist(), 255, 1, cv2.LINE_AA, 4)
         elif nails:
             colour = np.clip(rgb.reshape(-1, 3).mean(0) * rng.uniform(1.0, 1.3) + rng.uniform(0, 0.15), 0, 1)
-            centre = ((b - d * 0.1 * r) * 16).astype(int).tolist()
+            center = ((b - d * 0.1 * r) * 16).astype(int).tolist()
             axes = (int(max(0.75 * r * 16, 8)), int(max(0.55 * r * 16, 8)))
             degrees = float(np.degrees(np.arctan2(d[1], d[0])))
-            cv2.ellipse(rgb, centre, axes, degrees, 0, 360, colour.tolist(), -1, cv2.LINE_AA, 4)
+            cv2.ellipse(rgb, center, axes, degrees, 0, 360, colour.tolist(), -1, cv2.LINE_AA, 4)
     dark = blur(creases.astype(np.float32) / np.float32(255), rng.uniform(0.4, 1.2)) * rng.uniform(0, 0.4)
     rgb *= 1 - dark[..., None]

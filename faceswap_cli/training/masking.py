@@ -126,7 +126,7 @@ class Run:
         self.net = channels_last(OccluderHead())
         self.average = channels_last(OccluderHead())
         self.average.load_state_dict(self.net.state_dict())
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), options.rate, weight_decay=1e-3)
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), options.rate, weight_decay=1e-3)
         self.images = 0
         if not len(usable(pool, held_out=False)):
             raise InputError(f"the pool of {len(pool)} faces holds no stills to train on; add pictures to it")
@@ -144,7 +144,7 @@ class Run:
             raise InputError(f"{self.folder} holds a run on another pool or seed; choose another folder")
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimiser"])
         self.images = int(state["images"])
 
     def _own_glasses(self, start: Path | None) -> OwnGlasses | None:
@@ -163,7 +163,7 @@ class Run:
             {
                 "net": self.net.state_dict(),
                 "average": self.average.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
+                "optimiser": self.optimizer.state_dict(),
                 "images": self.images,
                 "pool": self.pool.digest,
                 "seed": self.options.seed,
@@ -190,16 +190,16 @@ class Run:
         o = self.options
         done = min(self.images / o.images, 1.0)
         rate = o.rate * min(1.0, self.images / 1000 + 0.05) * max(0.5 + 0.5 * math.cos(math.pi * done), 0.01)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.net.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=bool(torch.cpu._is_avx512_bf16_supported())):
             logits = self.net(batch.x)
         loss = loss_of(logits.float(), batch)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
-        self.optimiser.step()
+        self.optimizer.step()
         keep = min(_KEEP, 1 - 1 / (self.images / o.batch + 1))
         with torch.no_grad():
             for old, new in zip(

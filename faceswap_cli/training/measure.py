@@ -96,8 +96,8 @@ def cross_figures(result: Tensor, batch: Batch, eyes: Observers) -> dict[str, fl
 
 def _fine(rgb: Tensor, mask: Tensor) -> Tensor:
     """(N,) mean absolute high-pass of the gray picture inside the mask."""
-    grey = rgb.mean(1, keepdim=True)
-    high = (grey - losses.blur(grey, 5, 1.0)).abs()
+    gray = rgb.mean(1, keepdim=True)
+    high = (gray - losses.blur(gray, 5, 1.0)).abs()
     return (high * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3)).clamp_min(1)
 
 

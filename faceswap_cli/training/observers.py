@@ -32,8 +32,8 @@ def chip_grid(points: Tensor, side: int = CHIP) -> Tensor:
     axis = (torch.arange(side, device=points.device) + 0.5) / side
     y, x = torch.meshgrid(axis - template[:, 1].mean(), axis - template[:, 0].mean(), indexing="ij")
     a, b = a[:, None, None], b[:, None, None]
-    centre = seen.mean(1)[:, None, None]
-    return (torch.stack([a * x - b * y, b * x + a * y], -1) + centre) * 2 - 1
+    center = seen.mean(1)[:, None, None]
+    return (torch.stack([a * x - b * y, b * x + a * y], -1) + center) * 2 - 1
 
 
 @dataclass(frozen=True, eq=False)

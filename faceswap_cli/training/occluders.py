@@ -107,8 +107,8 @@ def _blob(pool: Pool, face: Face, rng: Rng) -> Layer:
     count = int(rng.integers(3, 12))
     angle = np.sort(rng.uniform(0, 2 * np.pi, count))
     radius = face.height * rng.uniform(0.12, 0.5) * rng.uniform(0.6, 1.2, count)
-    centre = face.centre + rng.uniform(-0.55, 0.55, 2) * face.height
-    shape = filled(centre + np.stack([np.cos(angle), np.sin(angle)], 1) * radius[:, None])
+    center = face.center + rng.uniform(-0.55, 0.55, 2) * face.height
+    shape = filled(center + np.stack([np.cos(angle), np.sin(angle)], 1) * radius[:, None])
     if rng.random() < 0.6:
         shape = masks.smoothstep((masks.blur(shape, rng.uniform(2, 7) * PX) - 0.4) / 0.2)
     return _cloth(pool, rng), shape
@@ -118,7 +118,7 @@ def _bar(pool: Pool, face: Face, rng: Rng) -> Layer:
     """A stick, perhaps with a ball on its end: microphones, pens, straws, spoons."""
     angle = rng.uniform(-np.pi, np.pi)
     out = np.array([np.cos(angle), np.sin(angle)])
-    tip = face.centre + rng.uniform(-0.4, 0.4, 2) * face.height
+    tip = face.center + rng.uniform(-0.4, 0.4, 2) * face.height
     thick = face.height * rng.uniform(0.02, 0.14)
     across = np.array([-out[1], out[0]]) * thick / 2
     far = tip + out * 2 * SIDE
@@ -138,7 +138,7 @@ def _bar(pool: Pool, face: Face, rng: Rng) -> Layer:
 def _cup(pool: Pool, face: Face, rng: Rng) -> Layer:
     """A cup, bottle or telephone at the lower face, or any upright box."""
     width = face.height * rng.uniform(0.2, 0.6)
-    top = face.centre + np.array([rng.uniform(-0.3, 0.3), rng.uniform(-0.2, 0.35)]) * face.height
+    top = face.center + np.array([rng.uniform(-0.3, 0.3), rng.uniform(-0.2, 0.35)]) * face.height
     tall, taper = face.height * rng.uniform(0.3, 1.2), rng.uniform(0.6, 1.1)
     corners = np.array([[-1, 0], [1, 0], [taper, 1], [-taper, 1]]) * (width / 2, tall)
     c, s = np.cos(t := rng.normal(0, 0.4)), np.sin(t)
@@ -182,7 +182,7 @@ def _hair(face: Face, rng: Rng) -> Layer:
     spread, lean = height * rng.uniform(0.03, 0.22), rng.normal(0, 0.5)
     length, along = height * rng.uniform(0.25, 1.1), np.linspace(0, 1, 8)
     for _ in range(int(rng.integers(4, 60))):
-        start = face.centre + np.array([middle + rng.normal(0, spread), -height * rng.uniform(0.5, 0.65)])
+        start = face.center + np.array([middle + rng.normal(0, spread), -height * rng.uniform(0.5, 0.65)])
         x = lean * along + rng.normal(0, 0.15) * along**2 + rng.normal(0, 0.05)
         strand = start + np.stack([x, along], 1) * length * rng.uniform(0.7, 1.1)
         fixed = (strand * 16).astype(np.int32)
@@ -196,7 +196,7 @@ def _hair(face: Face, rng: Rng) -> Layer:
 def _hand(pool: Pool, face: Face, rng: Rng) -> Layer:
     """A hand in the person's own skin, now and then in another person's, lit as the face is."""
     skin = face.skin if rng.random() < 0.75 else _other_skin(pool, rng)
-    rgb, alpha = hand(rng, skin, face.centre, face.height, SIDE)
+    rgb, alpha = hand(rng, skin, face.center, face.height, SIDE)
     if rng.random() < 0.6:
         # What falls on the face falls on the hand: the picture's own light, far blurred.
         light = masks.blur(face.rgb.mean(axis=2), 0.15 * SIDE)

@@ -25,7 +25,7 @@ class Face:
     points: F32
     skin: F32
     """(3,) median color of the cheeks"""
-    centre: F32
+    center: F32
     """(2,) px"""
     height: float
     """px of the face outline"""
@@ -45,7 +45,7 @@ def skin_things(face: Face, rng: Rng) -> F32:
     if rng.random() < 0.35:
         angle, offset = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.3) * face.height
         y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-        reach = (x - face.centre[0]) * np.cos(angle) + (y - face.centre[1]) * np.sin(angle) - offset
+        reach = (x - face.center[0]) * np.cos(angle) + (y - face.center[1]) * np.sin(angle) - offset
         shade = masks.smoothstep(reach / (face.height * rng.uniform(0.02, 0.6)) + 0.5)
         rgb *= 1 - (rng.uniform(0.1, 0.8) * shade)[..., None] * rng.uniform(0.85, 1, 3).astype(np.float32)
     if rng.random() < 0.15:

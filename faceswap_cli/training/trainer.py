@@ -92,12 +92,12 @@ class Trainer:
         people = len(self.sampler.several)
         self.third = self._placed(ThirdPlayer(people)) if people > 1 else None
         self.eyes = Observers.load(place.device)
-        self.optimisers = {
+        self.optimizers = {
             "net": torch.optim.Adam(self.net.parameters(), options.phases[0].rate, BETAS),
             "critic": torch.optim.Adam(self.critic.parameters(), options.critic_rate, BETAS),
         }
         if self.third is not None:
-            self.optimisers["third"] = torch.optim.Adam(self.third.parameters(), options.critic_rate, BETAS)
+            self.optimizers["third"] = torch.optim.Adam(self.third.parameters(), options.critic_rate, BETAS)
         self.margins = feature_margins(self.sampler, self.eyes).to(place.device)
         self.progress = Progress()
         self.gradient_norm = 0.0
@@ -162,9 +162,9 @@ class Trainer:
     def _set_rates(self) -> None:
         """Linear warm-up over the first steps of a run."""
         warm = min(1.0, (self.progress.step + 1) / 100)
-        for name, optimiser in self.optimisers.items():
+        for name, optimizer in self.optimizers.items():
             rate = self.phase.rate if name == "net" else self.options.critic_rate
-            for group in optimiser.param_groups:
+            for group in optimizer.param_groups:
                 group["lr"] = rate * warm
 
     def _autocast(self) -> torch.autocast:
@@ -222,15 +222,15 @@ class Trainer:
         return {"third": value}
 
     def _descend(self, name: str, module: nn.Module, loss: Tensor) -> None:
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         average_gradients(module, self.place)
         norm = nn.utils.clip_grad_norm_(module.parameters(), self.options.clip)
         if name == "net":
             self.gradient_norm = float(norm)
         if bool(torch.isfinite(norm)):
-            optimiser.step()
+            optimizer.step()
         else:
             log.warning("step %d: gradient of %s is not finite; step left out", self.progress.step, name)
 
@@ -251,7 +251,7 @@ class Trainer:
             "ema": self.ema.state_dict(),
             "critic": self.critic.state_dict(),
             "third": self.third.state_dict() if self.third is not None else {},
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            "optimisers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "progress": vars(self.progress).copy(),
             "margins": self.margins.cpu(),
         }
@@ -267,9 +267,9 @@ class Trainer:
             fits = state["third"]["centres"].shape == self.third.centres.shape
             if fits:
                 self.third.load_state_dict(state["third"])
-                self.optimisers["third"].load_state_dict(state["optimisers"]["third"])
+                self.optimizers["third"].load_state_dict(state["optimisers"]["third"])
         for name in ("net", "critic"):
-            self.optimisers[name].load_state_dict(state["optimisers"][name])
+            self.optimizers[name].load_state_dict(state["optimisers"][name])
         self.progress = Progress(**state["progress"])
         self.progress.phase = min(self.progress.phase, len(self.options.phases) - 1)
         self.margins = state["margins"].to(self.place.device)

@@ -33,7 +33,7 @@ from tests.policy.models import RULES, flat, write_model
 
 pytest.importorskip("onnxruntime", reason="the extra 'onnxruntime' is not installed")
 
-GREY = (100, 100, 100)
+GRAY = (100, 100, 100)
 RED = (250, 10, 10)
 
 
@@ -89,7 +89,7 @@ def person(rgb: np.ndarray, face: F32 | None = None) -> SourceIdentity:
 
 def colored(from_frame: int, to_frame: int = 10**6) -> Callable[[int, int, int], np.ndarray]:
     return lambda index, width, height: flat(
-        *(RED if from_frame <= index < to_frame else GREY), size=(height, width)
+        *(RED if from_frame <= index < to_frame else GRAY), size=(height, width)
     )
 
 
@@ -99,9 +99,9 @@ def test_without_a_classifier_nothing_happens() -> None:
 
 
 def test_a_source_is_refused_by_name(options: PolicyOptions) -> None:
-    gate.check_sources([person(flat(*GREY))], options)
+    gate.check_sources([person(flat(*GRAY))], options)
     with pytest.raises(PolicyError) as caught:
-        gate.check_sources([person(flat(*GREY)), person(flat(*RED))], options)
+        gate.check_sources([person(flat(*GRAY)), person(flat(*RED))], options)
     text = str(caught.value)
     assert text.startswith("ada.jpg is refused by the content classifier red.onnx: 'red' 0.980 (refused from")
     assert "in the whole picture" in text
@@ -113,7 +113,7 @@ def test_a_source_is_refused_by_name(options: PolicyOptions) -> None:
 
 
 def test_a_face_is_looked_at_by_itself(options: PolicyOptions) -> None:
-    picture = flat(*GREY, size=(300, 400))
+    picture = flat(*GRAY, size=(300, 400))
     picture[30:110, 280:380] = RED
     faces = [Face(np.zeros(4, np.float32), mesh(x, y, 30)) for x, y in ((330, 70), (60, 200))]
     with pytest.raises(PolicyError, match="in the face 2;"):
@@ -148,7 +148,7 @@ def test_faces_are_found_where_they_are_shown(
     """A red patch at the upper right of what is displayed, with a face on it."""
 
     def stored(index: int, width: int, height: int) -> np.ndarray:
-        shown = flat(*GREY, size=(height, width * aspect))
+        shown = flat(*GRAY, size=(height, width * aspect))
         shown = np.rot90(shown, k=rotation // 90).copy()
         rows, columns = shown.shape[0] // 3, shown.shape[1] // 3
         shown[:rows, -columns:] = RED
@@ -205,7 +205,7 @@ def test_progress_log_and_stop(
 def test_a_classifier_that_cannot_be_used_is_never_passed_over(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.onnx", rules=RULES.replace("red = 0.75", "red = 7"))
     with pytest.raises(UsageError, match="limit of 'red'"):
-        gate.check_sources([person(flat(*GREY))], PolicyOptions(model=model))
+        gate.check_sources([person(flat(*GRAY))], PolicyOptions(model=model))
 
 
 def test_stamp() -> None:

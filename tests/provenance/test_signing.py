@@ -191,7 +191,7 @@ def test_the_certificate_tells_nothing_of_the_machine() -> None:
 
     for certificate in x509.load_pem_x509_certificates(keys.local_credentials().chain):
         names = {part.value for part in certificate.subject}
-        assert names <= {keys.ORGANISATION, keys.LEAF_NAME, keys.ROOT_NAME}
+        assert names <= {keys.ORGANIZATION, keys.LEAF_NAME, keys.ROOT_NAME}
         assert certificate.not_valid_before_utc.year == 2024
 
 

@@ -48,7 +48,7 @@ def rendered(rgb: U8, points: F32) -> tuple[RenderedFace, FaceCrop]:
     return RenderedFace(crop, rgb, hull.astype(np.float32) / 255), crop
 
 
-def grey(luma: F32) -> U8:
+def gray(luma: F32) -> U8:
     return np.repeat(np.rint(luma).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
@@ -69,20 +69,20 @@ def test_the_mark_is_faint_and_fainter_on_flat_skin() -> None:
     flat, busy = np.full((GRID, GRID), 150, np.float32), texture(1) + texture(2) - 128
     change = []
     for luma in (flat, busy):
-        face, whole = rendered(grey(luma), mesh())
+        face, whole = rendered(gray(luma), mesh())
         change.append(watermarked(face, whole, SCALE).rgb.astype(float) - face.rgb)
     levels = [float(np.sqrt((part**2).mean())) for part in change]
     assert levels[0] < 1.1
     assert levels[0] < levels[1] < 2.0
     assert np.abs(change[0]).max() <= 5
     for part, level in zip(change, levels, strict=True):
-        assert (part[..., 0] == part[..., 1]).all()  # grey: the hue of skin stays
+        assert (part[..., 0] == part[..., 1]).all()  # gray: the hue of skin stays
         assert 20 * np.log10(255 / level) > 42
         assert abs(part.mean()) < 0.02
 
 
 def test_a_window_of_a_crop_gets_its_part_of_the_pattern() -> None:
-    face, whole = rendered(grey(np.full((300, 300), 90, np.float32)), mesh(300))
+    face, whole = rendered(gray(np.full((300, 300), 90, np.float32)), mesh(300))
     all_of_it = watermarked(face, whole, SCALE).rgb
     shift = np.array([[1, 0, -40], [0, 1, -25], [0, 0, 1.0]])
     part = FaceCrop(0, np.ascontiguousarray(face.rgb[25:250, 40:200]), shift, whole.landmarks)
@@ -95,7 +95,7 @@ def test_a_window_of_a_crop_gets_its_part_of_the_pattern() -> None:
 def test_what_is_made_is_found_whatever_the_crop(side: int, crop_scale: float) -> None:
     import cv2
 
-    face, whole = rendered(grey(texture(3, side)), mesh(side))
+    face, whole = rendered(gray(texture(3, side)), mesh(side))
     marked = watermarked(face, whole, crop_scale).rgb[:, :, 0].astype(np.float32)
     grid_from_crop = align.scaled(align.rescaled(align.scaled(np.eye(3), 1 / side), crop_scale, SCALE), GRID)
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
@@ -111,7 +111,7 @@ def test_what_is_made_is_found_whatever_the_crop(side: int, crop_scale: float) -
 def test_an_alignment_that_differs_a_little_does_no_harm(move: tuple[float, float, float]) -> None:
     import cv2
 
-    face, whole = rendered(grey(texture(4)), mesh())
+    face, whole = rendered(gray(texture(4)), mesh())
     marked = watermarked(face, whole, SCALE).rgb[:, :, 0].astype(np.float32)
     x, y, scale = move
     middle = (GRID - 1) / 2
@@ -121,7 +121,7 @@ def test_an_alignment_that_differs_a_little_does_no_harm(move: tuple[float, floa
 
 
 def test_frames_add_up_and_the_marked_person_is_named() -> None:
-    face, whole = rendered(grey(texture(5)), mesh())
+    face, whole = rendered(gray(texture(5)), mesh())
     marked = watermarked(face, whole, SCALE).rgb[:, :, 0].astype(np.float32)
     rng = np.random.default_rng(6)
 

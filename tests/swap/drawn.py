@@ -24,7 +24,7 @@ def mesh_points(side: int = SIDE) -> np.ndarray:
 def picture(
     points: np.ndarray, skin: tuple[int, int, int] = (200, 150, 130), side: int = SIDE, seed: int = 0
 ) -> np.ndarray:
-    """A drawn face: skin, dark eyes and brows, red lips, a little texture, grey background."""
+    """A drawn face: skin, dark eyes and brows, red lips, a little texture, gray background."""
     unit = points / side
     rgb = np.full((side, side, 3), 90.0)
     face = masks.union(unit, (OVAL,), side)[..., None]

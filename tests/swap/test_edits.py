@@ -129,7 +129,7 @@ def test_an_opened_shut_mouth_is_dark_inside_and_an_open_one_keeps_its_own() -> 
     assert np.median(green[:, 1] - green[:, 0]) > 120
 
 
-def eye_centre(target: FaceCrop) -> tuple[int, int]:
+def eye_center(target: FaceCrop) -> tuple[int, int]:
     x, y = target.landmarks[list(parts.LEFT_EYE), :2].mean(axis=0)
     return int(y), int(x)
 
@@ -137,7 +137,7 @@ def eye_centre(target: FaceCrop) -> tuple[int, int]:
 def test_blink_shuts_over_the_eye_and_leaves_the_rest() -> None:
     target = face()
     drawn = looking(rendered(target), EditOptions(blink=1.0))
-    row, column = eye_centre(target)
+    row, column = eye_center(target)
     assert target.rgb[row, column].mean() < 80
     # The lids meet near the lower one: where the eye was, there is skin.
     assert drawn.rgb[row - 1, column].mean() > 120
@@ -174,12 +174,12 @@ def test_gaze_moves_the_iris_under_still_lids(asked: float) -> None:
     target = crop(rgb, points, side)
     drawn = looking(rendered(target), EditOptions(gaze_x=asked))
 
-    def centre(one: np.ndarray) -> float:
+    def center(one: np.ndarray) -> float:
         blue = one[..., 2].astype(int) - one[..., 0] > 90
         return float(np.nonzero(blue[:, side // 2 :])[1].mean())
 
     width = float(target.landmarks[263, 0] - target.landmarks[362, 0])
-    assert centre(drawn.rgb) - centre(target.rgb) == pytest.approx(asked * 0.25 * width, abs=0.04 * width)
+    assert center(drawn.rgb) - center(target.rgb) == pytest.approx(asked * 0.25 * width, abs=0.04 * width)
     lids = masks.grow(
         masks.union(target.landmarks / np.float32(side), (parts.LEFT_EYE, parts.RIGHT_EYE), side), 5
     )

@@ -122,7 +122,7 @@ def test_texture_continues_skin_past_the_face() -> None:
     fused = texture.build_texture([photo(picture(points), points)])
     rgb = appearance.rgb_from_lab(fused.lab)
     corner = rgb[10, 10]
-    assert np.abs(corner.astype(int) - (200, 150, 130)).max() < 25  # skin, not the grey background
+    assert np.abs(corner.astype(int) - (200, 150, 130)).max() < 25  # skin, not the gray background
 
 
 def test_second_photo_serves_where_the_first_is_covered() -> None:

@@ -63,7 +63,7 @@ def test_contour_runs_from_temple_to_chin_at_equal_steps() -> None:
     assert np.allclose(np.diff(points[:17, 1]), 1210 / 16, atol=1e-3)
 
 
-def test_eye_centre_is_the_mean_of_its_ring() -> None:
+def test_eye_center_is_the_mean_of_its_ring() -> None:
     points = official.points106(np.random.default_rng(0).uniform(0, 256, (478, 3)).astype(np.float32))
     assert points[74] == pytest.approx(points[66:74].mean(axis=0))
     assert points[83] == pytest.approx(points[75:83].mean(axis=0))
@@ -129,13 +129,13 @@ def test_megafs_split() -> None:
     assert mixing.megafs_split(source, target)[0, :, 0].tolist() == [3.0] * 4 + [1.0] * 14
 
 
-def test_rescaling_keeps_the_centre() -> None:
+def test_rescaling_keeps_the_center() -> None:
     unit = align.scaled(np.array([[0.8, 0.1, 0.2], [-0.1, 0.8, 0.3], [0, 0, 1.0]]), 1)
     assert np.array_equal(align.rescaled(unit, 0.9, 0.9), unit)
     wide = align.rescaled(unit, 0.8, 1.0)
-    centre, axis, half = align.square_from_unit(unit)
+    center, axis, half = align.square_from_unit(unit)
     assert [np.round(v, 9).tolist() for v in align.square_from_unit(wide)] == [
-        np.round(centre, 9).tolist(), np.round(axis, 9).tolist(), np.round(half / 0.8, 9).tolist(),
+        np.round(center, 9).tolist(), np.round(axis, 9).tolist(), np.round(half / 0.8, 9).tolist(),
     ]  # fmt: skip
 
 

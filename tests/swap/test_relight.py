@@ -49,6 +49,6 @@ def test_grey_shadows_do_not_turn_blue_on_a_paler_skin() -> None:
 
 def test_sepia_footage_takes_the_colour_contrast_away() -> None:
     lips = np.full((4, 4, 3), (45, 40, 20), np.float32)
-    grey = relight(lips, *fields(lips.shape), np.zeros(2, np.float32))
-    level = (grey[..., 0] + LAB_OFFSET) / (TO[0] + LAB_OFFSET)
-    assert np.allclose(grey[..., 1:], TO[1:] * level[..., None], atol=1e-3)
+    gray = relight(lips, *fields(lips.shape), np.zeros(2, np.float32))
+    level = (gray[..., 0] + LAB_OFFSET) / (TO[0] + LAB_OFFSET)
+    assert np.allclose(gray[..., 1:], TO[1:] * level[..., None], atol=1e-3)

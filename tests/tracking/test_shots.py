@@ -66,8 +66,8 @@ def test_a_slow_fade_and_a_zoom_are_no_cuts() -> None:
 
 def test_cuts_of_dark_footage_are_found() -> None:
     def dark(seed: int, count: int) -> list[U8]:
-        grey = [np.repeat(f.mean(axis=2, keepdims=True), 3, axis=2) for f in still(seed, count)]
-        return [(0.3 * f).astype(np.uint8) for f in grey]
+        gray = [np.repeat(f.mean(axis=2, keepdims=True), 3, axis=2) for f in still(seed, count)]
+        return [(0.3 * f).astype(np.uint8) for f in gray]
 
     assert found(dark(11, 10) + dark(12, 10) + dark(13, 10)) == (10, 20)
 

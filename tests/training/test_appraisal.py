@@ -20,12 +20,12 @@ def people(count: int, seed: int) -> Table:
     rng = np.random.default_rng(seed)
     size = 6
     bad = rng.uniform(0, 1, (count, size)) ** 2
-    centre = rng.standard_normal((count, 1, 128)) * 0.05
-    z = centre + rng.standard_normal((count, size, 128)) * (0.9 * bad / np.sqrt(128))[..., None]
+    center = rng.standard_normal((count, 1, 128)) * 0.05
+    z = center + rng.standard_normal((count, size, 128)) * (0.9 * bad / np.sqrt(128))[..., None]
     x = rng.standard_normal((count, size, INPUTS))
     x[..., POOLED] = bad
     flat = [torch.from_numpy(a.reshape(count * size, -1).astype(np.float32)) for a in (x, z)]
-    reference = torch.from_numpy(np.repeat(centre, size, axis=1).reshape(-1, 128).astype(np.float32))
+    reference = torch.from_numpy(np.repeat(center, size, axis=1).reshape(-1, 128).astype(np.float32))
     rows = np.arange(count * size).reshape(count, size)
     return Table(flat[0], flat[1], reference, tuple(rows))
 

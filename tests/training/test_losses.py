@@ -48,7 +48,7 @@ def test_structure_sees_structure_not_brightness() -> None:
     assert float(brighter) < 0.2 * float(shuffled)
 
 
-def test_identity_is_centred() -> None:
+def test_identity_is_centered() -> None:
     mean = torch.full((128,), 5.0)
     a, b = torch.randn(2, 1, 128)
     # Raw cosines of such embeddings are near 1; after centring strangers are far apart.

@@ -97,14 +97,14 @@ def test_a_fixed_batch_can_be_learned(pool: Pool) -> None:
     torch.manual_seed(0)
     batch = Sampler(pool, expression_basis(pool), 0).batch("self", 2)
     net = Fslsd256(PRESETS["tiny"])
-    optimiser = torch.optim.Adam(net.parameters(), 3e-4, (0.0, 0.99))
+    optimizer = torch.optim.Adam(net.parameters(), 3e-4, (0.0, 0.99))
     values = []
     for _ in range(40):
         step = forward(net, batch)
         loss = losses.pixel(step.out.face, batch.target, batch.scene.mask)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.autograd.backward(loss)
-        optimiser.step()
+        optimizer.step()
         values.append(float(loss.detach()))
     assert values[-1] < 0.7 * values[0]
 
@@ -129,14 +129,14 @@ def test_third_player_learns_people_and_fakes() -> None:
     fake = real.clone()
     fake[..., ::4, :] = 0
     people = torch.tensor([0, 1])
-    optimiser = torch.optim.Adam(third.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(third.parameters(), 3e-3)
     for _ in range(60):
         loss = losses.third_player_learns(
             third.logits(third(real), people), third.logits(third(fake)), people, 1.0
         )
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.autograd.backward(loss)
-        optimiser.step()
+        optimizer.step()
     with torch.no_grad():
         assert third.logits(third(real)).argmax(1).tolist() == [0, 1]
         assert third.logits(third(fake)).argmax(1).tolist() == [2, 3]

@@ -40,8 +40,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server_state.asked.append((self.path, self.headers.get("Range", "")))
-        behaviour: Callable[[], None] = getattr(self, "serve_" + self.path.strip("/"), self.serve_missing)
-        behaviour()
+        behavior: Callable[[], None] = getattr(self, "serve_" + self.path.strip("/"), self.serve_missing)
+        behavior()
 
     def wanted_start(self) -> int:
         wanted = self.headers.get("Range", "")

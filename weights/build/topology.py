@@ -92,16 +92,16 @@ def measured(landmarks: Path, manifest: Path) -> np.ndarray:
 
 def aligned(points: np.ndarray, reference: np.ndarray, of: Rows = EVERY, onto: Rows = EVERY) -> np.ndarray:
     """(478, 3) ``points`` moved, turned and scaled so that rows ``of`` fit rows ``onto`` of ``reference``."""
-    centre, target = points[of].mean(0), reference[onto].mean(0)
-    p, q = points[of] - centre, reference[onto] - target
+    center, target = points[of].mean(0), reference[onto].mean(0)
+    p, q = points[of] - center, reference[onto] - target
     u, s, vt = np.linalg.svd(p.T @ q)
     flip = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])
     scale = (s * np.diag(flip)).sum() / (p**2).sum()
-    return scale * (points - centre) @ (u @ flip @ vt) + target
+    return scale * (points - center) @ (u @ flip @ vt) + target
 
 
 def mean_shape(meshes: np.ndarray) -> np.ndarray:
-    """(478, 3) Procrustes mean; centred, distance of the outer eye corners 1, y down, z towards the back."""
+    """(478, 3) Procrustes mean; centered, distance of the outer eye corners 1, y down, z towards the back."""
     mean = meshes[0]
     for _ in range(10):
         mean = np.mean([aligned(mesh, mean) for mesh in meshes], axis=0)
