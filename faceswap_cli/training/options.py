@@ -111,18 +111,11 @@ class RefinerOptions:
     rate: float = 1.5e-3
     steady: float = 0.5
     """Weight of changing neighboring frames alike."""
-    critic: float = 0.3
-    """Pull of the critic, in pulls of the errors; 0 is none."""
-    critic_from: float = 0.6
-    """Share of the run after which it begins."""
     save_every_s: float = 120.0
 
     def __post_init__(self) -> None:
         _check(self.pairs >= 1 and self.images >= 1, "[refiner] pairs and images must be 1 or more")
         _check(self.batch >= 2, f"[refiner] batch must be 2 or more, not {self.batch}")
-        _check(
-            0 <= self.critic_from < 1, f"[refiner] critic_from must be 0 to below 1, not {self.critic_from}"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,8 @@
 
 Truth comes first: L*, a* and b* of the restored face at four octaves, under its mask.  Light that does not
 belong is also laid on composites while they are read, so every pair is seen in many lights.  Two views of a
-pair that differ as neighboring frames do must be changed alike.  Late in a run a critic joins
-(``training.adversary``).  Chance depends on the seed and the number of pictures seen only: a run that was
-stopped continues with the same numbers.
+pair that differ as neighboring frames do must be changed alike.  Chance depends on the seed and the number of
+pictures seen only: a run that was stopped continues with the same numbers.
 """
 
 from __future__ import annotations
@@ -26,10 +25,9 @@ from torch import Tensor
 from faceswap_cli.errors import InputError
 from faceswap_cli.events import NEVER, StopRequest
 from faceswap_cli.nets.blocks import channels_last
-from faceswap_cli.nets.refiner import INPUTS, SIDE, Refiner
+from faceswap_cli.nets.refiner import INPUTS, SIDE, SIDE_OUT, Refiner
 from faceswap_cli.swap.appearance import LAB_OFFSET
 from faceswap_cli.swap.refining import LAB_SCALE
-from faceswap_cli.training.adversary import Adversary, shrunk
 from faceswap_cli.training.export import export_half
 from faceswap_cli.training.options import RefinerOptions, TrainOptions
 from faceswap_cli.training.pairs import Pairs, read_piece
@@ -46,8 +44,6 @@ _NOISE = 1.2
 _SOFT = 0.2
 """Share of pairs that are made as soft as those of small faces"""
 _STEADY_EVERY = 3
-_CRITIC_RATE, _CRITIC_RISES = 4e-4, 0.1
-"""The critic's rate, and the share of the run over which its weight rises"""
 _WARM = 100
 """The rate rises over the first hundredth of the run."""
 Rng = np.random.Generator
@@ -198,7 +194,6 @@ class Run:
         self.net, self.average = (channels_last(Refiner()).to(device) for _ in range(2))
         self.average.load_state_dict(self.net.state_dict())
         self.optimizer = torch.optim.AdamW(self.net.parameters(), self.options.rate, weight_decay=1e-3)
-        self.adversary = Adversary(_CRITIC_RATE, device)
         self.images = 0
         state = load_state(self.folder)
         if state is not None:
@@ -210,7 +205,6 @@ class Run:
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.adversary.restore(state["adversary"])
         self.images = int(state["images"])
 
     def save(self) -> None:
@@ -221,7 +215,6 @@ class Run:
                 "net": self.net.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
-                "adversary": self.adversary.state(),
                 "images": self.images,
                 "seed": self.seed,
             },
@@ -239,7 +232,7 @@ class Run:
         ), rng
 
     def step(self) -> float:
-        """One step of the optimizer; returns the error of what is restored."""
+        """One step of the optimizer; returns the loss."""
         o, (batch, rng) = self.options, self.batch()
         done = min(self.images / o.images, 1.0)
         rate = (
@@ -254,24 +247,18 @@ class Run:
         x = torch.cat([batch.x, _next_frame(batch.x, rng)]) if steady else batch.x
         with _half(self.device):
             change = self.net(x).float()
-        first, mask = change[: o.batch], shrunk(batch.mask)
-        pasted = refined(batch.composite, batch.mask, first)
-        loss = errors(pasted, batch.truth, batch.mask).mean()
-        told = float(loss.detach())
+        first = change[: o.batch]
+        loss = errors(refined(batch.composite, batch.mask, first), batch.truth, batch.mask).mean()
         if steady:
+            mask = F.interpolate(batch.mask, size=(SIDE_OUT, SIDE_OUT), mode="area")
             loss = loss + o.steady * (mask * (first - change[o.batch :])).abs().mean()
-        share = o.critic * min(max((done - o.critic_from) / _CRITIC_RISES, 0.0), 1.0)
-        if share > 0.0:
-            loss = loss + self.adversary.loss(shrunk(pasted), mask, first, loss, share)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
         self.optimizer.step()
         self._follow()
-        if o.critic > 0.0 and done >= o.critic_from:
-            self.adversary.learn(shrunk(batch.truth), shrunk(pasted.detach()), mask)
         self.images += o.batch
-        return told
+        return float(loss.detach())
 
     @torch.no_grad()
     def _follow(self) -> None:

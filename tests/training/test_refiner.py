@@ -16,7 +16,6 @@ from faceswap_cli.nets.refiner import FREE, INPUTS, MOST, SIDE, SIDE_OUT, Refine
 from faceswap_cli.swap import refining
 from faceswap_cli.swap.refiner_weights import refiner_on
 from faceswap_cli.training import pairs, refine
-from faceswap_cli.training.adversary import Adversary
 from faceswap_cli.training.options import RefinerOptions, TrainOptions
 from faceswap_cli.training.pool import Pool
 from faceswap_cli.training.relit import relit
@@ -128,31 +127,13 @@ def test_moves_and_grades_are_those_of_the_truth_too(made: Path) -> None:
     assert (changed.composite - changed.truth).abs().mean() < 1.5
 
 
-def test_the_critic_pulls_as_told_and_learns(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    critic = Adversary(1e-3, torch.device("cpu"))
-    mask = torch.ones(8, 1, SIDE_OUT, SIDE_OUT)
-    real = torch.full((8, 3, SIDE_OUT, SIDE_OUT), 60.0)
-    answer = torch.zeros_like(real).requires_grad_()
-    fake = real + 15 + answer
-    truth = (fake - real).square().mean()
-    loss = critic.loss(fake, mask, answer, truth, 0.25)
-    own, other = (torch.autograd.grad(x, answer, retain_graph=True)[0].norm() for x in (truth, loss))
-    assert float(other / own) == pytest.approx(0.25, rel=1e-3)
-    told = [critic.learn(real, fake, mask) for _ in range(60)]
-    assert told[-1] < 0.6 * told[0]
-
-
 def test_a_run_that_was_stopped_goes_on_with_the_same_numbers(made: Path, tmp_path: Path) -> None:
-    def started(folder: Path) -> refine.Run:
-        return run_in(folder, made, critic_from=0.0)
-
-    whole = started(tmp_path / "whole")
+    whole = run_in(tmp_path / "whole", made)
     losses = [whole.step() for _ in range(5)]
-    first = started(tmp_path / "parts")
+    first = run_in(tmp_path / "parts", made)
     assert [first.step() for _ in range(3)] == losses[:3]
     first.save()
-    second = started(tmp_path / "parts")
+    second = run_in(tmp_path / "parts", made)
     assert [second.step() for _ in range(2)] == losses[3:]
 
 
