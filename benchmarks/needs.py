@@ -31,7 +31,7 @@ import av
 import cv2
 import numpy as np
 
-from faceswap_cli.metrics.memory import tree_mb
+from faceswap_cli.metrics.memory import tree, tree_mb
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE, RATE = (1280, 720), 25
@@ -152,22 +152,8 @@ def swap(clip: Path, output: Path) -> dict[str, float]:
 
 def tree_cpu(root: int) -> dict[int, float]:
     """Processor seconds of a process and its descendants so far; the system's sums leave workers out."""
-    parents: dict[int, list[int]] = {}
-    seconds: dict[int, float] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents.setdefault(int(fields[1]), []).append(int(entry.name))
-            seconds[int(entry.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    found, waiting = {}, [root]
-    while waiting:
-        pid = waiting.pop()
-        found[pid] = seconds.get(pid, 0.0)
-        waiting += parents.get(pid, [])
-    return found
+    ticks = os.sysconf("SC_CLK_TCK")
+    return {pid: (int(fields[11]) + int(fields[12])) / ticks for pid, fields in tree(root).items() if fields}
 
 
 def video() -> dict[str, float]:

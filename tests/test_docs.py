@@ -26,11 +26,9 @@ from faceswap_cli.config_files import FLAGS, resolve
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
-@pytest.fixture(scope="module")
-def builder() -> ModuleType:
-    if not (DOCS / "build.py").is_file():
-        pytest.skip("the documentation is not in this installation")
-    spec = importlib.util.spec_from_file_location("docs_build", DOCS / "build.py")
+def loaded(script: Path) -> ModuleType:
+    """A script as a module; what it does to the search path is undone."""
+    spec = importlib.util.spec_from_file_location(f"script_{script.stem}", script)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -40,6 +38,13 @@ def builder() -> ModuleType:
     finally:
         sys.path[:] = before
     return module
+
+
+@pytest.fixture(scope="module")
+def builder() -> ModuleType:
+    if not (DOCS / "build.py").is_file():
+        pytest.skip("the documentation is not in this installation")
+    return loaded(DOCS / "build.py")
 
 
 def test_pages_are_up_to_date(builder: ModuleType) -> None:
@@ -125,15 +130,7 @@ def test_the_table_of_needs_is_the_measured_one() -> None:
     script = DOCS.parent / "benchmarks" / "needs.py"
     if not script.is_file():
         pytest.skip("the benchmarks are not in this installation")
-    spec = importlib.util.spec_from_file_location("needs", script)
-    assert spec is not None
-    assert spec.loader is not None
-    needs = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    try:
-        spec.loader.exec_module(needs)
-    finally:
-        sys.path[:] = before
+    needs = loaded(script)
     measured = json.loads(script.with_suffix(".json").read_text(encoding="utf-8"))
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
     assert "\n".join(needs.lines(measured)) in readme, "run: python benchmarks/needs.py"

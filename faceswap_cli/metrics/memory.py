@@ -10,25 +10,31 @@ from types import TracebackType
 _PROC = Path("/proc")
 
 
+def tree(root: int) -> dict[int, list[str]]:
+    """A process and its descendants: the fields of ``/proc/PID/stat`` after the name, by process."""
+    children: dict[int, list[int]] = {}
+    fields: dict[int, list[str]] = {}
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            try:
+                fields[int(entry.name)] = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            children.setdefault(int(fields[int(entry.name)][1]), []).append(int(entry.name))
+    waiting, found = [root], {}
+    while waiting:
+        pid = waiting.pop()
+        found[pid] = fields.get(pid, [])
+        waiting += children.get(pid, [])
+    return found
+
+
 def tree_mb(root: int) -> float:
     """Memory of a process and its descendants in 10^6 bytes; pages that several share count once.
 
     Of each process the proportional set size is taken; where it may not be read, the resident size.
     """
-    parents: dict[int, list[int]] = {}
-    for entry in _PROC.iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    waiting, total = [root], 0.0
-    while waiting:
-        pid = waiting.pop()
-        total += _process_mb(pid)
-        waiting += parents.get(pid, [])
-    return total
+    return sum(map(_process_mb, tree(root)))
 
 
 def _process_mb(pid: int) -> float:

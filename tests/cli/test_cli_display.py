@@ -37,6 +37,7 @@ def test_plain_says_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str])
         ("pairs", "pairs: 64/256 pairs, 4.0 pairs/s, 0:48 left"),
         ("train", "train: 64/256 pictures, 4.0 pictures/s, 0:48 left"),
         ("batch", "batch: 64/256 jobs, 240.0 jobs/min, 0:48 left"),
+        ("download", "download: 64/256 MiB, 4.0 MiB/s, 0:48 left"),
         ("teach", "teach: 64/256 steps, 4.0 steps/s, 0:48 left"),
         ("analyse", "analyse: 64/256 frames, 4.0 fps, 0:48 left"),
     ],
@@ -72,25 +73,6 @@ def test_plain_starts_its_clock_again_with_each_stage(capsys: pytest.CaptureFixt
     moment[0] = 111.0
     display.show(progress("render", 5, 10))
     assert capsys.readouterr().err.splitlines()[-1].startswith("render: 5/10 frames, 0.5 fps")
-
-
-@pytest.mark.parametrize(
-    ("stage", "line"),
-    [
-        ("batch", "batch: 2/10 jobs, 8.0 jobs/min, 1:00 left"),
-        ("download", "download: 2/10 MiB, 0.1 MiB/s, 1:00 left"),
-        ("analyse", "analyse: 2/10 frames, 0.1 fps, 1:00 left"),
-    ],
-)
-def test_a_stage_is_counted_in_its_own_units(
-    capsys: pytest.CaptureFixture[str], stage: str, line: str
-) -> None:
-    moment = [0.0]
-    display = Plain(now=lambda: moment[0])
-    display.show(progress(stage, 0, 10))
-    moment[0] = 15.0
-    display.show(progress(stage, 2, 10))
-    assert capsys.readouterr().err.splitlines() == [line]
 
 
 @pytest.mark.parametrize(
