@@ -16,6 +16,7 @@ from faceswap_cli.swap.proportions import neutral_shape
 from faceswap_cli.swap.relighting import SourceLight, source_light
 from faceswap_cli.swap.skin import inner_face
 from faceswap_cli.swap.sourcing import source_texture
+from faceswap_cli.swap.symmetry import even_halves
 from faceswap_cli.swap.texture import Texture
 
 _SMALLEST = 96
@@ -45,7 +46,7 @@ def source_face(source: SourceIdentity, mapper: float) -> SourceFace:
     ``mapper``: how much of the face is made from the embedding alone (``--mapper``).
     """
     raw = source_texture(source, mapper)
-    lab = cleaned(raw.lab, raw.points)
+    lab = even_halves(cleaned(raw.lab, raw.points), raw.points, raw.seen)
     light = appearance.light_at(lab, appearance.skin_weight(lab, raw.points), raw.points)
     texture = replace(raw, lab=lab, light=light)
     pyramid = [lab]
