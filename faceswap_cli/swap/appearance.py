@@ -49,9 +49,9 @@ GRAIN_TOP, GRAIN_BINS = 8.0, 4096
 """Of the histogram that the median of the grain is taken from"""
 PALE = 0.02
 """Least (a, b) / (L + 16) of a skin that another's is compared with"""
-GLOSS, RELIEF = -0.7, 0.0
+GLOSS, RELIEF, DEEP = -1.0, -1.0, (18.0, 36.0)
 """Powers of the ratio of two lights that contrast of L* follows where the second is brighter: of what is
-lighter than its surroundings, and of what is darker."""
+lighter than its surroundings, and of what is darker; L* by which that keeps it, a little and wholly"""
 RATIO, FOLLOW = (0.3, 2.5), (0.7, 1.2)
 """Limits of the ratio of two lights, and of how far contrast of color follows it"""
 
@@ -257,8 +257,10 @@ def relit(luma: F32, light_from: F32, light_to: F32) -> tuple[F32, F32]:
     offset = np.float32(LAB_OFFSET)
     ratio = (light_to + offset) / np.maximum(light_from + offset, np.float32(1.0))
     np.clip(ratio, np.float32(RATIO[0]), np.float32(RATIO[1]), out=ratio)
-    # Gloss is added to skin, not multiplied with it: on brighter skin it shows less, a fold little more.
+    # Gloss is added to skin, not multiplied with it: on brighter skin it shows less, and so do dark patches.
+    # What is darker still is hair, nostrils and the line between the lips.
     detail = luma - light_from
-    power = np.where(detail > 0, np.float32(GLOSS), np.float32(RELIEF))
+    deep = np.clip((detail + np.float32(DEEP[1])) / np.float32(DEEP[1] - DEEP[0]), 0, 1)
+    power = np.where(detail > 0, np.float32(GLOSS), np.float32(RELIEF) * deep)
     contrast = np.where(ratio > 1, ratio**power, ratio)
     return np.asarray((light_from + offset) * ratio - offset + detail * contrast), ratio

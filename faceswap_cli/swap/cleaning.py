@@ -2,6 +2,7 @@
 
 - Strong highlights: what is much lighter and paler than the skin around it.  Small differences stay: they are
   the form of the face.
+- Half of deep shadows: eye sockets, folds and what a hard lamp leaves dark.
 - Strong tints of the skin: blue stubble beside a blue shirt, orange sockets.  They are the colors of several
   lamps; a little of each stays, as skin is not one color.  Lips, brows and eyes keep theirs.
 """
@@ -25,15 +26,19 @@ _TINT, _SKIN = 0.03, 0.27
 """Blurs of a tint and of the whole skin, as shares of the side"""
 _MOST = 0.08
 """a* and b* over L* + 16 by which the skin of one face varies; more is another lamp or a shirt"""
+_DARK, _SHADE_SHARE, _SHADED, _SHADE_FINE = 6.0, 0.5, 0.1, 0.012
+"""The same of shadows: L* below the skin around, the part taken off, and the two blurs"""
 _SIDE = 96
 
 
 def cleaned(lab: F32, points: F32) -> F32:
-    """A texture (S, S, 3) L*a*b* with mesh ``points`` (478, 3), without strong highlights and tints."""
+    """A texture (S, S, 3) L*a*b* with mesh ``points`` (478, 3), less the highlights, shadows and tints."""
     small = cv2.resize(lab, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     area = appearance.skin_area(points, _SIDE)
+    skin = warp.enlarge(area, lab.shape[0])
     weight = appearance.skin_weight(small, points) + np.float32(1e-3)
-    out = _without_highlights(lab, small, weight, warp.enlarge(area, lab.shape[0]))
+    out = _without_highlights(lab, small, weight, skin)
+    out = _without_shadows(out, small, weight, skin)
     small = cv2.resize(out, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     hue = small[..., 1:] / _level(small)
     tint, _ = masks.masked_blur(hue, area + np.float32(1e-4), _TINT * _SIDE)
@@ -47,6 +52,18 @@ def cleaned(lab: F32, points: F32) -> F32:
 def _level(lab: F32) -> F32:
     """L* + 16, to which a* and b* of one skin are proportional in any amount of light; (h, w, 1)."""
     return np.maximum(lab[..., :1], 0.0) + np.float32(appearance.LAB_OFFSET)
+
+
+def _without_shadows(lab: F32, small: F32, weight: F32, skin: F32) -> F32:
+    side = lab.shape[0]
+    base = warp.enlarge(masks.masked_blur(small, weight, _SHADED * _SIDE)[0], side)
+    shade = np.maximum(base[..., 0] - masks.blur(lab[..., 0], _SHADE_FINE * side) - _DARK, 0.0) * skin
+    out = lab.copy()
+    out[..., 0] += _SHADE_SHARE * shade
+    hue, usual = lab[..., 1:] / _level(lab), base[..., 1:] / _level(base)
+    share = np.clip(shade / _PALE, 0.0, _SHADE_SHARE)[..., None]
+    out[..., 1:] = (hue + (usual - hue) * share) * _level(out)
+    return out
 
 
 def _without_highlights(lab: F32, small: F32, weight: F32, skin: F32) -> F32:

@@ -51,6 +51,8 @@ SHADING, SOFT = 0.012, 0.003
 """Blur that separates shading from form, and softness of an iris' rim, as shares of the crop"""
 STRAY = 8.0
 """a* and b* by which two eyes may differ: more is a reflection of the sky on glasses."""
+LEAST_WHITE = 0.002
+"""What the shading of other parts of an eye counts beside that of its white"""
 OWN_SHADE = 0.7
 """Share of the drawn face's shading that an iris does without: its tone is known"""
 FEW = 4.0
@@ -147,8 +149,13 @@ def tone_of(lab: F32, weight: F32) -> F32:
 
 
 def _lit_tone(lab: F32, weight: F32) -> F32:
+    return tone_of(lab, weight * _lit(lab, weight))
+
+
+def _lit(lab: F32, weight: F32) -> F32:
+    """(h, w) in [0, 1]: what is not darker than the mean by weight."""
     middle = tone_of(lab[..., :1], weight)
-    return tone_of(lab, weight * np.clip((lab[..., 0] - middle) / np.float32(LIT) + 0.5, 0.0, 1.0))
+    return np.asarray(np.clip((lab[..., 0] - middle) / np.float32(LIT) + 0.5, 0.0, 1.0), np.float32)
 
 
 def iris_change(own: EyeTones, source: EyeTones) -> F32:
@@ -187,7 +194,11 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
         )
         there = moved_iris(points, wanted, ring, iris)
         soft = _repaint(eye, there, part, own, change, rings)
-        shade = shading(lab[area][..., 0] - eye[..., 0], share[..., 0], SHADING * window.side)
+        drawn = lab[area]
+        # The source may look elsewhere: under either iris nothing is known of the shading of the white.
+        white = (np.float32(1.0) - soft) * _lit(drawn, share[..., 0]) + np.float32(LEAST_WHITE)
+        white *= share[..., 0]
+        shade = shading(drawn[..., 0] - eye[..., 0], white, SHADING * window.side)
         eye[..., 0] += shade * (1.0 - np.float32(OWN_SHADE) * soft)
         lab[area] += (eye - lab[area]) * (share * amount)
 

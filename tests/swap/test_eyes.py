@@ -74,6 +74,18 @@ def test_irises_have_the_sources_colour(source: Colour, target: Colour) -> None:
     np.testing.assert_array_equal(found[:40], shown[:40])
 
 
+def test_the_white_stays_white_where_the_source_has_its_iris() -> None:
+    """The source looks into the camera, the target aside."""
+    drawn_at, shown_at = mesh(), mesh(0.03)
+    drawn, shown = face(drawn_at, BROWN), face(shown_at, BROWN)
+    tones = eyes.eye_tones(drawn, drawn_at, FULL)
+    found = kept(drawn, shown, shown_at, tones)
+    bare = between_lids(shown_at) & (shown[..., 0] > WHITE[0] - 1)
+    bare &= np.any([eyes.disc(drawn_at[list(iris)], FULL, 0.8) > 0.5 for _, iris in eyes.EYES], axis=0)
+    assert bare.sum() > 40
+    assert found[bare][:, 0].mean() > WHITE[0] - 6
+
+
 def test_a_pupil_that_the_target_hides_is_the_sources() -> None:
     """Dark irises hide their pupils; a light one between the same lids shows it."""
     points = mesh()

@@ -47,14 +47,28 @@ def test_complexion_is_exchanged_and_local_color_stays() -> None:
     assert found[50, 1] - found[280, 1] > 3
 
 
-def test_gloss_does_not_grow_with_the_light() -> None:
+def test_gloss_and_patches_fade_on_brighter_skin_and_hair_stays_dark() -> None:
     dark, bright = (np.full((4, 4, 3), (level, 10, 12), np.float32) for level in (35.0, 75.0))
     shown = dark.copy()
     shown[0, 0, 0] += 10
     shown[3, 3, 0] -= 10
+    shown[3, 0, 0] -= 36
     found = appearance.relight(shown, dark, bright)[..., 0]
-    assert found[0, 0] - found[1, 1] < 8
-    assert 9 < found[1, 1] - found[3, 3] < 16
+    assert 4 < found[0, 0] - found[1, 1] < 8
+    assert 4 < found[1, 1] - found[3, 3] < 8
+    assert found[1, 1] - found[3, 0] > 34
+
+
+def test_a_deep_shadow_is_lighter_and_what_is_flat_stays() -> None:
+    plain = np.tile(np.array((65, 14, 18), np.float32), (320, 320, 1))
+    x, y = (POINTS[50, :2] * 320).astype(int)
+    spot = np.s_[y - 12 : y + 12, x - 12 : x + 12]
+    dark = plain.copy()
+    dark[spot] = (40, 4, 2)
+    after = cleaned(dark, POINTS)
+    assert dark[spot][..., 0].mean() + 5 < after[spot][..., 0].mean() < 60
+    assert after[spot][..., 1].mean() > dark[spot][..., 1].mean() + 2
+    np.testing.assert_allclose(cleaned(plain, POINTS), plain, atol=0.5)
 
 
 def test_a_strong_highlight_goes_and_the_rest_stays() -> None:
