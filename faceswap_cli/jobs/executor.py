@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -34,6 +35,8 @@ from faceswap_cli.records import Clip, Segment, SegmentResult
 WORKERS_MEMORY_MB, PARENT_MEMORY_MB = 1400, 600
 """All workers together, and the process that they serve: a job stays below 2 GB."""
 _POLL_S = 0.2
+STUCK_S = 300.0
+"""Workers that bring no frame for so long hang: a frame takes seconds at most."""
 _ALIGN = 64
 
 RenderSegment = Callable[[Segment, Any, Path, SwapOptions, Callable[[int], None]], SegmentResult]
@@ -80,6 +83,10 @@ class Executor(Protocol):
     def run(
         self, work: Work, segments: Sequence[Segment], tell: Tell, stop: StopRequest
     ) -> Generator[SegmentResult, None, None]: ...
+
+
+class _StuckError(Exception):
+    """Workers hang."""
 
 
 class Here:
@@ -131,7 +138,12 @@ class Processes:
         )
         try:
             with worker_environment():
-                yield from self._finished(pool, segments, lambda: tell(frames.value), stop)
+                yield from self._finished(pool, segments, lambda: _told(tell, frames.value), stop)
+        except _StuckError as error:
+            end.close()
+            raise DeviceError(
+                f"worker processes made no frame for {STUCK_S:.0f} s; add --jobs 1 to continue"
+            ) from error
         except BrokenProcessPool as error:
             end.close()
             stop.check("rendering")  # a signal to the whole group ends those that still start
@@ -151,10 +163,11 @@ class Processes:
         self,
         pool: ProcessPoolExecutor,
         segments: Sequence[Segment],
-        tell: Callable[[], None],
+        tell: Callable[[], int],
         stop: StopRequest,
     ) -> Iterator[SegmentResult]:
         """Keep every worker busy; after a stop request or a failure finish what has begun."""
+        told, alive = 0, time.monotonic()
         waiting = list(reversed(segments))
         running: set[Future[SegmentResult]] = set()
         failure: BaseException | None = None
@@ -162,7 +175,11 @@ class Processes:
             while waiting and len(running) < self._count and not stop.requested and failure is None:
                 running.add(pool.submit(_render_in_worker, waiting.pop()))
             finished, running = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-            tell()
+            now = tell()
+            if finished or now != told:
+                told, alive = now, time.monotonic()
+            if time.monotonic() - alive > STUCK_S:
+                raise _StuckError
             for future in finished:
                 failure = failure or future.exception()
                 if future.exception() is None:
@@ -170,6 +187,11 @@ class Processes:
         if failure is not None:
             raise failure
         stop.check("rendering")
+
+
+def _told(tell: Tell, frames: int) -> int:
+    tell(frames)
+    return frames
 
 
 def choose(

@@ -25,6 +25,7 @@ WORKER_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
@@ -32,7 +33,8 @@ WORKER_ENVIRONMENT = {
 """Set while workers start.  Threads of the numeric libraries spin while they wait: with four in each of four
 processes a small product of matrices takes eight times as long.  glibc keeps one heap per thread, and all of
 them grow to the largest picture; it would also return every large array to the system and have it cleared
-again for the next one: a tenth of the time at 1080p."""
+again for the next one: a tenth of the time at 1080p.  And a copy of a process in which OpenCV has threads
+waits for them for ever."""
 
 _QUIET = "faceswap_cli.jobs.copied"
 """First of all: signals to the whole group must not end the server before its workers."""

@@ -163,6 +163,18 @@ def test_a_consumer_that_gives_up_ends_the_workers(tmp_path: Path) -> None:
     assert not multiprocessing.active_children()
 
 
+def test_workers_that_hang_end_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "STUCK_S", 5.0)
+    kept = []
+    with pytest.raises(DeviceError, match="--jobs 1"):
+        for result in executor.Processes(2).run(
+            work(tmp_path, forever), SEGMENTS, lambda n: None, StopRequest()
+        ):
+            kept.append(result.segment.index)
+    assert kept == [0]
+    assert not multiprocessing.active_children()
+
+
 def test_signals_to_the_whole_group_leave_the_segment_in_hand(tmp_path: Path) -> None:
     """What a service manager does: every process gets the signal, the parent decides."""
     stop, kept = StopRequest(), []

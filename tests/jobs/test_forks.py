@@ -37,6 +37,7 @@ def test_workers_are_copies_of_one_process_that_has_loaded_everything(tmp_path: 
     done = list(executor.Processes(2).run(work(tmp_path, begun), SEGMENTS, lambda n: None, StopRequest()))
     assert {result.seconds["parent"] for result in done} == {float(server or 0)}
     assert all(result.seconds["loaded"] and result.seconds["alone"] for result in done)
+    assert len(list(Path(f"/proc/{server}/task").iterdir())) == 1  # a copy would wait for the others
     forks.end()
     assert forks._server() is None
 
