@@ -36,7 +36,7 @@ from faceswap_cli.swap.occluder_head import Seen
 SIDE = 128
 TOLERANCE = (20.0, 12.0, 12.0)
 """L*, a*, b* differences that are still skin under local shadow or blush."""
-SURE = (0.5, 0.8)
+SURE = (0.4, 0.7)
 """Probabilities from which something counts as in front, a little and wholly."""
 DOUBT = (0.08, 0.25)
 """Probabilities nearby from which the color test counts."""
