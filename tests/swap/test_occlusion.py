@@ -356,6 +356,23 @@ def test_a_faint_reflection_stays_and_a_shadow_does_not() -> None:
     assert shaded[y, x] < 0.05
 
 
+def test_dark_eye_sockets_are_as_pale_as_the_target_behind_a_lens() -> None:
+    """A red, dark socket takes the color of the target's skin there; a lighter one is not made darker."""
+    points = mesh_points(SIDE) / np.float32(SIDE)
+    lens = np.zeros((SIDE, SIDE), np.float32)
+    x, y = (points[50, :2] * SIDE).astype(int)
+    lens[y - 60 : y + 30, x - 30 : x + 30] = 1.0
+    target = np.full((SIDE, SIDE, 3), (62.0, 10.0, 12.0), np.float32)
+    drawn = np.full((SIDE, SIDE, 3), (56.0, 20.0, 20.0), np.float32)
+    before = drawn.copy()
+    assert behind_lenses(drawn, target, lens, points, Window.full(SIDE)).max() < 0.1
+    np.testing.assert_allclose(drawn[y + 10, x], target[y + 10, x], atol=1.0)
+    np.testing.assert_array_equal(drawn[lens == 0], before[lens == 0])
+    drawn[...] = (68.0, 10.0, 12.0)
+    behind_lenses(drawn, target, lens, points, Window.full(SIDE))
+    np.testing.assert_allclose(drawn[y + 10, x], (68.0, 10.0, 12.0), atol=0.5)
+
+
 def test_nothing_is_drawn_behind_a_mirror() -> None:
     mirror = (75.0, -25.0, -25.0)
     kept, x, y = behind(mirror, mirror)
