@@ -32,6 +32,7 @@ _MODELS = (
     "facespace.safetensors",
     "attributes.safetensors",
     "occluder.safetensors",
+    "rims.safetensors",
     "refiner.safetensors",
 )
 _HOW_IT_RUNS = frozenset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +34,12 @@ _ADDED = (1.2, 1.6)
 _GLARE_SOFT = 0.004
 """Softness of reflections, as a share of the crop"""
 _FEW = 8
+_EVEN = 0.04
+"""Width, as a share of the crop, of the areas whose color behind a lens is that of the target"""
+_COARSE = 4
+"""These areas are compared at 1 / this of the size"""
+_RECOLORED, _LIT = 14.0, 12.0
+"""Most that a* and b* change by, and that L* rises by"""
 
 
 def behind_lenses(lab: F32, target: F32, lens: F32, points: F32, window: Window) -> F32:
@@ -60,11 +67,11 @@ def _tinted(lab: F32, target: F32, lens: F32, points: F32, window: Window) -> F3
     kept = np.zeros(window.shape, np.float32)
     middle = min(max(round(float(window.pixels(points[[168]])[0, 0])), 0), window.width)
     for own in (np.s_[:, :middle], np.s_[:, middle:]):
-        kept[own] = _one_lens(lab[own], target[own], lens[own], eyes[own])
+        kept[own] = _one_lens(lab[own], target[own], lens[own], eyes[own], _EVEN * window.side)
     return masks.blur(kept, _GLARE_SOFT * window.side)
 
 
-def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32) -> F32 | float:
+def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32, even_px: float) -> F32 | float:
     """:func:`behind_lenses` of one side of the nose, sharp; ``eyes`` (h, w) with the brows."""
     some = np.s_[::2, ::2]  # enough for medians
     skin = (lens[some] > 0.5) & (eyes[some] < 0.5)
@@ -80,8 +87,34 @@ def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32) -> F32 | float:
         for k in (1, 2):
             lab[..., k] += np.float32(shade * tint[k]) * lens + (factor - 1) * lab[..., k] * lens
     glare = np.maximum(_bright(lab, target, seen), _pale(target, seen, skin))
+    skin_shown = np.asarray((1.0 - eyes) * (1.0 - glare), np.float32)
+    _recolor(lab, target, lens, skin_shown, even_px)
     opaque = np.float32(max(1.0 - _ramp(tint[0], _OPAQUE), _mirrored(drawn, seen)))
     return np.asarray(np.maximum(glare * (1.0 - eyes), opaque) * lens, np.float32)
+
+
+def _recolor(lab: F32, target: F32, lens: F32, skin: F32, sigma: float) -> None:
+    """Shift ``lab`` (h, w, 3) toward the broad colors of the target behind ``lens`` (h, w), in place.
+
+    A veil of light over the lens makes what is behind it paler; without it dark eye sockets look painted.
+    ``skin`` (h, w): where both pictures show skin, without reflections.
+    """
+    size = tuple(max(n // _COARSE, 1) for n in lens.shape[::-1])
+    sigma /= _COARSE
+    before, after, inside, known = (
+        np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA)) for x in (lab, target, lens, skin)
+    )
+    # Rims and their shadows color what is next to them.
+    weight = masks.grow(inside, -0.3 * sigma) * known
+    drawn = masks.masked_blur(before, weight, sigma)[0]
+    shift = masks.masked_blur(after - before, weight, sigma)[0]
+    limits = (0.0, -_RECOLORED, -_RECOLORED), (_LIT, _RECOLORED, _RECOLORED)
+    both = np.dstack([np.clip(shift, *limits), cv2.magnitude(drawn[..., 1], drawn[..., 2])])
+    change = cv2.resize(both.astype(np.float32), lens.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    # Brows and pupils have less color than the skin, and change by less.
+    color = cv2.magnitude(lab[..., 1], lab[..., 2]) / np.maximum(change[..., 3], 1.0)
+    lab[..., 0] += change[..., 0] * lens
+    lab[..., 1:] += change[..., 1:3] * (lens * np.minimum(color, 1.0))[..., None]
 
 
 def _bright(lab: F32, target: F32, seen: F32) -> F32:

@@ -24,7 +24,6 @@ from faceswap_cli.swap import appearance
 from faceswap_cli.swap.glasses import (
     LENS_SOFT,
     RIM_SOFT,
-    RIM_SURE,
     eased,
     eye_band,
     find_glasses,
@@ -36,7 +35,7 @@ from faceswap_cli.swap.occluder_head import Seen
 SIDE = 128
 TOLERANCE = (20.0, 12.0, 12.0)
 """L*, a*, b* differences that are still skin under local shadow or blush."""
-SURE = (0.5, 0.8)
+SURE = (0.4, 0.7)
 """Probabilities from which something counts as in front, a little and wholly."""
 DOUBT = (0.08, 0.25)
 """Probabilities nearby from which the color test counts."""
@@ -58,6 +57,8 @@ SHOWN = 0.005
 """Share of a face below which what covers it is not reported"""
 SHADOW = 0.02
 """How far around what is in front its shadow reaches, as a share of the crop"""
+_COVERED = (0.12, 0.3)
+"""Probabilities from which light is not measured near a place, in part and wholly"""
 _REACH = 0.17
 """What :func:`_others` looks at around doubtful places, as a share of the crop"""
 _FAINT = 0.04
@@ -199,7 +200,7 @@ def bare_skin(seen: Seen, points: F32, side: int, worn: float) -> F32:
         front += glasses * np.float32(worn) * eye_band(np.asarray(inner, np.float32), Window.full(n))
     if front.max() < DOUBT[1]:
         return np.ones((side, side), np.float32)
-    covered = masks.grow(eased(front, RIM_SURE), SHADOW * n)
+    covered = masks.grow(eased(front, _COVERED), SHADOW * n)
     bare = 1.0 - masks.blur(covered, 0.5 * SHADOW * n)
     return Seen(bare[..., None], seen.share).over(Window.full(side), (side, side))[..., 0]
 

@@ -34,6 +34,7 @@ SHAPES: dict[str, tuple[float, ...]] = {
     "butterfly": (1.08, 1.08, 0.98, 0.86, 0.82, 0.84, 0.86, 0.94, 0.86, 0.82, 0.98, 1.2),
 }
 STYLES = ("plastic", "metal", "half", "rimless", "two-tone", "clear", "browline")
+_BROAD = ("plastic", "two-tone", "clear")
 _STYLE_SHARES = (0.27, 0.27, 0.13, 0.08, 0.08, 0.09, 0.08)
 _OVER = 2
 """Lines are drawn this many times as large, for widths below a pixel."""
@@ -87,11 +88,13 @@ def _refract(picture: F32, lens: F32, points: F32, factor: float) -> F32:
     return np.asarray(out, np.float32)
 
 
-def draw_glasses(rng: Rng, points: F32, reflected: F32) -> Glasses:
+def draw_glasses(
+    rng: Rng, points: F32, reflected: F32, style_shares: tuple[float, ...] = _STYLE_SHARES
+) -> Glasses:
     """A random pair on the mesh ``points`` (478, 3) px; ``reflected`` (S, S, 3) is what its lenses mirror."""
     side = reflected.shape[0]
     pose = remove_pose(points)[1]
-    style = STYLES[int(rng.choice(len(STYLES), p=_STYLE_SHARES))]
+    style = STYLES[int(rng.choice(len(STYLES), p=style_shares))]
     outline = _outline(rng)
     rings = [outline * (sign, 1, 1) for sign in (-1.0, 1.0)]
     strokes = _Strokes(pose, side)
@@ -158,7 +161,7 @@ class _Strokes:
 
 def _draw_frame(strokes: _Strokes, rings: list[F64], style: str, rng: Rng) -> None:
     """Rims, bridge, hinges and nose pads."""
-    broad = style in ("plastic", "two-tone", "clear")
+    broad = style in _BROAD
     width = 0.02 + 0.08 * float(rng.random()) ** 2 if broad else float(rng.uniform(0.008, 0.024))
     upper = _STEPS // 2
     for ring in rings:
@@ -176,7 +179,8 @@ def _draw_frame(strokes: _Strokes, rings: list[F64], style: str, rng: Rng) -> No
     for ring in rings:
         hinge = ring[int(rng.integers(_STEPS - 10, _STEPS - 3))]
         out = hinge + np.array([np.sign(hinge[0]) * rng.uniform(0.02, 0.07), -0.01, rng.uniform(0.02, 0.1)])
-        strokes.line(np.stack([hinge, out]), max(width, 0.015) * float(rng.uniform(1, 2)), top=True)
+        tall = float(rng.uniform(1, 4 if broad else 2))
+        strokes.line(np.stack([hinge, out]), max(width, 0.015) * tall, top=True)
     if style in ("metal", "rimless", "half", "browline") and rng.random() < 0.7:
         for sign in (-1, 1):
             pad = np.array([[0.12, -0.3, -0.15], [0.13, -0.26, -0.1], [0.15, -0.2, -0.07]])
@@ -188,7 +192,8 @@ def _draw_bridge(strokes: _Strokes, rings: list[F64], style: str, width: float, 
     ends = np.stack([rings[0][inner], rings[1][inner]])
     middle = ends.mean(axis=0) - np.array([0, rng.uniform(-0.01, 0.07), rng.uniform(0, 0.05)])
     curve = _bend(ends[0], middle, ends[1])
-    strokes.line(curve, max(width, 0.014) * float(rng.uniform(0.8, 1.5)), top=style == "two-tone")
+    tall = float(rng.uniform(0.8, 3.0 if style in _BROAD else 1.5))
+    strokes.line(curve, max(width, 0.014) * tall, top=style == "two-tone")
     if style == "metal" and rng.random() < 0.35:
         top = np.stack([ring[_STEPS * 3 // 4 - 6] for ring in rings])
         strokes.line(top, width)

@@ -23,13 +23,12 @@ from faceswap_cli.nets.unet import fuse_norms
 from faceswap_cli.records import F32, U8, FaceCrop
 from faceswap_cli.swap import appearance, occluder_head, sight
 from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
-from faceswap_cli.swap.guided import follow_edges
 from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.occluder_head import Seen, look
 from faceswap_cli.swap.occlusion import bare_skin, find_front, occluder_map, share_by_class
 from faceswap_cli.swap.regions import regions_mask
 from faceswap_cli.swap.renderer import measure
-from faceswap_cli.training.glasses import Glasses, draw_glasses
+from faceswap_cli.training.glasses import STYLES, Glasses, draw_glasses
 from faceswap_cli.training.hands import hand
 
 SIDE = 256
@@ -240,6 +239,29 @@ def test_rims_stay_and_lenses_are_seen_through(face: tuple[U8, F32]) -> None:
     assert np.mean(beside) < 0.05
 
 
+def test_thin_metal_rims_stay_thin_and_whole(face: tuple[U8, F32]) -> None:
+    """Every part of the rims is kept, and skin a few pixels from them is not."""
+    rgb, points = face
+    metal = tuple(float(name == "metal") for name in STYLES)
+    reflected, hull = np.zeros((SIDE, SIDE, 3), np.float32), inner(points)
+    rims, beside = [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        pair = draw_glasses(rng, points * SIDE, reflected, metal)
+        worn = np.clip(pair.over(rgb.astype(np.float32) / 255, points * SIDE, rng), 0, 1)
+        picture = (worn * 255).astype(np.uint8)
+        light = np.broadcast_to(np.median(appearance.lab_from_rgb(rgb)[hull], axis=0), (8, 8, 3))
+        seen = look(picture, points)
+        found = find_front(picture, light.astype(np.float32), points, Window.full(SIDE), seen, worn=1.0)
+        rim = hull & (pair.rim > 0.7)
+        for columns in (slice(0, SIDE // 2), slice(SIDE // 2, SIDE)):
+            rims.append(float(found.matte[:, columns][rim[:, columns]].mean()))
+        beside.append(float(found.matte[hull & (masks.grow(pair.rim, 3) < 0.1)].mean()))
+    assert np.mean(rims) > 0.85
+    assert min(rims) > 0.6
+    assert np.mean(beside) < 0.02
+
+
 def test_a_rim_is_no_wider_than_it_looks() -> None:
     """The network sees a dark bar, 6 px of 256, three times as wide: skin beside it hardly stays."""
     points = mesh_points(SIDE) / np.float32(SIDE)
@@ -255,20 +277,6 @@ def test_a_rim_is_no_wider_than_it_looks() -> None:
     assert found[middle - 3 : middle + 3].min() > 0.9
     assert found[middle - 10 : middle - 6].max() < 0.5
     assert found[middle + 6 : middle + 10].max() < 0.5
-
-
-def test_maps_follow_edges_at_both_scales() -> None:
-    """A blurred map becomes sharp where colors change, and stays as it is where they do not."""
-    lab = np.full((60, 80, 3), (60.0, 15.0, 15.0), np.float32)
-    lab[:, 40:] = (30.0, 5.0, 5.0)
-    told = masks.blur((np.arange(80)[None, :, None] >= 40).repeat(60, 0).astype(np.float32)[..., 0], 4.0)
-    for step in (1, 2):
-        found = follow_edges(np.dstack([told, 1 - told]), lab, 8.0, 3.0, step)
-        assert found.shape == (60, 80, 2)
-        assert found[30, 42, 0] - found[30, 37, 0] > 0.6
-        np.testing.assert_allclose(found.sum(axis=-1), 1, atol=0.02)
-    flat = follow_edges(told[..., None], np.full_like(lab, 50.0), 2.0, 3.0)
-    np.testing.assert_allclose(flat[..., 0], told, atol=0.12)
 
 
 def test_a_face_without_glasses_wears_none(face: tuple[U8, F32]) -> None:
@@ -354,6 +362,23 @@ def test_a_faint_reflection_stays_and_a_shadow_does_not() -> None:
     assert reflected[y + 22, x + 22] < 0.05
     shaded, x, y = behind(skin, (36.0, 9.0, 7.0))
     assert shaded[y, x] < 0.05
+
+
+def test_dark_eye_sockets_are_as_pale_as_the_target_behind_a_lens() -> None:
+    """A red, dark socket takes the color of the target's skin there; a lighter one is not made darker."""
+    points = mesh_points(SIDE) / np.float32(SIDE)
+    lens = np.zeros((SIDE, SIDE), np.float32)
+    x, y = (points[50, :2] * SIDE).astype(int)
+    lens[y - 60 : y + 30, x - 30 : x + 30] = 1.0
+    target = np.full((SIDE, SIDE, 3), (62.0, 10.0, 12.0), np.float32)
+    drawn = np.full((SIDE, SIDE, 3), (56.0, 20.0, 20.0), np.float32)
+    before = drawn.copy()
+    assert behind_lenses(drawn, target, lens, points, Window.full(SIDE)).max() < 0.1
+    np.testing.assert_allclose(drawn[y + 10, x], target[y + 10, x], atol=1.0)
+    np.testing.assert_array_equal(drawn[lens == 0], before[lens == 0])
+    drawn[...] = (68.0, 10.0, 12.0)
+    behind_lenses(drawn, target, lens, points, Window.full(SIDE))
+    np.testing.assert_allclose(drawn[y + 10, x], (68.0, 10.0, 12.0), atol=0.5)
 
 
 def test_nothing_is_drawn_behind_a_mirror() -> None:
