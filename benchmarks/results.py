@@ -25,7 +25,7 @@ from faceswap_cli.metrics.suite import NAIVE, SHOWN, UNTOUCHED, Suite, pairs_of,
 from faceswap_cli.weights.registry import bundled
 
 METHODS = ("fslsd", "mesh", NAIVE, UNTOUCHED)
-WEIGHTS = ("fslsd-256.safetensors", "refiner.safetensors", "proportions.safetensors")
+WEIGHTS = ("fslsd-256.safetensors", "refiner.safetensors", "proportions.safetensors", "rims.safetensors")
 
 
 def page(found: Suite, command: str, frames: int) -> str:

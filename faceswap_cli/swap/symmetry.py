@@ -75,7 +75,10 @@ def _one_sided_light(lab: F32, points: F32, seen: F32) -> F32:
     small = _small(lab)
     soft = masks.blur(small, _FINE)
     both = _shown(points, seen * seen[parts.topology().mirror])
-    skin = masks.blur(masks.grow(appearance.skin_area(points, _SIDE), -0.01 * _SIDE), 1.0) * both
+    beside_lips = masks.union(points, (parts.LIPS_OUTER,), _SIDE, 0.035 * _SIDE)
+    beside_lips *= 1.0 - masks.union(points, (parts.LIPS_OUTER,), _SIDE, 0.004 * _SIDE)
+    skin = np.maximum(masks.grow(appearance.skin_area(points, _SIDE), -0.01 * _SIDE), beside_lips)
+    skin = masks.blur(skin, 1.0) * both
     own, other = _gradients(soft), _gradients(_mirrored(soft, points))
     steep, usual = (np.hypot(across[..., 0], down[..., 0]) for across, down in (own, other))
     share = (_SHARE * skin * masks.smoothstep((steep - usual) / _STEEPER))[..., None]
