@@ -129,10 +129,10 @@ class BatchFlags:
         str | None,
         _option(
             "--fail-under",
-            text="Count a result as failed if a metric misses its threshold, "
-            "e.g. likeness=0.6,coverage=0.95.",
+            text="Count a result as failed if a figure misses its bound, for any person: likeness=0.6,"
+            "coverage=0.95, or verdict (not 'Good'). Default: no check.",
             panel=REPORTING,
-            metavar="GATES",
+            metavar="NAME=BOUND,...",
         ),
     ] = None
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceswap_cli.cli.gates import check_gates, figures_for, parse_gates
-from faceswap_cli.cli.options import REPORTING, ShowFlags, expanded
+from faceswap_cli.cli.gates import check_gates, figures_for, parse_gates, people_of
+from faceswap_cli.cli.options import FAIL_UNDER, REPORTING, ShowFlags, expanded
 from faceswap_cli.cli.printing import console
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.cli.swap import cast_photos, check_cast
@@ -69,10 +69,10 @@ def evaluate(
         str | None,
         typer.Option(
             "--fail-under",
-            metavar="GATES",
+            metavar="NAME=BOUND,...",
             rich_help_panel=REPORTING,
             show_default=False,
-            help="Exit with code 10 if a metric misses its threshold, e.g. likeness=0.6,coverage=0.95.",
+            help=FAIL_UNDER,
         ),
     ] = None,
     suite: Annotated[
@@ -148,8 +148,9 @@ def evaluate(
         if session.for_people:
             _print_table(found.table())
             _print_people(found)
-            console().print(f"\n{one_line(found.verdict().sentence)}", markup=False, soft_wrap=True)
-        check_gates(gates, figures_for(gates, found.figures, dict))
+            console().print(f"\n{one_line(found.verdict.sentence)}", markup=False, soft_wrap=True)
+        values = figures_for(gates, found.figures, dict)
+        check_gates(gates, values, people_of((), data["people"]), data["verdict"])
         session.result(data)
 
 
@@ -218,17 +219,17 @@ def _print_suite(found: Suite) -> None:
     console().print(table, markup=False)
 
 
-def _print_table(rows: list[tuple[str, str, str]]) -> None:
+def _print_table(rows: list[tuple[str, str, str, str]]) -> None:
     from rich.table import Table
 
-    table = Table("metric", "value", "meaning", box=None, pad_edge=False)
+    table = Table("metric", "value", "limit", "meaning", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
     console().print(table, markup=False)
 
 
 def _print_people(found: Evaluation) -> None:
-    """Of a result of several sources: one column a person, headed by number and source."""
+    """Of a result of several people: one column a person, headed by number and source."""
     from rich.table import Table
     from rich.text import Text
 
@@ -236,6 +237,7 @@ def _print_people(found: Evaluation) -> None:
         table = Table("metric", box=None, pad_edge=False)
         for one in found.people:
             table.add_column(Text(one_line(f"person {one.person + 1}: {one.source}")))
+        table.add_column("limit")
         for row in found.people_table():
             table.add_row(*row)
         console().print()

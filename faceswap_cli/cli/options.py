@@ -52,6 +52,10 @@ def _default_of(flag: str) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
 
 
+FAIL_UNDER = (
+    "Exit with code 10 if a figure misses its bound, for any person: likeness=0.6,coverage=0.95, or "
+    "verdict (not 'Good'). At least, at most or near: see docs/metrics.md. Default: no check."
+)
 _DEFAULTS = known_keys()
 _FLAG_NAMES = {"--jobs": "threads"}
 
@@ -109,9 +113,9 @@ class OutputFlags:
         str | None,
         _option(
             "--fail-under",
-            text="Exit with code 10 if a metric misses its threshold, e.g. likeness=0.6,coverage=0.95.",
+            text=FAIL_UNDER,
             panel=REPORTING,
-            metavar="GATES",
+            metavar="NAME=BOUND,...",
         ),
     ] = None
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceswap_cli.chosen import some_swapped
 from faceswap_cli.cli import inputs, ledger
-from faceswap_cli.cli.gates import Gate, check_gates, figures_for, parse_gates
+from faceswap_cli.cli.gates import Gate, check_gates, figures_for, parse_gates, people_of, unknown
 from faceswap_cli.cli.marks import without_sidecar
 from faceswap_cli.cli.options import OutputFlags
 from faceswap_cli.cli.printing import plain_path
@@ -25,6 +25,7 @@ from faceswap_cli.jobs.seal import disown, is_own_result
 from faceswap_cli.output import Naming, check_inputs, check_output, output_path, same_file
 
 if TYPE_CHECKING:
+    from faceswap_cli.metrics.evaluate import Evaluation
     from faceswap_cli.records import Report, Segment
 
 _log = logging.getLogger(__name__)
@@ -192,34 +193,52 @@ def finish(
     session: Session,
     order: Order,
     report: Report,
-    measure: Callable[[], Mapping[str, float]],
     device: str,
     losses: Sequence[str] = (),
 ) -> None:
     """Ledger, gates, result; the last two in this order, so that a missed gate is reported once."""
     if order.flags.ledger is not None:
         ledger.write_ledger(order.flags.ledger, report.ledger, report.consent)
-    if order.flags.report is not None:
-        _write_report(session, order, report, device)
     ready = {"identity": ledger.identity(report.ledger), "coverage": ledger.coverage(report.ledger)}
     data = _result(order, report, device, ready)
     data["not_kept"] = list(losses)
     session.invocation.partial = data
+    found: Evaluation | None = None
+    if order.flags.report is not None:
+        found = _write_report(session, order, report, device)
+    elif unknown(order.gates, ready):
+        found = _evaluated(session, order, report)
     if order.to_stdout:
         inputs.send(report.output)
-    values = figures_for(order.gates, ready, measure)
+    told = {} if found is None else found.as_dict()
+    if found is not None:
+        data |= {"verdict": told["verdict"], "evaluation": told}
+    values = figures_for(order.gates, ready, lambda: {} if found is None else found.figures)
     data["figures"] = {**ready, **values}
     for note in without_sidecar(report.notes) if order.to_stdout else report.notes:
         if note not in losses:
             session.warn(note)
     session.say(_sentence(order, report))
-    check_gates(order.gates, values)
+    if found is not None:
+        session.say(f"faceswap: {found.verdict.sentence}")
+    people = people_of(data["by_person"], told.get("people", ()))
+    check_gates(order.gates, values, people, told.get("verdict"))
     session.result(data)
     if session.for_people and not order.to_stdout and not session.flags.quiet:
         plain_path(report.output)
 
 
-def _write_report(session: Session, order: Order, report: Report, device: str) -> None:
+def _evaluated(session: Session, order: Order, report: Report) -> Evaluation:
+    """The finished file against its target and sources."""
+    from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
+
+    sources = order.given.sources or cast_photos(order.options.track.cast)
+    options = EvaluateOptions(ledger=report.ledger)
+    return evaluate(report.output, sources, order.given.target, options=options, listen=session.listen)
+
+
+def _write_report(session: Session, order: Order, report: Report, device: str) -> Evaluation | None:
+    """Also measures the result, if it can be measured."""
     from faceswap_cli.report import Job, write_report
     from faceswap_cli.swap import method_name
 
@@ -234,7 +253,7 @@ def _write_report(session: Session, order: Order, report: Report, device: str) -
         device=device,
     )
     assert order.flags.report is not None
-    write_report(order.flags.report, job, session.listen)
+    return write_report(order.flags.report, job, session.listen)
 
 
 def _result(order: Order, report: Report, device: str, figures: Mapping[str, float | None]) -> dict[str, Any]:
@@ -253,6 +272,7 @@ def _result(order: Order, report: Report, device: str, figures: Mapping[str, flo
         "people_swapped": report.people_swapped,
         "damaged_packets": report.damaged_packets,
         "figures": dict(figures),
+        "by_person": ledger.by_person(report.ledger),
         "tracks": ledger.summary(report.ledger),
         "consent_sha256": report.consent or None,
         "seconds": report.seconds,

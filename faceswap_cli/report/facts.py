@@ -85,7 +85,7 @@ def headlines(job: Job) -> list[Headline]:
     """The figures that people look for first."""
     report, figures = job.report, job.evaluation.figures if job.evaluation else {}
     found = _likeness(figures)
-    wanted = {row.pts for row in report.ledger if row.person in job.chosen}
+    wanted = job.wanted
     if job.command == "video":
         share = report.frames_with_swap / len(wanted) if wanted else 0.0
         note = f"{report.frames_with_swap} of {len(wanted)} frames with a chosen person"
@@ -159,8 +159,8 @@ def _person(job: Job, person: int) -> PersonFacts:
     )
 
 
-def figures(job: Job) -> list[tuple[str, str, str]]:
-    """(name, value, meaning) of the evaluation, and what else was compared."""
+def figures(job: Job) -> list[tuple[str, str, str, str]]:
+    """(name, value, limit, meaning) of the evaluation, and what else was compared."""
     return job.evaluation.table() if job.evaluation else []
 
 

@@ -15,7 +15,10 @@ import pytest
 from faceswap_cli.cli.swap import Order
 from faceswap_cli.errors import InputError, Interrupted, NoFaceFound, WeightsError
 from faceswap_cli.events import Event
+from faceswap_cli.metrics.evaluate import Evaluation
+from faceswap_cli.records import Report
 from tests.cli.fakes import FakePipeline, Ran, picture, row
+from tests.report.made import evaluation
 
 Run = Callable[..., Ran]
 pytestmark = pytest.mark.usefixtures("accepted")
@@ -315,15 +318,19 @@ def test_gate_that_needs_measuring(
 ) -> None:
     asked = []
 
-    def measured(report: object, order: Order) -> dict[str, float]:
+    def measured(session: object, order: Order, report: Report) -> Evaluation:
         asked.append(order.given.target)
-        return {"jitter": 1.5, "identity": 0.1}
+        return evaluation(report.ledger)
 
-    monkeypatch.setattr("faceswap_cli.cli.video._measured", measured)
-    run("video", photo, clip, "--fail-under", "jitter=1.2", "-q").failed(10, "jitter <= 1.2 (is 1.500)")
+    monkeypatch.setattr("faceswap_cli.cli.swap._evaluated", measured)
+    run("video", photo, clip, "--fail-under", "jitter=1.1", "-q").failed(10, "jitter <= 1.1 (is 1.200)")
     assert asked == [clip]
     assert run("video", photo, clip, "-f", "--fail-under", "identity=0.6").code == 0
     assert len(asked) == 1
+    good = run("video", photo, clip, "-f", "--fail-under", "verdict", "--json").json
+    assert good["verdict"]["word"] == good["evaluation"]["verdict"]["word"] == "Good"
+    assert good["evaluation"]["figures"]["likeness"] == 0.64
+    assert good["figures"] == {"identity": pytest.approx(0.4), "coverage": 1.0}
 
 
 def test_preview_writes_a_sheet(run: Run, pipeline: FakePipeline, photo: Path, clip: Path) -> None:

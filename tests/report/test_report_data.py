@@ -177,16 +177,17 @@ def test_the_verdict(tmp_path: Path) -> None:
     found = verdict(job)
     assert found.word == "Good"
     assert found.reasons == (
-        "all 4 figures are within their limits",
-        "closest is likeness to the source rather than to the target (likeness_gain 0.06, limit 0)",
+        "all 4 figures with a limit keep it",
+        "closest is likeness to the source rather than to the target (likeness_gain 0.06, at least 0)",
         "30 of 30 frames with a chosen person were swapped",
     )
     assert job.evaluation is not None
     worse = replace(job.evaluation, figures={"likeness_gain": -0.1, "jitter": 2.04})
     found = verdict(replace(job, evaluation=worse))
     assert found.sentence == (
-        "Check it: the face is more restless than the footage (jitter 2.04, limit 1.5); "
-        "also beyond their limits: likeness_gain -0.1; 30 of 30 frames with a chosen person were swapped"
+        "Check it: the face is more restless than the footage (jitter 2.04, at most 1.5); "
+        "also outside their limits: likeness_gain -0.1 (at least 0); "
+        "30 of 30 frames with a chosen person were swapped"
     )
     unmeasured = verdict(replace(job, evaluation=None))
     assert (unmeasured.word, unmeasured.reasons) == ("Not measured", found.reasons[-1:])
@@ -195,7 +196,7 @@ def test_the_verdict(tmp_path: Path) -> None:
 def test_frames_that_were_missed_lead_the_verdict(tmp_path: Path) -> None:
     found = verdict(made_job(tmp_path, left_out=range(3)))
     assert (found.word, found.figure) == ("Check it", "coverage")
-    assert found.reasons[0] == "the original face shows in some frames (coverage 0.9, limit 0.95)"
+    assert found.reasons[0] == "the original face shows in some frames (coverage 0.9, at least 0.95)"
     assert found.reasons[-1] == "27 of 30 frames with a chosen person were swapped"
 
 
