@@ -127,7 +127,7 @@ def check_gates(
     people: Mapping[str, Mapping[str, float | None]] = {},
     verdict: Mapping[str, str] | None = None,
 ) -> None:
-    """Raise :class:`QualityGateError` that names every gate that is not met, and by whom.
+    """Raise :class:`QualityGateError` that names every gate that is not met, and who misses it.
 
     ``people``: name -> figures; ``verdict`` as ``Verdict.as_dict`` gives it.
     """
