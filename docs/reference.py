@@ -51,7 +51,7 @@ def containers_page() -> str:
     lines = [
         WRITTEN,
         "# Containers and codecs\n",
-        "What an output keeps of its input, by container and codec. `faceswap doctor` shows the same table.",
+        "What an output keeps of its input, by container and codec. `faceswap doctor -v` shows this table.",
         "A job names what its output will not keep before it starts (`--json`: `not_kept`). Times, pixel",
         "aspect ratio and color tags are kept too, except in animations: they are sRGB with square pixels.\n",
         f"| {' | '.join(HEAD)} |",

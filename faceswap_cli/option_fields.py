@@ -16,7 +16,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: 
 
 
 @lru_cache(maxsize=64)
-def _kinds(group: type) -> dict[str, tuple[type, bool]]:
+def _kinds(group: Any) -> dict[str, tuple[type, bool]]:
     """Field -> its type, and whether None is one of its values."""
     found = {}
     for name, hint in get_type_hints(group).items():
@@ -26,7 +26,7 @@ def _kinds(group: type) -> dict[str, tuple[type, bool]]:
     return found
 
 
-def settle(group: Any) -> None:
+def settle(group: object) -> None:
     """Texts become paths and keyframes, numbers the kind of number that a field holds, or its text.
 
     :class:`UsageError` for what is of another type altogether.

@@ -21,7 +21,7 @@ from faceswap_cli.pipeline import identify
 from faceswap_cli.policy.consent import consent_digest
 from faceswap_cli.policy.gate import check_picture, check_sources
 from faceswap_cli.provenance.label import draw_label
-from faceswap_cli.provenance.mark import xmp_packet
+from faceswap_cli.provenance.mark import tell_if_marked, xmp_packet
 from faceswap_cli.provenance.signing import sealer
 from faceswap_cli.provenance.watermark import watermarked
 from faceswap_cli.recipe.metadata import xmp_with
@@ -65,6 +65,7 @@ def swap_image(
         )
     picture = read_picture(target, options.detect.max_pixels)
     listen(Event("start", {"target": str(target), "frames": 1, "seconds": 0.0}))
+    tell_if_marked(target, None, listen)
     mask = open_picture_mask(options.paste.occlusion_mask, target, picture.rgb.shape[1::-1])
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)

@@ -32,7 +32,7 @@ from faceswap_cli.memory import give_back
 from faceswap_cli.outcome import Stopwatch, check_swapped, plan_told, report
 from faceswap_cli.policy.consent import consent_digest
 from faceswap_cli.policy.gate import check_clip, check_sources
-from faceswap_cli.provenance.mark import container_metadata, xmp_packet
+from faceswap_cli.provenance.mark import container_metadata, tell_if_marked, xmp_packet
 from faceswap_cli.provenance.signing import Seal, sealer
 from faceswap_cli.recipe.earlier import NOTHING, Earlier
 from faceswap_cli.recipe.metadata import container_entry, xmp_with
@@ -100,6 +100,7 @@ def swap_video(
     if expected(clip.frames, options.job):
         load_ahead(networks=needs_networks(options.method))
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
+    tell_if_marked(target, clip.metadata, listen)
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
     span = pts_range(clip, options.range)
@@ -132,6 +133,7 @@ def swap_video(
         if options.job.keep:
             write_recipe(journal.folder, people.people, target, options, job, made.text(), people.files)
             write_rows(journal.folder, results)
+        listen(progress("assemble", job.frames, job.frames))
         clock.lap("assemble")
     return replace(report(output, analysis, results, clock, notes), consent=agreed)
 

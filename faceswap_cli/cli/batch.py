@@ -77,6 +77,7 @@ class BatchFlags:
             "-o",
             text="Output folder, or template with {stem} {ext} {source} "
             "{index}. Required, except with --manifest.",
+            metavar="FOLDER",
         ),
     ] = None
     source: Annotated[
@@ -84,7 +85,8 @@ class BatchFlags:
         _option(
             "--source",
             "-s",
-            text="Source of one person: photograph, folder or @NAME. Repeat it for more people.",
+            text="Source of one person: photograph, folder or @NAME. Repeat it for more people. Default: the "
+            "first argument.",
             metavar="SRC",
         ),
     ] = None
@@ -101,7 +103,8 @@ class BatchFlags:
         _option(
             "--manifest",
             "-m",
-            text="Read the jobs from a table (CSV or JSON Lines) with source, target, output, and options.",
+            text="Read the jobs from a table (CSV or JSON Lines) with source, target, output, and options. "
+            "Default: none.",
         ),
     ] = None
     force: Annotated[bool, _option("--force", "-f", text="Overwrite existing outputs (never inputs).")] = (
@@ -120,7 +123,7 @@ class BatchFlags:
         Path | None,
         _option(
             "--ledger",
-            text="Folder for ledgers, one per result: a JSON line per face and frame.",
+            text="Folder for ledgers, one per result: a JSON line per face and frame. Default: none.",
             panel=REPORTING,
             metavar="FOLDER",
         ),

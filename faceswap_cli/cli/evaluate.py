@@ -39,12 +39,17 @@ def evaluate(
         typer.Option(
             "--source",
             "-s",
-            help="Photograph or folder of the source person. Repeat it for more.",
+            help="Photograph or folder of the source person, or @NAME. Repeat it for more. Needed unless "
+            "--cast or --suite is given.",
+            metavar="SRC",
             show_default=False,
         ),
     ] = None,
     target: Annotated[
-        Path | None, typer.Option("--target", "-t", help="Original target file.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--target", "-t", help="Original target file. Needed unless --suite is given.", show_default=False
+        ),
     ] = None,
     cast: Annotated[
         Path | None,
@@ -52,10 +57,10 @@ def evaluate(
             "--cast",
             metavar="TOML",
             show_default=False,
-            help="Cast file that the result was made with; instead of --source.",
+            help="Cast file that the result was made with; instead of --source. Default: none.",
         ),
     ] = None,
-    stride: Annotated[int, typer.Option("--stride", help="Measure every n-th frame.")] = 1,
+    stride: Annotated[int, typer.Option("--stride", help="Measure every Nth frame.", metavar="N")] = 1,
     max_frames: Annotated[
         int | None,
         typer.Option(
@@ -82,7 +87,8 @@ def evaluate(
             metavar="DIR",
             rich_help_panel=SUITE,
             show_default=False,
-            help="Swap DIR/portraits into DIR/clips with several methods and compare them.",
+            help="Swap DIR/portraits into DIR/clips with several methods and compare them. Default: measure "
+            "RESULT.",
         ),
     ] = None,
     methods: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from faceswap_cli.cli.options import OutputFlags
 from faceswap_cli.cli.printing import plain_path
 from faceswap_cli.cli.session import Session
 from faceswap_cli.cli.terms import require_terms
-from faceswap_cli.config import SwapOptions
+from faceswap_cli.config import JobOptions, SwapOptions
 from faceswap_cli.devices import check_device_name, resolve_device
 from faceswap_cli.errors import InputError, OutputError, UsageError
 from faceswap_cli.jobs.seal import disown, is_own_result
@@ -72,9 +73,25 @@ def take_order(
     check_inputs([*named, *filter(None, (options.track.reference, cast, options.paste.occlusion_mask))])
     check_inputs(cast_photos(cast))
     if not flags.skip_existing:  # the libraries take seconds to load, and nothing else would be seen
-        session.say(f"faceswap: {_names(sources, cast)} into {_name(target)}")
+        session.say(f"faceswap: {_names(files[:-1], cast)} into {_name(target)}")
+    for line in without_effect(options):
+        session.warn(line)
     given = inputs.take_inputs(files, session.owned, cast)
     return Order(command, given, flags, options, gates, to_stdout, one_source=cast is None)
+
+
+def without_effect(options: SwapOptions) -> list[str]:
+    """A line for each option that was set and does nothing here."""
+    usual, job = JobOptions(), options.job
+    official = {"appear_from": "--appear-from", "precision": "--precision"}
+    found = [
+        f"{flag} is for --profile 1024 and does nothing here"
+        for name, flag in official.items()
+        if job.profile != "1024" and getattr(job, name) != getattr(usual, name)
+    ]
+    if job.profile != usual.profile and options.method not in ("auto", "fslsd"):
+        found.append(f"--profile is for --method fslsd and does nothing with {options.method}")
+    return found
 
 
 def _names(sources: Sequence[str], cast: Path | None) -> str:
@@ -84,7 +101,7 @@ def _names(sources: Sequence[str], cast: Path | None) -> str:
 
 
 def _name(file: str) -> str:
-    return "stdin" if file == "-" else Path(file).name
+    return "stdin" if file == "-" else file if file.startswith("@") else Path(file).name
 
 
 def check_consent(options: SwapOptions) -> None:
@@ -204,6 +221,7 @@ def finish(
     data["not_kept"] = list(losses)
     session.invocation.partial = data
     found: Evaluation | None = None
+    started = time.perf_counter()
     if order.flags.report is not None:
         found = _write_report(session, order, report, device)
     elif unknown(order.gates, ready):
@@ -220,7 +238,8 @@ def finish(
             session.warn(note)
     session.say(_sentence(order, report))
     if found is not None:
-        session.say(f"faceswap: {found.verdict.sentence}")
+        spent = time.perf_counter() - started
+        session.say(f"faceswap: {found.verdict.sentence} (measured in {spent:.1f} s)")
     people = people_of(data["by_person"], told.get("people", ()))
     check_gates(order.gates, values, people, told.get("verdict"))
     session.result(data)
@@ -295,11 +314,12 @@ def _segment(segment: Segment) -> dict[str, Any]:
 
 def _sentence(order: Order, report: Report) -> str:
     still = order.command == "image"
-    frames = "1 picture" if report.frames == 1 else f"{report.frames} frames"
+    faces = "1 face" if report.faces_swapped == 1 else f"{report.faces_swapped} faces"
+    frames = "1 frame" if report.frames == 1 else f"{report.frames} frames"
+    where = "" if still else f" in {report.frames_with_swap} of {frames}"
     # "render: warp" and the like are parts of "render".
     spent = sum(seconds for stage, seconds in report.seconds.items() if ":" not in stage)
-    text = f"faceswap: swapped {report.faces_swapped} faces in {report.frames_with_swap} of {frames}"
-    text += f", {spent:.1f} s"
+    text = f"faceswap: swapped {faces}{where}, {spent:.1f} s"
     if report.damaged_packets:
         text += f", damaged packets skipped: {report.damaged_packets}"
     others = some_swapped(report.people_swapped, report.people, order.options.track, still=still)

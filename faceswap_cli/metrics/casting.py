@@ -111,7 +111,8 @@ def casting_by_recipe(
     if missing:
         raise InputError(
             f"{result.path.name} has {len(wanted)} source people, and {missing} of their photographs "
-            "are missing: give all of them with --source, or the cast file with --cast"
+            f"{'is' if missing == 1 else 'are'} missing: give all of them with --source, or the cast file "
+            "with --cast"
         )
     seats = seats_of_ledger(ledger)
     if not seats:

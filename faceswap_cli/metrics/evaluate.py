@@ -117,7 +117,7 @@ class Evaluation:
             value, metric = _shown(name, self.figures.get(name)), METRICS[name]
             lines.append((metric.title(name), value, _limit(name), metric.meaning))
         said = {True: "equal", False: "DIFFERENT"}
-        lines += [(name, said[equal], "", "result against target") for name, equal in self.checks.items()]
+        lines += [(name, said[equal], "", _COMPARED[name]) for name, equal in self.checks.items()]
         return lines
 
     @property
@@ -141,6 +141,13 @@ class Evaluation:
         return [name for name in shown if name in self.figures or name in LIMITS]
 
 
+_COMPARED = {
+    "frames": "number of frames, result against target",
+    "timestamps": "times of the frames, result against target",
+    "audio": "sound, packet by packet; also equal where neither has any",
+}
+
+
 def _rounded(figures: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 5) for name, value in figures.items()}
 
@@ -149,7 +156,8 @@ def _shown(name: str, value: float | None) -> str:
     if value is None:
         return "-"
     missed = name in LIMITS and LIMITS[name].missed(value)
-    return " ".join(filter(None, (f"{value:.3g}", METRICS[name].unit, "(missed)" if missed else "")))
+    unit = METRICS[name].unit.replace("share", "")
+    return " ".join(filter(None, (f"{value:.3g}", unit, "(missed)" if missed else "")))
 
 
 def _limit(name: str) -> str:

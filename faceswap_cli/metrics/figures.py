@@ -157,7 +157,7 @@ METRICS: dict[str, Metric] = {
         "likeness to the source minus that to the target; below 0 the target wins",
     ),
     "nearest": Metric(
-        nearest, "share", "higher", "high is good: frames more like the source than like anybody else"
+        nearest, "share", "higher", "high is good: share of frames more like the source than like anyone else"
     ),
     "identity": Metric(
         identity,
@@ -167,7 +167,11 @@ METRICS: dict[str, Metric] = {
         TRAINING_NETWORK,
     ),
     "verified": Metric(
-        verified, "share", "higher", "high is good: frames with an identity below 0.6", TRAINING_NETWORK
+        verified,
+        "share",
+        "higher",
+        "high is good: share of frames with an identity below 0.6",
+        TRAINING_NETWORK,
     ),
     "swap_ratio": Metric(
         swap_ratio, "", "higher", "above 0.5 nearer to the source, below 0.5 to the target", TRAINING_NETWORK
@@ -213,9 +217,9 @@ METRICS: dict[str, Metric] = {
         coverage,
         "share",
         "higher",
-        "high is good: frames that show a chosen person, in which they were swapped",
+        "high is good: share of a chosen person's frames that were swapped; 1 is all",
     ),
     "lost": Metric(
-        lost, "share", "lower", "low is good: swapped faces that no longer look like a face at all"
+        lost, "share", "lower", "low is good: share of swapped faces that no longer look like a face"
     ),
 }

@@ -96,7 +96,7 @@ def test_a_first_pass_and_a_cast_file_find_the_same_people(played: Played, measu
 
 
 def test_photographs_that_are_missing_are_counted(played: Played) -> None:
-    with pytest.raises(InputError, match="has 2 source people, and 1 of their photographs are missing"):
+    with pytest.raises(InputError, match="has 2 source people, and 1 of their photographs is missing"):
         played.measure(COLLINS)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceswap_cli.config import EncodeOptions, JobOptions, SwapOptions
 from faceswap_cli.report import facts
 from faceswap_cli.report.draw import HEIGHT, WIDTH, draw, readout
 from faceswap_cli.report.frames import portraits
@@ -231,3 +232,19 @@ def test_coverage_is_never_rounded_up_to_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00.0"), (75.25, "1:15.2"), (3725.96, "1:02:06.0")])
 def test_clock(seconds: float, text: str) -> None:
     assert facts.clock(seconds) == text
+
+
+def test_settings_say_what_is_not_set_and_which_flag_sets_them() -> None:
+    options = SwapOptions(job=JobOptions(measure_identity=True), encode=EncodeOptions(crf=20))
+    found = {item.name: item for item in facts.settings(options)}
+    assert (found["mark.consent"].value, found["mark.consent"].flag) == ("not set", "--consent")
+    assert (found["encode.crf"].value, found["encode.crf"].changed) == ("20.0", True)
+    assert found["paste.mask_regions"].value == "none"
+    assert [name for name, item in found.items() if item.changed] == ["encode.crf"], (
+        "the report asks for the rest"
+    )
+
+
+def test_stages_have_names_for_people(tmp_path: Path) -> None:
+    names = [name for name, _ in facts.stages(made_job(tmp_path, measured=False))]
+    assert names == ["find faces", "render", "render: paste"]
