@@ -26,12 +26,13 @@ def _kinds(group: Any) -> dict[str, tuple[type, bool]]:
     return found
 
 
-def settle(group: object) -> None:
+def settle(group: Any) -> None:
     """Texts become paths and keyframes, numbers the kind of number that a field holds, or its text.
 
     :class:`UsageError` for what is of another type altogether.
     """
-    for name, (kind, optional) in _kinds(type(group)).items():
+    kinds: Any = type(group)
+    for name, (kind, optional) in _kinds(kinds).items():
         value = getattr(group, name)
         if not (value is None and optional):
             object.__setattr__(group, name, _settled(name, kind, value))

@@ -18,7 +18,7 @@ def option_groups() -> dict[str, type]:
     """``Options`` and its groups."""
     flags = {key: f"--{flag.replace('_', '-')}" for flag, keys in FLAGS.items() for key in keys}
     hints: dict[str, Any] = get_type_hints(SwapOptions)
-    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     for prefix, kind in {"": SwapOptions, **groups}.items():
         kind.__doc__ = _help(kind, f"{prefix}." if prefix else "", flags)
     return {"Options": SwapOptions, **{kind.__name__: kind for kind in groups.values()}}

@@ -615,7 +615,7 @@ def _without_default(annotation: Any) -> Any:
 def _with_off(parameter: inspect.Parameter) -> inspect.Parameter:
     """A switch whose help says that it is off unless given."""
     hint = parameter.annotation
-    option = hint.__metadata__[0] if hasattr(hint, "__metadata__") else None
+    option: Any = hint.__metadata__[0] if hasattr(hint, "__metadata__") else None
     if parameter.default is not False or DEFAULT in (getattr(option, "help", None) or DEFAULT):
         return parameter
     option = copy(option)
