@@ -43,6 +43,7 @@ from faceswap_cli.swap.method import SwapMethod
 from faceswap_cli.swap.portable import at_home
 from faceswap_cli.swap.prepared import prepared
 from faceswap_cli.swap.selective import Amounts, selection_of
+from faceswap_cli.swap.tones import tone_note
 from faceswap_cli.video.picture import Picture, animation_frames, read_picture, write_picture
 from faceswap_cli.video.user_mask import UserMask, open_picture_mask, picture_planes
 
@@ -74,6 +75,8 @@ def swap_image(
     found = _faces(picture.rgb, target, options)
     check_picture(picture.rgb, found, target.name, options.policy)
     chosen = _choose(found, picture.rgb, options)
+    for note in {tone_note(source, target.name, picture.rgb, found[row].landmarks) for row in chosen} - {""}:
+        listen(Event("warning", {"message": note}))
     clock.lap("analyse")
     stop.check("rendering")
     method = build_method(options.method, at_home(options.job), options.paste)

@@ -63,6 +63,7 @@ from faceswap_cli.swap.engine import (
 from faceswap_cli.swap.portable import at_home, is_light, packed
 from faceswap_cli.swap.prepared import meanwhile, prepared
 from faceswap_cli.swap.selective import selection_of
+from faceswap_cli.swap.tones import clip_notes
 from faceswap_cli.swap.untouched import copied_segment
 from faceswap_cli.video.animate import AnimationOptions
 from faceswap_cli.video.assemble import assemble
@@ -116,6 +117,8 @@ def swap_video(
         tell_shots(clip, analysis, listen)
         check_clip(clip, analysis, options.policy, listen, stop)
         scene, job = prepare(clip, analysis, people, options, listen)
+        for note in clip_notes(clip, analysis, job.cast, people.people):
+            listen(Event("warning", {"message": note}))
         made = recipe_of(VIDEO, target, people.people, job.cast, scene.method, options)
         listen(Event("plan", plan_told(job, made)))
         key = job_key(clip, people.digest, job.cast, scene.method.inputs_digest, options)
