@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
@@ -25,9 +26,9 @@ from faceswap_cli.cli.values import sources, values_of
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.config_files import FLAGS, Settings
 from faceswap_cli.devices import check_device_name
-from faceswap_cli.errors import UsageError
+from faceswap_cli.errors import InputError, UsageError
 from faceswap_cli.identity.people import resolved
-from faceswap_cli.output import check_inputs
+from faceswap_cli.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES, check_inputs
 
 
 def _settings_of(group: type) -> type:
@@ -227,6 +228,13 @@ def _split(files: Sequence[str], flags: BatchFlags) -> tuple[list[str], list[str
         people, others = list(files[:1]), list(files[1:])
     if not people or not others:
         raise UsageError("give a source and targets: faceswap batch SRC TARGETS... -o FOLDER")
+    if len(others) == 1 and Path(people[0]).is_dir() and Path(others[0]).suffix.lower() in PICTURE_SUFFIXES:
+        inside = {path.suffix.lower() for path in Path(people[0]).iterdir()}
+        if inside & set(VIDEO_SUFFIXES):
+            raise InputError(
+                f"{people[0]} holds videos, but the source comes first; did you mean: "
+                f"{shlex.join(['faceswap', 'batch', others[0], people[0]])} -o FOLDER"
+            )
     return people, others
 
 

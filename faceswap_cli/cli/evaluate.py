@@ -12,7 +12,7 @@ from faceswap_cli.cli.options import FAIL_UNDER, REPORTING, ShowFlags, expanded
 from faceswap_cli.cli.printing import console
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.cli.swap import cast_photos, check_cast
-from faceswap_cli.errors import UsageError
+from faceswap_cli.errors import FaceswapError, UsageError
 from faceswap_cli.identity.people import resolved
 from faceswap_cli.output import check_inputs
 from faceswap_cli.plain import one_line
@@ -137,6 +137,8 @@ def evaluate(
         check_cast(cast)
         check_inputs([result, *source, *filter(None, (cast,)), target])
         check_inputs(cast_photos(cast))
+        if _is_marked(target) and not _is_marked(result):
+            session.warn(f"{target} is marked as made with AI and {result} is not: are they exchanged?")
         from faceswap_cli.metrics.evaluate import EvaluateOptions
         from faceswap_cli.metrics.evaluate import evaluate as measure
 
@@ -151,13 +153,26 @@ def evaluate(
         )
         data = {"command": "evaluate", "exit": 0, **found.as_dict()}
         session.invocation.partial = data
-        if session.for_people:
+        if session.for_people and not show.quiet:
             _print_table(found.table())
             _print_people(found)
             console().print(f"\n{one_line(found.verdict.sentence)}", markup=False, soft_wrap=True)
         values = figures_for(gates, found.figures, dict)
         check_gates(gates, values, people_of((), data["people"]), data["verdict"])
         session.result(data)
+
+
+def _is_marked(file: Path) -> bool:
+    """Does it say of itself that it was made with AI?  A file that cannot be read says nothing."""
+    from faceswap_cli.provenance.mark import read_mark
+    from faceswap_cli.video.picture import is_picture
+    from faceswap_cli.video.probe import probe
+
+    try:
+        mark = read_mark(file, None if is_picture(file) else probe(file).metadata)
+    except FaceswapError:
+        return False
+    return mark is not None and mark.synthetic
 
 
 def _named(methods: str) -> list[str]:

@@ -23,7 +23,15 @@ from faceswap_cli.config import JobOptions, SwapOptions
 from faceswap_cli.devices import check_device_name, resolve_device
 from faceswap_cli.errors import InputError, OutputError, UsageError
 from faceswap_cli.jobs.seal import disown, is_own_result
-from faceswap_cli.output import Naming, check_inputs, check_output, output_path, same_file
+from faceswap_cli.output import (
+    PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Naming,
+    check_inputs,
+    check_output,
+    output_path,
+    same_file,
+)
 
 if TYPE_CHECKING:
     from faceswap_cli.metrics.evaluate import Evaluation
@@ -72,12 +80,22 @@ def take_order(
     named = [Path(name) for name in (*sources, target) if name != "-"]
     check_inputs([*named, *filter(None, (options.track.reference, cast, options.paste.occlusion_mask))])
     check_inputs(cast_photos(cast))
+    check_order(command, sources, target)
     if not flags.skip_existing:  # the libraries take seconds to load, and nothing else would be seen
         session.say(f"faceswap: {_names(files[:-1], cast)} into {_name(target)}")
     for line in without_effect(options):
         session.warn(line)
     given = inputs.take_inputs(files, session.owned, cast)
     return Order(command, given, flags, options, gates, to_stdout, one_source=cast is None)
+
+
+def check_order(command: str, sources: Sequence[str], target: str) -> None:
+    """A video before a picture is the wrong way round, or another command."""
+    if sources and Path(sources[0]).suffix.lower() in VIDEO_SUFFIXES and target != "-":
+        if Path(target).suffix.lower() in PICTURE_SUFFIXES and command == "video":
+            meant = shlex.join(["faceswap", command, target, sources[0]])
+            raise InputError(f"the order is SOURCE TARGET; did you mean: {meant}")
+        raise InputError(f"{sources[0]} is a video; a source is a photograph, a folder of them, or @NAME")
 
 
 def without_effect(options: SwapOptions) -> list[str]:
@@ -220,31 +238,44 @@ def finish(
     data = _result(order, report, device, ready)
     data["not_kept"] = list(losses)
     session.invocation.partial = data
-    found: Evaluation | None = None
     started = time.perf_counter()
+    found = None
     if order.flags.report is not None:
         found = _write_report(session, order, report, device)
     elif unknown(order.gates, ready):
         found = _evaluated(session, order, report)
+    spent = time.perf_counter() - started
     if order.to_stdout:
         inputs.send(report.output)
-    told = {} if found is None else found.as_dict()
     if found is not None:
-        data |= {"verdict": told["verdict"], "evaluation": told}
+        data |= {"verdict": found.verdict.as_dict(), "evaluation": found.as_dict()}
     values = figures_for(order.gates, ready, lambda: {} if found is None else found.figures)
     data["figures"] = {**ready, **values}
+    _say_all(session, order, report, losses, found, spent)
+    people = people_of(data["by_person"], data.get("evaluation", {}).get("people", ()))
+    check_gates(order.gates, values, people, data.get("verdict"))
+    session.result(data)
+    if session.for_people and not order.to_stdout and not session.flags.quiet:
+        plain_path(report.output)
+
+
+def _say_all(
+    session: Session,
+    order: Order,
+    report: Report,
+    losses: Sequence[str],
+    found: Evaluation | None,
+    spent: float,
+) -> None:
+    """The last lines on stderr; measuring took ``spent`` seconds."""
     for note in without_sidecar(report.notes) if order.to_stdout else report.notes:
         if note not in losses:
             session.warn(note)
     session.say(_sentence(order, report))
+    if order.flags.report is not None:
+        session.say(f"faceswap: the report is in {order.flags.report}")
     if found is not None:
-        spent = time.perf_counter() - started
         session.say(f"faceswap: {found.verdict.sentence} (measured in {spent:.1f} s)")
-    people = people_of(data["by_person"], told.get("people", ()))
-    check_gates(order.gates, values, people, told.get("verdict"))
-    session.result(data)
-    if session.for_people and not order.to_stdout and not session.flags.quiet:
-        plain_path(report.output)
 
 
 def _evaluated(session: Session, order: Order, report: Report) -> Evaluation:

@@ -21,8 +21,10 @@ from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import InputError, Interrupted, NoFaceFound, WeightsError
 from faceswap_cli.events import Event
 from faceswap_cli.metrics.evaluate import Evaluation
+from faceswap_cli.provenance.mark import container_metadata
 from faceswap_cli.records import Report
 from tests.cli.fakes import FakePipeline, Ran, picture, row
+from tests.clips import make_clip
 from tests.report.made import evaluation
 
 Run = Callable[..., Ran]
@@ -572,3 +574,19 @@ def test_one_face_is_singular(run: Run, pipeline: FakePipeline, photo: Path, cli
         _sentence(replace(order, command="video"), report)
         == "faceswap: swapped 1 face in 1 of 1 frame, 0.5 s"
     )
+
+
+def test_arguments_in_the_wrong_order(
+    run: Run, pipeline: FakePipeline, photo: Path, clip: Path, machine: Path
+) -> None:
+    run("video", clip, photo).failed(4, "SOURCE TARGET; did you mean: faceswap video", f"{photo.name} ")
+    run("image", clip, photo).failed(4, "is a video; a source is a photograph")
+    (machine / "clips").mkdir()
+    (machine / "clips" / "a.mp4").write_bytes(clip.read_bytes())
+    run("batch", "clips", photo, "-o", "out").failed(4, "source comes first", f"{photo.name} clips -o FOLDER")
+
+
+def test_result_and_target_exchanged(run: Run, machine: Path, clip: Path, photo: Path) -> None:
+    make_clip(machine / "made.mp4", metadata=container_metadata(), frames=3)
+    assert "are they exchanged?" in run("evaluate", clip, "-s", photo, "-t", "made.mp4").err
+    assert "are they exchanged?" not in run("evaluate", "made.mp4", "-s", photo, "-t", clip).err
