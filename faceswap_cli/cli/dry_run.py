@@ -93,5 +93,5 @@ def _size(count: float) -> str:
     for unit in ("kB", "MB"):
         count /= 1000
         if count < 1000:
-            return f"{count:.1f} {unit}"
-    return f"{count / 1000:.1f} GB"
+            return f"{count:.3g} {unit}"
+    return f"{count / 1000:.3g} GB"

@@ -34,8 +34,9 @@ def tone_note(source: SourceIdentity, target: str, rgb: U8, landmarks: F32) -> s
     if abs(lighter) < APART or abs(fairer) < TURNED or lighter * fairer < 0:
         return ""
     word = "lighter" if lighter > 0 else "darker"
+    ours = source.photos[0].path.name if len(source.photos) == 1 else source.name
     return (
-        f"the skin of {source.name} is much {word} than that in {target}: the face will not match neck and "
+        f"the skin in {ours} is much {word} than that in {target}: the face will not match neck and "
         "ears; a source of similar skin tone looks better"
     )
 

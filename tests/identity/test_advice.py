@@ -69,9 +69,9 @@ def test_skin_that_is_far_apart_is_named() -> None:
     light, dark = plain(), shaded(0.5)
     anna = SourceIdentity("anna", (light,), np.zeros(128, np.float32))
     note = tone_note(anna, "clip.mp4", dark.rgb, dark.landmarks)
-    assert note.startswith("the skin of anna is much lighter than that in clip.mp4")
+    assert note.startswith(f"the skin in {light.path.name} is much lighter than that in clip.mp4")
     ben = SourceIdentity("ben", (dark,), np.zeros(128, np.float32))
-    assert "ben is much darker" in tone_note(ben, "clip.mp4", light.rgb, light.landmarks)
+    assert "is much darker" in tone_note(ben, "clip.mp4", light.rgb, light.landmarks)
     assert tone_note(anna, "clip.mp4", light.rgb, light.landmarks) == ""
     near = shaded(0.8)
     assert tone_note(anna, "clip.mp4", near.rgb, near.landmarks) == ""
