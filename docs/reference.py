@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Iterator
 from dataclasses import is_dataclass
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import typer.main
 from manual import COMMON, exit_codes
 
-from faceswap_cli import config, config_files
+from faceswap_cli import config_files
 from faceswap_cli.cli import PANELS, app
 from faceswap_cli.cli.examples import EXAMPLES
 from faceswap_cli.config import EDIT_RANGES, SwapOptions
+from faceswap_cli.option_help import field_meanings
 from faceswap_cli.video.kept import HEAD, rows
 
 WRITTEN = "<!-- written by docs/build.py; do not edit -->\n"
@@ -52,7 +51,7 @@ def containers_page() -> str:
     lines = [
         WRITTEN,
         "# Containers and codecs\n",
-        "What an output keeps of its input, by container and codec. `faceswap doctor` shows the same table.",
+        "What an output keeps of its input, by container and codec. `faceswap doctor -v` shows this table.",
         "A job names what its output will not keep before it starts (`--json`: `not_kept`). Times, pixel",
         "aspect ratio and color tags are kept too, except in animations: they are sRGB with square pixels.\n",
         f"| {' | '.join(HEAD)} |",
@@ -191,26 +190,12 @@ def _groups() -> dict[str, type]:
 
 def _meanings() -> dict[str, str]:
     """``group.field`` -> the text under the field in the source of the options."""
-    classes: dict[str, dict[str, str]] = {}
-    for module in (config, config_files):
-        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef):
-                classes[node.name] = dict(_field_texts(node))
     groups = {**_groups(), "": SwapOptions, "show": config_files.ShowOptions}
     return {
         f"{group}.{name}" if group else name: text
         for group, kind in groups.items()
-        for name, text in classes.get(kind.__name__, {}).items()
+        for name, text in field_meanings(kind).items()
     }
-
-
-def _field_texts(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    for first, second in zip(node.body, node.body[1:], strict=False):
-        if isinstance(first, ast.AnnAssign) and isinstance(first.target, ast.Name):
-            value = second.value if isinstance(second, ast.Expr) else None
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                yield first.target.id, value.value.replace("``", "`")
 
 
 def exit_codes_page() -> str:

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from faceswap_cli.api import swap_batch as swap_batch
     from faceswap_cli.api import swap_image as swap_image
     from faceswap_cli.api import swap_video as swap_video
+    from faceswap_cli.config import DetectOptions as DetectOptions
+    from faceswap_cli.config import EditOptions as EditOptions
+    from faceswap_cli.config import EncodeOptions as EncodeOptions
+    from faceswap_cli.config import JobOptions as JobOptions
+    from faceswap_cli.config import MarkOptions as MarkOptions
+    from faceswap_cli.config import PasteOptions as PasteOptions
+    from faceswap_cli.config import PolicyOptions as PolicyOptions
+    from faceswap_cli.config import PreserveOptions as PreserveOptions
+    from faceswap_cli.config import RangeOptions as RangeOptions
+    from faceswap_cli.config import SmoothOptions as SmoothOptions
     from faceswap_cli.config import SwapOptions as Options
+    from faceswap_cli.config import TrackOptions as TrackOptions
     from faceswap_cli.errors import FaceswapError as FaceswapError
     from faceswap_cli.records import Report as Report
 
@@ -26,9 +37,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BatchResult",
+    "DetectOptions",
+    "EditOptions",
+    "EncodeOptions",
     "FaceswapError",
+    "JobOptions",
+    "MarkOptions",
     "Options",
+    "PasteOptions",
+    "PolicyOptions",
+    "PreserveOptions",
+    "RangeOptions",
     "Report",
+    "SmoothOptions",
+    "TrackOptions",
     "enroll",
     "evaluate",
     "inspect",
@@ -39,7 +61,6 @@ __all__ = [
 
 _ELSEWHERE = {
     "FaceswapError": ("faceswap_cli.errors", "FaceswapError"),
-    "Options": ("faceswap_cli.config", "SwapOptions"),
     "Report": ("faceswap_cli.records", "Report"),
 }
 
@@ -48,10 +69,14 @@ def __getattr__(name: str) -> Any:
     """Load a public name when it is first used (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, original = _ELSEWHERE.get(name, ("faceswap_cli.api", name))
-    value = globals()[name] = getattr(import_module(module), original)
+    if name.endswith("Options"):
+        value = import_module("faceswap_cli.option_help").option_groups()[name]
+    else:
+        module, original = _ELSEWHERE.get(name, ("faceswap_cli.api", name))
+        value = getattr(import_module(module), original)
+    globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from faceswap_cli.config import SwapOptions, TrackOptions
 from faceswap_cli.errors import FaceswapError, InputError, OutputError, PolicyError, UsageError
-from faceswap_cli.events import NEVER, Event, Listener, StopRequest, unit_of
+from faceswap_cli.events import NEVER, Event, Listener, StopRequest, stage_title, unit_of
 from faceswap_cli.output import (
     CLIP_SUFFIXES,
     PICTURE_SUFFIXES,
@@ -427,7 +427,10 @@ class _Bars:
 
         if stage != self._stage:
             self.close()
-            self._stage, self._bar = stage, tqdm(desc=stage, total=total, unit=f" {unit_of(stage)}")
+            self._stage, self._bar = (
+                stage,
+                tqdm(desc=stage_title(stage), total=total, unit=f" {unit_of(stage)}"),
+            )
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 

@@ -1,6 +1,6 @@
 """Option groups: frozen, documented, checked once.
 
-Every knob lives here.  A stage takes its own group, never all of them.  The same field names
+Every setting is here.  A stage takes its own group, never all of them.  The same field names
 are the keys of ``faceswap.toml`` (``[detect] min_face_px = 32``) and, for everyday ones, flags.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from faceswap_cli import own_edits
 from faceswap_cli.errors import UsageError
 from faceswap_cli.keyframes import Level, keyframe_values, level_of, place_of
+from faceswap_cli.option_fields import settle
 
 
 def _check(ok: bool, message: str) -> None:
@@ -43,6 +44,7 @@ class DetectOptions:
     """Larger pictures and frames are refused; 0: 250 million for a picture, 67 million for a frame."""
 
     def __post_init__(self) -> None:
+        settle(self)
         named = self.source_face in ("auto", "largest", "left")
         number = re.fullmatch(r"0*[1-9]\d{0,2}", self.source_face, re.ASCII) is not None
         _check(
@@ -70,6 +72,7 @@ class TrackOptions:
     """Length of a fade at a long gap or at the end of a track."""
 
     def __post_init__(self) -> None:
+        settle(self)
         named = self.face in ("largest", "left", "all")
         number = re.fullmatch(r"0*[1-9]\d{0,5}", self.face, re.ASCII) is not None
         _check(named or number, f"face must be largest, left, all or a number from 1, not {self.face!r}")
@@ -87,6 +90,7 @@ class SmoothOptions:
     """Frames on each side used to smooth appearance codes; it is also the halo of a segment."""
 
     def __post_init__(self) -> None:
+        settle(self)
         _check(0 <= self.strength <= 1, f"smooth must be 0 to 1, not {self.strength}")
         _check(0 <= self.code_radius <= 60, f"code_radius must be 0 to 60, not {self.code_radius}")
 
@@ -111,6 +115,7 @@ class PasteOptions:
     """Parts of the face that are swapped, with commas, of :data:`MASK_REGIONS`; empty: the whole face."""
 
     def __post_init__(self) -> None:
+        settle(self)
         _check(0.005 <= self.feather <= 0.5, f"feather must be 0.005 to 0.5, not {self.feather}")
         names = [name.strip() for name in self.mask_regions.split(",")] if self.mask_regions else []
         unknown = [name for name in names if name not in MASK_REGIONS]
@@ -170,6 +175,7 @@ class EditOptions:
     """Edits of the source's appearance that the user has taught, as ``beard=0.7`` (``own_edits``)."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for name, (low, high) in EDIT_RANGES.items():
             value = getattr(self, name)
             _check(low <= value <= high, f"edit {name} must be {low:g} to {high:g}, not {value:g}")
@@ -219,12 +225,14 @@ class PreserveOptions:
     eyes: Level = 0.0
     """Eyes and lids."""
     brows: Level = 0.0
+    """Eyebrows."""
     skin: Level = 0.0
     """Tone and texture of the skin; its features are drawn all the same."""
     shape: Level = 0.0
     """Proportions of eyes, nose and mouth: the opposite of ``shape_mix``."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for item in fields(self):
             _check_share(getattr(self, item.name), f"preserve {item.name}")
 
@@ -261,7 +269,9 @@ class EncodeOptions:
     codec: str | None = None
     """An encoder name of the video library, e.g. libx264, libx265, ffv1."""
     crf: float | None = None
+    """Quality, 0 to 63; lower is better and larger."""
     preset: str | None = None
+    """Speed preset of the encoder, e.g. fast."""
     lossless: bool = False
     """Encode losslessly (larger files), for example before grading."""
     hw: bool = False
@@ -272,6 +282,7 @@ class EncodeOptions:
     """Copy packets without a swapped face unchanged, where the codec allows it."""
 
     def __post_init__(self) -> None:
+        settle(self)
         _check(self.crf is None or 0 <= self.crf <= 63, f"crf must be 0 to 63, not {self.crf}")
         known = self.interlaced in ("deinterlace", "keep")
         _check(known, f"interlaced must be deinterlace or keep, not {self.interlaced!r}")
@@ -285,8 +296,10 @@ class RangeOptions:
     start: str | None = None
     """seconds, ``hh:mm:ss.mmm`` or a frame number as ``123f``"""
     end: str | None = None
+    """The same forms."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for flag, text in (("--start", self.start), ("--end", self.end)):
             if text is not None:
                 place_of(text, flag)
@@ -299,6 +312,7 @@ class JobOptions:
     segment_s: float = 4.0
     """Length of a segment in seconds; shot cuts end one earlier."""
     device: str = "auto"
+    """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``."""
     batch: int = 0
     """Faces per network call; 0 lets the method choose."""
     workers: int = 0
@@ -315,6 +329,7 @@ class JobOptions:
     keep: bool = False
     """Keep the job folder after success: analysis, segments, ledger, recipe."""
     seed: int = 0
+    """Of the grain that is added to smooth skin; the same seed gives the same pixels."""
     profile: str = "auto"
     """Of the method ``fslsd``: ``256`` is the bundled network, ``1024`` runs the official checkpoints."""
     shape_mix: Level = 0.8
@@ -342,6 +357,7 @@ class JobOptions:
     """Measure the identity distance of every swapped face for the ledger (some milliseconds each)."""
 
     def __post_init__(self) -> None:
+        settle(self)
         _check(self.segment_s > 0, f"segment_s must be above 0, not {self.segment_s}")
         _check(self.max_ram_mb == 0 or self.max_ram_mb >= 700, "max_ram must be 700 MB or more")
         _check(self.max_vram_mb >= 0, f"max_vram must be 0 or more, not {self.max_vram_mb}")
@@ -383,6 +399,7 @@ class MarkOptions:
     """A file that records who agreed; it is checked, and its digest goes into the C2PA manifest."""
 
     def __post_init__(self) -> None:
+        settle(self)
         _check(self.compare in (None, "side", "wipe"), f"compare must be side or wipe, not {self.compare!r}")
 
 
@@ -396,12 +413,16 @@ class PolicyOptions:
     """Seconds between two checked frames of a clip; at least one frame of every shot is checked."""
 
     def __post_init__(self) -> None:
+        settle(self)
         _check(0.04 <= self.every_s <= 60, f"every_s must be 0.04 to 60 seconds, not {self.every_s}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SwapOptions:
-    """All groups of one swap job."""
+    """All options of a swap, in groups; frozen: ``dataclasses.replace`` makes a changed copy.
+
+    ``faceswap_cli.Options`` is this class.
+    """
 
     method: str = "auto"
     """A name of ``faceswap_cli.swap.METHODS``; ``auto`` takes the best one whose weights are installed."""
@@ -420,6 +441,7 @@ class SwapOptions:
     policy: PolicyOptions = field(default_factory=PolicyOptions)
 
     def __post_init__(self) -> None:
+        settle(self)
         _check_share(self.strength, "strength")
         chips_differ = self.encode.hw and self.job.cluster is not None
         _check(not chips_differ, "--hw cannot be used with --cluster: all pieces must come from one encoder")

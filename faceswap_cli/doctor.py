@@ -81,6 +81,10 @@ def kept_rows() -> list[dict[str, str]]:
     return [dict(zip(HEAD, row, strict=True)) for row in rows()]
 
 
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
 def _guarded(name: str, work: Callable[[], Check], severity: str = FAIL) -> Check:
     """``work``, or what it raised as a line: a broken library must not end the report."""
     try:
@@ -166,9 +170,7 @@ def _device(name: str) -> Check:
         got = layer.to(device.name)(picture.to(device.name)).cpu()
     if not torch.allclose(got, expected, atol=1e-2):
         return Check(f"device {name}", FAIL, "computes wrong numbers", "use --device cpu")
-    return Check(
-        f"device {name}", OK, device.reason if name != "cpu" else f"{torch.get_num_threads()} threads"
-    )
+    return Check(f"device {name}", OK, device.reason if name != "cpu" else _threads(torch.get_num_threads()))
 
 
 def _encoder(codec: str, path: Path) -> Check:

@@ -87,7 +87,7 @@ class BatchFailure(FaceswapError):
 
 
 class PolicyError(FaceswapError):
-    """Refused by the consent or content policy."""
+    """The terms are not accepted, or the consent or content policy refuses."""
 
     exit_code = 9
     code = "policy"

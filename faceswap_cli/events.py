@@ -139,6 +139,14 @@ def unit_of(stage: str) -> str:
     return _UNITS.get(stage, "frames")
 
 
+_TITLES = {"analyse": "find faces", "assemble": "join"}
+
+
+def stage_title(stage: str) -> str:
+    """What people read for the name of a stage, which programs get."""
+    return _TITLES.get(stage, stage)
+
+
 def ignore(event: Event) -> None:
     """The listener of callers who do not care."""
 

@@ -127,15 +127,34 @@ def check_inputs(paths: Iterable[Path]) -> None:
             else:
                 path.open("rb").close()
         except FileNotFoundError:
-            raise InputError(f"{path} does not exist; check the spelling and the folder") from None
+            hint = near_name(path) or "check the spelling and the folder"
+            raise InputError(f"{path} does not exist; {hint}") from None
         except OSError as error:
             raise InputError(
                 f"{path} cannot be read ({error.strerror or error}); check its permissions"
             ) from error
 
 
-def check_output(path: Path, inputs: Iterable[Path], *, force: bool, skip_existing: bool) -> bool:
+def near_name(path: Path) -> str:
+    """``did you mean ben.jpg?`` for a file that does not exist; empty where nothing there is like it."""
+    import difflib
+
+    try:
+        names = sorted(entry.name for entry in path.parent.iterdir())
+    except OSError:
+        return ""
+    near = [name for name in names if Path(name).stem == path.stem] or difflib.get_close_matches(
+        path.name, names, 1, 0.75
+    )
+    return f"did you mean {path.with_name(near[0])}?" if near else ""
+
+
+def check_output(
+    path: Path, inputs: Iterable[Path], *, force: bool, skip_existing: bool, may_skip: bool = True
+) -> bool:
     """True when the work may start, False when ``--skip-existing`` leaves nothing to do.
+
+    ``may_skip``: the command has this flag.
 
     Raises :class:`OutputError` when the file exists, is an input, or its folder cannot be written.
     """
@@ -148,7 +167,8 @@ def check_output(path: Path, inputs: Iterable[Path], *, force: bool, skip_existi
         if skip_existing:
             return False
         if not force:
-            raise OutputError(f"{path} exists; use --force to replace it or --skip-existing to keep it")
+            keep = "--skip-existing to keep it" if may_skip else "give another name"
+            raise OutputError(f"{path} exists; use --force to replace it, or {keep}")
     check_folder(path)
     return True
 

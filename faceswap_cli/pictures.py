@@ -21,7 +21,7 @@ from faceswap_cli.pipeline import identify
 from faceswap_cli.policy.consent import consent_digest
 from faceswap_cli.policy.gate import check_picture, check_sources
 from faceswap_cli.provenance.label import draw_label
-from faceswap_cli.provenance.mark import xmp_packet
+from faceswap_cli.provenance.mark import tell_if_marked, xmp_packet
 from faceswap_cli.provenance.signing import sealer
 from faceswap_cli.provenance.watermark import watermarked
 from faceswap_cli.recipe.metadata import xmp_with
@@ -43,6 +43,7 @@ from faceswap_cli.swap.method import SwapMethod
 from faceswap_cli.swap.portable import at_home
 from faceswap_cli.swap.prepared import prepared
 from faceswap_cli.swap.selective import Amounts, selection_of
+from faceswap_cli.swap.tones import tone_note
 from faceswap_cli.video.picture import Picture, animation_frames, read_picture, write_picture
 from faceswap_cli.video.user_mask import UserMask, open_picture_mask, picture_planes
 
@@ -65,6 +66,7 @@ def swap_image(
         )
     picture = read_picture(target, options.detect.max_pixels)
     listen(Event("start", {"target": str(target), "frames": 1, "seconds": 0.0}))
+    tell_if_marked(target, None, listen)
     mask = open_picture_mask(options.paste.occlusion_mask, target, picture.rgb.shape[1::-1])
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
@@ -73,6 +75,8 @@ def swap_image(
     found = _faces(picture.rgb, target, options)
     check_picture(picture.rgb, found, target.name, options.policy)
     chosen = _choose(found, picture.rgb, options)
+    for note in {tone_note(source, target.name, picture.rgb, found[row].landmarks) for row in chosen} - {""}:
+        listen(Event("warning", {"message": note}))
     clock.lap("analyse")
     stop.check("rendering")
     method = build_method(options.method, at_home(options.job), options.paste)

@@ -32,7 +32,7 @@ from faceswap_cli.memory import give_back
 from faceswap_cli.outcome import Stopwatch, check_swapped, plan_told, report
 from faceswap_cli.policy.consent import consent_digest
 from faceswap_cli.policy.gate import check_clip, check_sources
-from faceswap_cli.provenance.mark import container_metadata, xmp_packet
+from faceswap_cli.provenance.mark import container_metadata, tell_if_marked, xmp_packet
 from faceswap_cli.provenance.signing import Seal, sealer
 from faceswap_cli.recipe.earlier import NOTHING, Earlier
 from faceswap_cli.recipe.metadata import container_entry, xmp_with
@@ -63,6 +63,7 @@ from faceswap_cli.swap.engine import (
 from faceswap_cli.swap.portable import at_home, is_light, packed
 from faceswap_cli.swap.prepared import meanwhile, prepared
 from faceswap_cli.swap.selective import selection_of
+from faceswap_cli.swap.tones import clip_notes
 from faceswap_cli.swap.untouched import copied_segment
 from faceswap_cli.video.animate import AnimationOptions
 from faceswap_cli.video.assemble import assemble
@@ -100,6 +101,7 @@ def swap_video(
     if expected(clip.frames, options.job):
         load_ahead(networks=needs_networks(options.method))
     listen(Event("start", {"target": str(target), "frames": clip.frames, "seconds": clip.duration_s}))
+    tell_if_marked(target, clip.metadata, listen)
     agreed = consent_digest(options.mark.consent)
     sign = sealer(output, target, options.mark.c2pa_cert, options.mark.c2pa_key, agreed)
     span = pts_range(clip, options.range)
@@ -115,6 +117,8 @@ def swap_video(
         tell_shots(clip, analysis, listen)
         check_clip(clip, analysis, options.policy, listen, stop)
         scene, job = prepare(clip, analysis, people, options, listen)
+        for note in clip_notes(clip, analysis, job.cast, people.people):
+            listen(Event("warning", {"message": note}))
         made = recipe_of(VIDEO, target, people.people, job.cast, scene.method, options)
         listen(Event("plan", plan_told(job, made)))
         key = job_key(clip, people.digest, job.cast, scene.method.inputs_digest, options)
@@ -132,6 +136,7 @@ def swap_video(
         if options.job.keep:
             write_recipe(journal.folder, people.people, target, options, job, made.text(), people.files)
             write_rows(journal.folder, results)
+        listen(progress("assemble", job.frames, job.frames))
         clock.lap("assemble")
     return replace(report(output, analysis, results, clock, notes), consent=agreed)
 

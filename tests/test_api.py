@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import faceswap_cli as fs
+from faceswap_cli.cast.file import Entry, Role, write_cast
 from faceswap_cli.config import TrackOptions
 from faceswap_cli.errors import InputError, OutputError, PolicyError, UsageError
 from faceswap_cli.events import Event, progress
 from faceswap_cli.policy.terms import accepted
+from tests.report.made import evaluation
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTO, CLIP = ROOT / "examples" / "source.jpg", ROOT / "examples" / "target.mp4"
@@ -61,6 +67,68 @@ def test_public_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'swap_face'"):
         fs.swap_face  # noqa: B018
     assert (Path(fs.__file__).parent / "py.typed").is_file()
+
+
+def test_dir_names_what_is_public() -> None:
+    assert dir(fs) == sorted(fs.__all__)
+    groups = {type(getattr(fs.Options(), item.name)).__name__ for item in dataclasses.fields(fs.Options)}
+    assert {name for name in groups if name.endswith("Options")} <= set(fs.__all__)
+
+
+def test_help_of_a_group_lists_its_fields() -> None:
+    text = fs.TrackOptions.__doc__ or ""
+    assert "cast = None   (--cast)" in text
+    assert "A file that maps each person to a source" in text
+    assert "track = TrackOptions()" in (fs.Options.__doc__ or "")
+    for name in fs.__all__:
+        for item in dataclasses.fields(getattr(fs, name)) if name.endswith("Options") else ():
+            assert f"{item.name} = " in getattr(fs, name).__doc__
+
+
+def test_options_take_texts_for_paths_and_plain_numbers() -> None:
+    track = fs.TrackOptions(cast="cast.toml", face=2)  # type: ignore[arg-type]
+    assert (track.cast, track.face) == (Path("cast.toml"), "2")
+    assert dataclasses.replace(track, cast="b.toml").cast == Path("b.toml")  # type: ignore[arg-type]
+    assert fs.SmoothOptions(strength=1).strength == 1.0
+    assert fs.RangeOptions(start=12.5).start == "12.5"  # type: ignore[arg-type]
+    assert str(fs.Options(strength="0s:0,2s:1").strength) == "0s:0,2s:1"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("group", "values", "words"),
+    [
+        ("Options", {"track": {"cast": "cast.toml"}}, r"track must be TrackOptions\(\.\.\.\), not \{'cast'"),
+        ("TrackOptions", {"cast": 5}, "cast must be a path, not 5"),
+        ("TrackOptions", {"cast": ""}, "cast must be a path, not ''"),
+        ("DetectOptions", {"max_faces": 2.5}, "max_faces must be a whole number, not 2.5"),
+        ("PasteOptions", {"occlusion": "yes"}, "occlusion must be True or False, not 'yes'"),
+        ("SmoothOptions", {"strength": None}, "strength must be a number, not None"),
+    ],
+)
+def test_options_of_a_wrong_type_are_refused(group: str, values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        getattr(fs, group)(**values)
+
+
+def test_the_example_of_the_readme_runs(
+    calls: list[tuple[Any, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Python blocks as they are, beside the files that they name; only pixels are not made."""
+    monkeypatch.chdir(tmp_path)
+    for name, file in (("portrait.jpg", PHOTO), ("anna.jpg", PHOTO), ("clip.mp4", CLIP)):
+        shutil.copyfile(file, name)
+    role = Role("A", (), np.ones((1, 128), np.float32))
+    write_cast(Path("cast.toml"), "clip.mp4", "cast.png", [Entry(role, ())])
+    text = Path("cast.toml").read_text().replace('source = ""', 'source = "anna.jpg"')
+    Path("cast.toml").write_text(text)
+    monkeypatch.setattr("faceswap_cli.metrics.evaluate.evaluate", lambda *_, **__: evaluation([]))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
+    assert [call[0] for call in calls] == [[Path("portrait.jpg")], []]
+    assert calls[1][3].track.cast == Path("cast.toml")
 
 
 def test_terms_are_asked_for_by_an_argument(calls: list[tuple[Any, ...]], tmp_path: Path) -> None:

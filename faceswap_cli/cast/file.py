@@ -8,10 +8,10 @@
     [people.B]
     keep = true
 
-    [recognise.A]
+    [recognize.A]
     faces = ["..."]            # 128 half-precision numbers each, base64
 
-``people`` is for the user, ``recognise`` for the program: it holds what the people look like, so
+``people`` is for the user, ``recognize`` for the program: it holds what the people look like, so
 that a file fits people, not positions, and serves other clips of the same people.  Paths are
 relative to the file.
 """
@@ -34,13 +34,14 @@ import numpy as np
 from faceswap_cli.errors import InputError, OutputError, UsageError
 from faceswap_cli.identity.embed import EMBEDDING
 from faceswap_cli.identity.people import resolved
+from faceswap_cli.output import near_name
 from faceswap_cli.records import F32
 
 SCHEMA = 1
 LARGEST_BYTES = 16 << 20
-_TOP = ("schema", "people", "recognise")
+_TOP = ("schema", "people", "recognize")
 _PERSON = ("source", "keep")
-_RECOGNISE = ("faces", "doubt")
+_RECOGNIZE = ("faces", "doubt")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _WIDTH = 96
 
@@ -87,15 +88,19 @@ def read_cast(path: Path) -> Cast:
     name the key and what to try.
     """
     tree = _parsed(path)
+    if "recognise" in tree:  # written by earlier versions
+        tree.setdefault("recognize", tree.pop("recognise"))
     _known(tree, _TOP, "", path)
-    if tree.get("schema") != SCHEMA:
-        raise UsageError(f"{path}: schema must be {SCHEMA}, not {tree.get('schema')!r}; {_AGAIN}")
-    people, seen = _table(tree, "people", path), _table(tree, "recognise", path)
+    if "schema" not in tree:
+        raise UsageError(f"{path} is a part of a cast file; {_AGAIN}, then fill in the sources there")
+    if tree["schema"] != SCHEMA:
+        raise UsageError(f"{path}: schema must be {SCHEMA}, not {tree['schema']!r}; {_AGAIN}")
+    people, seen = _table(tree, "people", path), _table(tree, "recognize", path)
     if not people:
         raise UsageError(f"{path} names no people; it needs a [people.NAME] for each person")
     lone = sorted(set(seen) ^ set(people))
     if lone:
-        has, lacks = ("people", "recognise") if lone[0] in people else ("recognise", "people")
+        has, lacks = ("people", "recognize") if lone[0] in people else ("recognize", "people")
         raise UsageError(
             f"{path}: {has}.{lone[0]} has no {lacks}.{lone[0]}; give both the same name, or remove both"
         )
@@ -155,7 +160,7 @@ def _table(tree: dict[str, Any], name: str, path: Path) -> dict[str, dict[str, A
 
 def _role(name: str, people: dict[str, Any], seen: dict[str, Any], path: Path) -> Role:
     _known(people[name], _PERSON, f"people.{name}.", path)
-    _known(seen[name], _RECOGNISE, f"recognise.{name}.", path)
+    _known(seen[name], _RECOGNIZE, f"recognize.{name}.", path)
     keep = people[name].get("keep", False)
     if not isinstance(keep, bool):
         raise UsageError(f"{path}: people.{name}.keep must be true or false, not {keep!r}")
@@ -164,7 +169,7 @@ def _role(name: str, people: dict[str, Any], seen: dict[str, Any], path: Path) -
         raise UsageError(f"{path}: people.{name} has both a source and keep = true; remove one of them")
     doubt = seen[name].get("doubt", "")
     if not isinstance(doubt, str):
-        raise UsageError(f"{path}: recognise.{name}.doubt must be a text; {_AGAIN}")
+        raise UsageError(f"{path}: recognize.{name}.doubt must be a text; {_AGAIN}")
     return Role(name, sources, _faces(seen[name].get("faces"), name, path), " ".join(doubt.split())[:80])
 
 
@@ -183,8 +188,10 @@ def _sources(value: Any, name: str, path: Path) -> tuple[Path, ...]:
         except (OSError, RuntimeError, ValueError):  # names no file can have, homes nobody has
             there = False
         if not there:
+            folder, hint = path.parent.resolve(), near_name(path.parent / one)
             raise InputError(
-                f"{path}: people.{name}.source: {one!r} does not exist; names are relative to {path.parent}"
+                f"{path}: people.{name}.source: {one!r} does not exist; "
+                f"{hint or f'names are relative to {folder}'}"
             )
         found.append(file)
     return tuple(found)
@@ -192,7 +199,7 @@ def _sources(value: Any, name: str, path: Path) -> tuple[Path, ...]:
 
 def _faces(value: Any, name: str, path: Path) -> F32:
     """(K, 128) out of base64 lines."""
-    bad = UsageError(f"{path}: recognise.{name}.faces is damaged; {_AGAIN}")
+    bad = UsageError(f"{path}: recognize.{name}.faces is damaged; {_AGAIN}")
     if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
         raise bad
     try:
@@ -246,7 +253,7 @@ def _lines(name: str, clip: str, sheet: str, entries: Sequence[Entry]) -> Iterat
     yield "# To rename a person, change the name here and above."
     for entry in entries:
         yield ""
-        yield f"[recognise.{entry.role.name}]"
+        yield f"[recognize.{entry.role.name}]"
         if entry.role.doubt:
             yield f'doubt = "{entry.role.doubt}"'
         yield "faces = ["

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
@@ -25,9 +26,9 @@ from faceswap_cli.cli.values import sources, values_of
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.config_files import FLAGS, Settings
 from faceswap_cli.devices import check_device_name
-from faceswap_cli.errors import UsageError
+from faceswap_cli.errors import InputError, UsageError
 from faceswap_cli.identity.people import resolved
-from faceswap_cli.output import check_inputs
+from faceswap_cli.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES, check_inputs
 
 
 def _settings_of(group: type) -> type:
@@ -77,6 +78,7 @@ class BatchFlags:
             "-o",
             text="Output folder, or template with {stem} {ext} {source} "
             "{index}. Required, except with --manifest.",
+            metavar="FOLDER",
         ),
     ] = None
     source: Annotated[
@@ -84,7 +86,8 @@ class BatchFlags:
         _option(
             "--source",
             "-s",
-            text="Source of one person: photograph, folder or @NAME. Repeat it for more people.",
+            text="Source of one person: photograph, folder or @NAME. Repeat it for more people. Default: the "
+            "first argument.",
             metavar="SRC",
         ),
     ] = None
@@ -101,7 +104,8 @@ class BatchFlags:
         _option(
             "--manifest",
             "-m",
-            text="Read the jobs from a table (CSV or JSON Lines) with source, target, output, and options.",
+            text="Read the jobs from a table (CSV or JSON Lines) with source, target, output, and options. "
+            "Default: none.",
         ),
     ] = None
     force: Annotated[bool, _option("--force", "-f", text="Overwrite existing outputs (never inputs).")] = (
@@ -120,7 +124,7 @@ class BatchFlags:
         Path | None,
         _option(
             "--ledger",
-            text="Folder for ledgers, one per result: a JSON line per face and frame.",
+            text="Folder for ledgers, one per result: a JSON line per face and frame. Default: none.",
             panel=REPORTING,
             metavar="FOLDER",
         ),
@@ -129,10 +133,10 @@ class BatchFlags:
         str | None,
         _option(
             "--fail-under",
-            text="Count a result as failed if a metric misses its threshold, "
-            "e.g. likeness=0.6,coverage=0.95.",
+            text="Count a result as failed if a figure misses its bound, for any person: likeness=0.6,"
+            "coverage=0.95, or verdict (not 'Good'). Default: no check.",
             panel=REPORTING,
-            metavar="GATES",
+            metavar="NAME=BOUND,...",
         ),
     ] = None
 
@@ -224,6 +228,13 @@ def _split(files: Sequence[str], flags: BatchFlags) -> tuple[list[str], list[str
         people, others = list(files[:1]), list(files[1:])
     if not people or not others:
         raise UsageError("give a source and targets: faceswap batch SRC TARGETS... -o FOLDER")
+    if len(others) == 1 and Path(people[0]).is_dir() and Path(others[0]).suffix.lower() in PICTURE_SUFFIXES:
+        inside = {path.suffix.lower() for path in Path(people[0]).iterdir()}
+        if inside & set(VIDEO_SUFFIXES):
+            raise InputError(
+                f"{people[0]} holds videos, but the source comes first; did you mean: "
+                f"{shlex.join(['faceswap', 'batch', others[0], people[0]])} -o FOLDER"
+            )
     return people, others
 
 

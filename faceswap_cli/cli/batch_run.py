@@ -14,7 +14,7 @@ from faceswap_cli.batch.rows import Row
 from faceswap_cli.batch.runner import NOT_STARTED, Handling, Outcome, run_rows
 from faceswap_cli.batch.times import expected_seconds
 from faceswap_cli.cli import ledger
-from faceswap_cli.cli.gates import Gate, check_gates, figures_for
+from faceswap_cli.cli.gates import Gate, check_gates, figures_for, people_of, unknown
 from faceswap_cli.cli.printing import clock, console, json_ready, plain_path
 from faceswap_cli.cli.session import Session
 from faceswap_cli.errors import BatchFailure, OutputError, UsageError
@@ -152,9 +152,14 @@ def handling_of(gates: tuple[Gate, ...], ledgers: Mapping[int, Path]) -> Handlin
         return found
 
     def judge(row: Row, told: dict[str, Any]) -> None:
-        values = figures_for(gates, told.get("figures", {}), lambda: _measured(row))
+        found: dict[str, Any] = {}
+        if unknown(gates, told.get("figures", {})):
+            found = _measured(row)
+            told |= {"verdict": found["verdict"], "evaluation": found}
+        values = figures_for(gates, told.get("figures", {}), lambda: found["figures"])
         told["figures"] = {**told.get("figures", {}), **values}
-        check_gates(gates, values)
+        people = people_of(told.get("by_person", ()), found.get("people", ()))
+        check_gates(gates, values, people, found.get("verdict"))
 
     return Handling(describe, judge, as_known)
 
@@ -166,15 +171,15 @@ def _figures(row: Row, report: Report) -> dict[str, Any]:
         "method": method_name(row.options.method),
         **summary.figures(row, report),
         "figures": {"identity": ledger.identity(report.ledger), "coverage": ledger.coverage(report.ledger)},
+        "by_person": ledger.by_person(report.ledger),
         "tracks": ledger.summary(report.ledger),
         "consent_sha256": report.consent or None,
     }
 
 
-def _measured(row: Row) -> Mapping[str, float]:
+def _measured(row: Row) -> dict[str, Any]:
     from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
 
-    if row.output is None:
-        return {}
+    assert row.output is not None, "a result is judged"
     options = EvaluateOptions(cast=row.options.track.cast)
-    return evaluate(row.output, list(row.sources), row.target.path, options=options).figures
+    return evaluate(row.output, list(row.sources), row.target.path, options=options).as_dict()

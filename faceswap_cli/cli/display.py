@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from faceswap_cli.cli.printing import clock, console, event_line
-from faceswap_cli.events import Event, unit_of
+from faceswap_cli.events import Event, stage_title, unit_of
 from faceswap_cli.plain import printable
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Pace:
         rate = self.done / spent if spent > 0 else 0.0
         of = f"/{self.total}" if self.total else ""
         whose = "" if self.row is None else f"row {self.row}, "
-        text = f"{whose}{self.stage}: {self.done}{of} {unit_of(self.stage)}, {rate_of(self.stage, rate)}"
+        count = f"{self.done}{of} {unit_of(self.stage)}, {rate_of(self.stage, rate)}"
+        text = f"{whose}{stage_title(self.stage)}: {count}"
         left = self.total - self.done
         return f"{text}, {clock(left / rate)} left" if rate > 0 and left > 0 else text
 
@@ -95,7 +96,7 @@ class Plain(Silent):
                 self._pace = Pace(stage, now, row)
             self._pace.done = int(event.data.get("done", 0))
             self._pace.total = int(event.data.get("total", 0))
-            due = now - self._last >= PLAIN_EVERY_S
+            due = now - self._last >= PLAIN_EVERY_S and self._pace.done > 0
             if due:
                 self._last = now
         if due:
@@ -116,7 +117,7 @@ class Live:
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._progress = Progress(
-                TextColumn("{task.description:<9}"),
+                TextColumn("{task.description:<10}"),
                 BarColumn(bar_width=28),
                 TextColumn("{task.completed:.0f}/{task.total:.0f}"),
                 TextColumn("{task.fields[rate]}"),
@@ -136,7 +137,7 @@ class Live:
         with self._lock:
             bars = self._bars()
             if stage not in self._tasks:
-                self._tasks[stage] = bars.add_task(stage, total=total, rate="")
+                self._tasks[stage] = bars.add_task(stage_title(stage), total=total, rate="")
             task = bars.tasks[self._tasks[stage]]
             spent = task.elapsed or 0.0
             rate = rate_of(stage, done / spent) if spent > 0.2 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from faceswap_cli.cli.terms import accepted
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from faceswap_cli.doctor import Check
+
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -22,7 +25,8 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor(ctx: typer.Context, show: ShowFlags) -> None:
     """Check this machine: devices, encoders, weights, disk space.
 
-    Every line is ok, warn or fail; the last two say how to fix it.
+    Every line is ok, warn or fail; a warn or a fail says how to fix it. With -v it also shows what each
+    container keeps of a clip.
     """
     settings = read_settings(show)
     with Session(ctx.obj, show, settings) as session:
@@ -40,11 +44,19 @@ def doctor(ctx: typer.Context, show: ShowFlags) -> None:
                     line.append(f" -> {check.fix}", style="bold")
                 out.print(line, soft_wrap=True)
         if session.for_people:
-            out.print(_kept(), soft_wrap=True)
+            if show.verbose:
+                out.print(_kept(), soft_wrap=True)
+            out.print(_sum(found), soft_wrap=True, markup=False)
         code = next((check.code for check in found if check.status == FAIL), 0)
         session.result({"command": "doctor", "exit": code, "checks": found, "kept": kept_rows()})
     if code:
         raise typer.Exit(code)
+
+
+def _sum(found: Sequence[Check]) -> str:
+    """``28 checks: all ok``, or which are not."""
+    told = [f"{check.name} {check.status}" for check in found if check.status != "ok"]
+    return f"{len(found)} checks: {', '.join(told) or 'all ok'}"
 
 
 def _kept() -> Table:

@@ -34,7 +34,7 @@ def tell(session: Session, order: swap.Order, naming: Naming) -> None:
 
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(style="bold")
-        for name, text in _lines(found, shown, options.job.device):
+        for name, text in _lines(found, shown, options.job.device, bool(order.flags.report or order.gates)):
             table.add_row(name, text)
         console().print(table, markup=False)
 
@@ -45,7 +45,10 @@ def _data(found: Estimate) -> dict[str, Any]:
     return data
 
 
-def _lines(found: Estimate, output: Path | None, device: str) -> list[tuple[str, str]]:
+def _lines(
+    found: Estimate, output: Path | None, device: str, measured: bool = False
+) -> list[tuple[str, str]]:
+    more = "; --report and --fail-under read both files again, which is not counted" if measured else ""
     workers = "1 process" if found.workers == 1 else f"{found.workers} processes"
     rest = found.segments - found.swapped_segments - found.copied_segments
     others = [f"{found.copied_segments} copied"] if found.copied_segments else []
@@ -61,7 +64,7 @@ def _lines(found: Estimate, output: Path | None, device: str) -> list[tuple[str,
         ("people", str(len(found.people))),
         *(_person(one, exact=exact) for one in found.people),
         ("segments", ", ".join([f"{found.segments}: {found.swapped_segments} with a swap", *others])),
-        ("time", f"about {_time(found.seconds['total'])} on {device}, {workers} ({', '.join(stages)})"),
+        ("time", f"about {_time(found.seconds['total'])} on {device}, {workers} ({', '.join(stages)}){more}"),
         ("memory", ram),
         *([("GPU memory", _size(found.vram_mb * 1e6))] if found.vram_mb else []),
         ("disk", f"{_size(found.disk_bytes)} while it runs"),
@@ -83,12 +86,12 @@ def _person(one: PersonPlan, *, exact: bool) -> tuple[str, str]:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
+    return f"{max(round(seconds), 1)} s" if seconds < 60 else clock(seconds)
 
 
 def _size(count: float) -> str:
     for unit in ("kB", "MB"):
         count /= 1000
         if count < 1000:
-            return f"{count:.1f} {unit}"
-    return f"{count / 1000:.1f} GB"
+            return f"{count:.3g} {unit}"
+    return f"{count / 1000:.3g} GB"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceswap_cli.cli.gates import check_gates, figures_for, parse_gates
-from faceswap_cli.cli.options import REPORTING, ShowFlags, expanded
+from faceswap_cli.cli.gates import check_gates, figures_for, parse_gates, people_of
+from faceswap_cli.cli.options import FAIL_UNDER, REPORTING, ShowFlags, expanded
 from faceswap_cli.cli.printing import console
 from faceswap_cli.cli.session import Session, read_settings
 from faceswap_cli.cli.swap import cast_photos, check_cast
-from faceswap_cli.errors import UsageError
+from faceswap_cli.errors import FaceswapError, UsageError
 from faceswap_cli.identity.people import resolved
 from faceswap_cli.output import check_inputs
 from faceswap_cli.plain import one_line
@@ -39,12 +39,17 @@ def evaluate(
         typer.Option(
             "--source",
             "-s",
-            help="Photograph or folder of the source person. Repeat it for more.",
+            help="Photograph or folder of the source person, or @NAME. Repeat it for more. Needed unless "
+            "--cast or --suite is given.",
+            metavar="SRC",
             show_default=False,
         ),
     ] = None,
     target: Annotated[
-        Path | None, typer.Option("--target", "-t", help="Original target file.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--target", "-t", help="Original target file. Needed unless --suite is given.", show_default=False
+        ),
     ] = None,
     cast: Annotated[
         Path | None,
@@ -52,10 +57,10 @@ def evaluate(
             "--cast",
             metavar="TOML",
             show_default=False,
-            help="Cast file that the result was made with; instead of --source.",
+            help="Cast file that the result was made with; instead of --source. Default: none.",
         ),
     ] = None,
-    stride: Annotated[int, typer.Option("--stride", help="Measure every n-th frame.")] = 1,
+    stride: Annotated[int, typer.Option("--stride", help="Measure every Nth frame.", metavar="N")] = 1,
     max_frames: Annotated[
         int | None,
         typer.Option(
@@ -69,10 +74,10 @@ def evaluate(
         str | None,
         typer.Option(
             "--fail-under",
-            metavar="GATES",
+            metavar="NAME=BOUND,...",
             rich_help_panel=REPORTING,
             show_default=False,
-            help="Exit with code 10 if a metric misses its threshold, e.g. likeness=0.6,coverage=0.95.",
+            help=FAIL_UNDER,
         ),
     ] = None,
     suite: Annotated[
@@ -82,7 +87,8 @@ def evaluate(
             metavar="DIR",
             rich_help_panel=SUITE,
             show_default=False,
-            help="Swap DIR/portraits into DIR/clips with several methods and compare them.",
+            help="Swap DIR/portraits into DIR/clips with several methods and compare them. Default: measure "
+            "RESULT.",
         ),
     ] = None,
     methods: Annotated[
@@ -131,6 +137,8 @@ def evaluate(
         check_cast(cast)
         check_inputs([result, *source, *filter(None, (cast,)), target])
         check_inputs(cast_photos(cast))
+        if _is_marked(target) and not _is_marked(result):
+            session.warn(f"{target} is marked as made with AI and {result} is not: are they exchanged?")
         from faceswap_cli.metrics.evaluate import EvaluateOptions
         from faceswap_cli.metrics.evaluate import evaluate as measure
 
@@ -145,12 +153,26 @@ def evaluate(
         )
         data = {"command": "evaluate", "exit": 0, **found.as_dict()}
         session.invocation.partial = data
-        if session.for_people:
+        if session.for_people and not show.quiet:
             _print_table(found.table())
             _print_people(found)
-            console().print(f"\n{one_line(found.verdict().sentence)}", markup=False, soft_wrap=True)
-        check_gates(gates, figures_for(gates, found.figures, dict))
+            console().print(f"\n{one_line(found.verdict.sentence)}", markup=False, soft_wrap=True)
+        values = figures_for(gates, found.figures, dict)
+        check_gates(gates, values, people_of((), data["people"]), data["verdict"])
         session.result(data)
+
+
+def _is_marked(file: Path) -> bool:
+    """Does it say of itself that it was made with AI?  A file that cannot be read says nothing."""
+    from faceswap_cli.provenance.mark import read_mark
+    from faceswap_cli.video.picture import is_picture
+    from faceswap_cli.video.probe import probe
+
+    try:
+        mark = read_mark(file, None if is_picture(file) else probe(file).metadata)
+    except FaceswapError:
+        return False
+    return mark is not None and mark.synthetic
 
 
 def _named(methods: str) -> list[str]:
@@ -218,17 +240,17 @@ def _print_suite(found: Suite) -> None:
     console().print(table, markup=False)
 
 
-def _print_table(rows: list[tuple[str, str, str]]) -> None:
+def _print_table(rows: list[tuple[str, str, str, str]]) -> None:
     from rich.table import Table
 
-    table = Table("metric", "value", "meaning", box=None, pad_edge=False)
+    table = Table("metric", "value", "limit", "meaning", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
     console().print(table, markup=False)
 
 
 def _print_people(found: Evaluation) -> None:
-    """Of a result of several sources: one column a person, headed by number and source."""
+    """Of a result of several people: one column a person, headed by number and source."""
     from rich.table import Table
     from rich.text import Text
 
@@ -236,6 +258,7 @@ def _print_people(found: Evaluation) -> None:
         table = Table("metric", box=None, pad_edge=False)
         for one in found.people:
             table.add_column(Text(one_line(f"person {one.person + 1}: {one.source}")))
+        table.add_column("limit")
         for row in found.people_table():
             table.add_row(*row)
         console().print()

@@ -25,10 +25,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "Look at the eight hardest frames before the long run",
             "faceswap video me.jpg clip.mp4 --preview 8",
         ),
-        (
-            "Ten seconds of an enrolled person, with a report",
-            "faceswap video @anna clip.mp4 --start 5 --end 15 --report report.html",
-        ),
+        ("Ten seconds, with a report", "faceswap video me.jpg clip.mp4 --start 5 --end 15 --report r.html"),
+        ("The second person from the left", "faceswap video me.jpg clip.mp4 --face 2"),
+        ("Several people (after 'inspect --cast')", "faceswap video --cast cast.toml clip.mp4"),
+        ("A person after 'faceswap enroll anna photos'", "faceswap video @anna clip.mp4"),
+        ("For scripts", "faceswap video me.jpg clip.mp4 --json --fail-under verdict"),
     ),
     "batch": (
         ("Every video of a folder", "faceswap batch me.jpg clips -o out"),

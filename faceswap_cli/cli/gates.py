@@ -1,14 +1,17 @@
-"""``--fail-under likeness=0.6,coverage=0.95,jitter=1.2``: figures a result must reach."""
+"""``--fail-under verdict,likeness=0.6,coverage=0.95``: what a result must reach, and each person in it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from faceswap_cli.errors import QualityGateError, UsageError
 
 LOWER, HIGHER, ONE = "lower", "higher", "one"
+VERDICT, GOOD = "verdict", "Good"
+"""The gate without a bound, and what it wants; the same word as in ``metrics.verdict``"""
 DIRECTIONS = {
     "likeness": HIGHER,
     "likeness_gain": HIGHER,
@@ -62,6 +65,8 @@ class Gate:
         return min(self.bound, 1 / self.bound), max(self.bound, 1 / self.bound)
 
     def __str__(self) -> str:
+        if self.name == VERDICT:
+            return VERDICT
         if self.good == ONE:
             low, high = self._band
             return f"{low:.3g} <= {self.name} <= {high:.3g}"
@@ -69,12 +74,17 @@ class Gate:
 
 
 def parse_gates(text: str | None) -> tuple[Gate, ...]:
-    """The gates of ``name=bound,name=bound``; :class:`UsageError` when one is not understood."""
+    """The gates of ``verdict,name=bound``; :class:`UsageError` when one is not understood."""
     gates = []
     for part in (text or "").split(",") if text is not None else ():
         name, equals, bound = (piece.strip() for piece in part.partition("="))
+        if name == VERDICT and not equals:
+            gates.append(Gate(VERDICT, math.nan, VERDICT))
+            continue
         if name not in DIRECTIONS:
-            raise UsageError(f"--fail-under: unknown metric {name!r}; known: {', '.join(DIRECTIONS)}")
+            known = ", ".join((*DIRECTIONS, VERDICT))
+            wrong = f"{VERDICT} takes no number" if name == VERDICT else f"unknown metric {name!r}"
+            raise UsageError(f"--fail-under: {wrong}; known: {known}")
         try:
             value = float(bound)
         except ValueError:
@@ -87,16 +97,22 @@ def parse_gates(text: str | None) -> tuple[Gate, ...]:
     return tuple(gates)
 
 
+def unknown(gates: tuple[Gate, ...], ready: Mapping[str, float | None]) -> bool:
+    """Is there a gate whose value is not in ``ready``?"""
+    return any(ready.get(gate.name) is None for gate in gates)
+
+
 def figures_for(
     gates: tuple[Gate, ...],
     ready: Mapping[str, float | None],
     measure: Callable[[], Mapping[str, float]],
 ) -> dict[str, float]:
     """A value for every gate: from ``ready`` where it is known, else ``measure`` runs once."""
-    missing = [gate.name for gate in gates if ready.get(gate.name) is None]
-    measured = measure() if missing else {}
+    measured = measure() if unknown(gates, ready) else {}
     found = {}
     for gate in gates:
+        if gate.name == VERDICT:
+            continue
         value = ready.get(gate.name)
         value = measured.get(gate.name) if value is None else value
         if value is None or not math.isfinite(value):
@@ -105,8 +121,54 @@ def figures_for(
     return found
 
 
-def check_gates(gates: tuple[Gate, ...], values: Mapping[str, float]) -> None:
-    """Raise :class:`QualityGateError` that names every gate that is not met."""
-    failed = [f"{gate} (is {values[gate.name]:.3f})" for gate in gates if not gate.met(values[gate.name])]
+def check_gates(
+    gates: tuple[Gate, ...],
+    values: Mapping[str, float],
+    people: Mapping[str, Mapping[str, float | None]] = {},
+    verdict: Mapping[str, str] | None = None,
+) -> None:
+    """Raise :class:`QualityGateError` that names every gate that is not met, and who misses it.
+
+    ``people``: name -> figures; ``verdict`` as ``Verdict.as_dict`` gives it.
+    """
+    failed = []
+    for gate in gates:
+        if gate.name == VERDICT:
+            if verdict is None or verdict["word"] != GOOD:
+                failed.append(f"the verdict is not {GOOD!r} ({verdict['sentence'] if verdict else 'none'})")
+        elif missed := list(_missed(gate, values, people)):
+            failed.append(f"{gate} ({', '.join(missed)})")
     if failed:
         raise QualityGateError(f"quality gate not met: {'; '.join(failed)}; the result was kept")
+
+
+def _missed(
+    gate: Gate, values: Mapping[str, float], people: Mapping[str, Mapping[str, float | None]]
+) -> Iterable[str]:
+    """Who does not meet ``gate``: each person by name, or the result where there is one person."""
+    if not people:
+        if not gate.met(values[gate.name]):
+            yield f"is {values[gate.name]:.3f}"
+        return
+    for name, figures in people.items():
+        value = figures.get(gate.name)
+        if value is None:
+            yield f"of {name} it could not be measured"
+        elif not gate.met(value):
+            yield f"{name}: {value:.3f}"
+
+
+def people_of(
+    ready: Iterable[Mapping[str, Any]], measured: Iterable[Mapping[str, Any]]
+) -> dict[str, dict[str, float | None]]:
+    """Name -> figures of each person, from the ledger's part and from what was measured of them (JSON)."""
+    figures: dict[int, dict[str, float | None]] = {}
+    names: dict[int, str] = {}
+    for one in measured:
+        figures[one["person"]] = dict(one["figures"])
+        names[one["person"]] = f"person {one['person'] + 1} ({one['source']})"
+    for one in ready:
+        own = {name: one[name] for name in DIRECTIONS if one.get(name) is not None}
+        figures.setdefault(one["person"], {}).update(own)
+        names.setdefault(one["person"], f"person {one['person'] + 1}")
+    return {names[person]: figures[person] for person in sorted(figures)}

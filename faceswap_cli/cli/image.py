@@ -60,10 +60,4 @@ def _run(session: Session, order: swap.Order) -> None:
     from faceswap_cli import pictures
 
     report = pictures.swap_image(sources, target, output, options, listen=session.listen, stop=session.stop)
-
-    def measured() -> dict[str, float]:
-        from faceswap_cli.metrics.evaluate import evaluate
-
-        return evaluate(report.output, sources, target).figures
-
-    swap.finish(session, order, report, measured, options.job.device)
+    swap.finish(session, order, report, options.job.device)

@@ -21,7 +21,7 @@ from faceswap_cli.plain import one_line
 
 if TYPE_CHECKING:
     from faceswap_cli.inspection import CastFiles, PictureReport, VideoReport
-    from faceswap_cli.records import Analysis
+    from faceswap_cli.records import Analysis, Clip
 
 _AT_TIMES, _MOSTLY = 0.25, 0.6
 """Shares of the frames with glasses from which a person wears them at times, or throughout"""
@@ -36,14 +36,19 @@ def inspect(
     show: ShowFlags,
     sheet: Annotated[
         Path | None,
-        typer.Option("--sheet", help="Write a contact sheet of the people (PNG).", show_default=False),
+        typer.Option(
+            "--sheet",
+            help="Write a contact sheet of the people. Default: none.",
+            metavar="PNG",
+            show_default=False,
+        ),
     ] = None,
     cast: Annotated[
         Path | None,
         typer.Option(
             "--cast",
             help="Write a file that maps each person to a source, for 'video "
-            "--cast', and a picture of the people.",
+            "--cast', and a picture of the people. Default: none.",
             metavar="TOML",
             show_default=False,
         ),
@@ -108,7 +113,7 @@ def _check_files(sheet: Path | None, cast: Path | None, file: Path, force: bool)
             raise UsageError(f"{beside.name} is the picture beside {cast.name}; leave out --sheet")
         wanted += [cast, beside]
     for path in wanted:
-        check_output(path, [file], force=force, skip_existing=False)
+        check_output(path, [file], force=force, skip_existing=False, may_skip=False)
 
 
 def _cast_data(written: CastFiles) -> dict[str, Any]:
@@ -121,10 +126,11 @@ def _cast_data(written: CastFiles) -> dict[str, Any]:
 
 def _cast_lines(written: CastFiles) -> list[tuple[str, str]]:
     names = ", ".join(entry.role.name for entry in written.entries)
+    letters = (f"{e.role.name} is --face {person}" for person, e in enumerate(written.entries, start=1))
     doubtful = [f"{e.role.name} is {e.role.doubt}" for e in written.entries if e.role.doubt]
     return [
         ("cast", f"{written.path}: give {names} a source, then: faceswap video --cast {written.path} TARGET"),
-        ("cast sheet", str(written.sheet)),
+        ("cast sheet", f"{written.sheet} ({', '.join(letters)})"),
         *(("uncertain", text) for text in doubtful),
     ]
 
@@ -238,12 +244,12 @@ def _video_lines(found: VideoReport, sheet: Path | None) -> list[tuple[str, str]
     ]
     return [
         ("file", str(clip.path)),
-        ("video", f"{clip.container}, {clip.codec}, {clip.width}x{clip.height}, {clip.pixel_format}"),
+        ("video", f"{_container(clip)}, {clip.codec}, {clip.width}x{clip.height}, {clip.pixel_format}"),
         ("shown", f"{shown}{turned}{aspect}"),
         ("color", ", ".join(tags)),
         ("timing", _timing_line(found)),
         *(
-            (f"stream {s.index}", " ".join(filter(None, (s.kind, s.codec, s.language, s.detail))))
+            (f"stream {s.index}", ", ".join(filter(None, (s.kind, s.codec, _language(s.language), s.detail))))
             for s in clip.streams
         ),
         *(_people_lines(found.analysis, found.glasses) if found.analysis is not None else ()),
@@ -253,19 +259,32 @@ def _video_lines(found: VideoReport, sheet: Path | None) -> list[tuple[str, str]
     ]
 
 
+def _container(clip: Clip) -> str:
+    """``MP4 or QuickTime`` for the library's ``mov,mp4,m4a,3gp,3g2,mj2``."""
+    known = {"mov": "MP4 or QuickTime", "matroska": "Matroska or WebM"}
+    return known.get(clip.container.partition(",")[0], clip.container)
+
+
+def _language(code: str) -> str:
+    return "" if code == "und" else code
+
+
 def _timing_line(found: VideoReport) -> str:
     clip, timing = found.clip, found.timing
-    rate = f"{clip.average_rate} = {float(clip.average_rate):.3f} frames per second"
+    exact = "" if clip.average_rate.denominator == 1 else f" ({clip.average_rate})"
+    rate = f"{float(clip.average_rate):.6g}{exact} frames per second"
     steps = f"variable, {timing.shortest_s * 1e3:.1f} to {timing.longest_s * 1e3:.1f} ms a frame"
     kind = steps if timing.variable else "constant"
     frames = f"{timing.frames} frames" if timing.exact else f"about {clip.frames} frames"
-    return f"{frames}, {clock(clip.duration_s)} ({clip.duration_s:.3f} s), {rate}, {kind}"
+    length = f"{clip.duration_s:.3f} s" if clip.duration_s < 60 else clock(clip.duration_s)
+    return f"{frames}, {length}, {rate}, {kind}"
 
 
 def _people_lines(analysis: Analysis, glasses: Sequence[float]) -> list[tuple[str, str]]:
     lines = [("shots", str(len(analysis.shots))), ("people", str(len(analysis.people)))]
     for person, worn in zip(analysis.people, glasses, strict=True):
-        text = f"{person.frames} frames, about {person.mean_size_px:.0f} px wide, at x = {person.mean_x:.0f}"
+        frames = "1 frame" if person.frames == 1 else f"{person.frames} frames"
+        text = f"{frames}, about {person.mean_size_px:.0f} px wide, at x = {person.mean_x:.0f}"
         lines.append((f"  --face {person.person + 1}", text + _worn(worn)))
     if analysis.damaged_packets:
         lines.append(("damaged", f"{analysis.damaged_packets} packets"))

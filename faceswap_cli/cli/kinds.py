@@ -14,6 +14,8 @@ def with_kinds(command: Any) -> Any:
     for one in _commands(command):
         for parameter in one.params:
             _show(parameter, _word(parameter))
+            if parameter.param_type_name == "argument" and parameter.metavar is not None:
+                _name(parameter, str(parameter.metavar))
         one.get_help_option = _without_kind(one.get_help_option)
     return command
 
@@ -26,6 +28,11 @@ def _commands(command: Any) -> Iterator[Any]:
 
 def _show(parameter: Any, word: str) -> None:
     parameter.display_type_rich = lambda ctx: word
+
+
+def _name(parameter: Any, metavar: str) -> None:
+    """In the line of usage, which would put it into brackets with dots of its own."""
+    parameter.get_usage_pieces = lambda ctx: [metavar]
 
 
 def _without_kind(get_option: Any) -> Any:

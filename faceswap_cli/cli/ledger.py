@@ -48,6 +48,7 @@ def _track(track: int, rows: list[LedgerRow]) -> dict[str, Any]:
     return {
         "track": track,
         "person": rows[0].person,
+        "face": str(rows[0].person + 1),
         "first_s": min(row.time_s for row in rows),
         "last_s": max(row.time_s for row in rows),
         "frames": len(rows),
@@ -58,17 +59,25 @@ def _track(track: int, rows: list[LedgerRow]) -> dict[str, Any]:
 
 
 def coverage(rows: Sequence[LedgerRow]) -> float | None:
-    """Share of the frames with a chosen person in which a chosen person was swapped.
+    """See :func:`faceswap_cli.swap.ledger.coverage`, which takes a while to import."""
+    from faceswap_cli.swap.ledger import coverage
 
-    A person is chosen when at least one of its frames was swapped; None without any.  Frames where
-    ``--strength`` is 0 do not count.
-    """
-    from faceswap_cli.swap.ledger import NOT_AT_ALL
+    return coverage(rows)
 
-    chosen = {row.person for row in rows if row.swapped}
-    wanted = {row.pts for row in rows if row.person in chosen and row.reason != NOT_AT_ALL}
-    done = {row.pts for row in rows if row.swapped}
-    return len(done) / len(wanted) if wanted else None
+
+def by_person(rows: Sequence[LedgerRow]) -> list[dict[str, Any]]:
+    """Both figures of each person who was swapped; empty where that is one person."""
+    chosen = sorted({row.person for row in rows if row.swapped})
+    own = {person: [row for row in rows if row.person == person] for person in chosen}
+    return [
+        {
+            "person": person,
+            "face": str(person + 1),
+            "identity": identity(mine),
+            "coverage": coverage(mine),
+        }
+        for person, mine in (own.items() if len(own) > 1 else ())
+    ]
 
 
 def identity(rows: Sequence[LedgerRow]) -> float | None:

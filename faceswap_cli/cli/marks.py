@@ -82,9 +82,10 @@ def _statement_text(statement: Statement | None) -> str:
         "this machine": "signed on this machine",
         "self-made": "signed with a self-made certificate of another machine: anyone can make one",
     }.get(statement.signer, f"signed by {statement.signed_by} (checked against no list of trusted signers)")
-    actions = ", ".join(action.removeprefix("c2pa.") for action in statement.actions)
+    actions = " and ".join(action.removeprefix("c2pa.") for action in statement.actions)
     earlier = f", {statement.earlier} earlier manifests kept" if statement.earlier else ""
-    return f"valid, {signer}; {actions} by {statement.generator or 'unknown'} ({statement.where}){earlier}"
+    made = f"says that {statement.generator or 'an unknown program'} {actions} the file" if actions else ""
+    return "; ".join(filter(None, (f"valid, {signer}", made))) + f" ({statement.where}){earlier}"
 
 
 def _detection_data(seen: Detection | None) -> dict[str, Any] | None:
@@ -105,9 +106,11 @@ def _detection_text(seen: Detection | None) -> str:
     if not seen.faces:
         return "no face to look at"
     if not seen.found:
-        return f"not found in {seen.faces} faces looked at (score {seen.score:.1f})"
+        faces = "1 face" if seen.faces == 1 else f"{seen.faces} faces"
+        return f"not found in {faces} (score {seen.score:.1f}; above 6 is a mark)"
     chance = f"1 in {1 / seen.false_alarm:.0e}" if seen.false_alarm > 1e-30 else "nil"
-    return f"found in person {seen.person + 1} (score {seen.score:.1f}, by chance: {chance})"
+    score = f"score {seen.score:.1f}; above 6 is a mark, by chance: {chance}"
+    return f"found in person {seen.person + 1} most clearly ({score})"
 
 
 def _verdict(found: PictureReport | VideoReport) -> str:

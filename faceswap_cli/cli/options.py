@@ -52,6 +52,10 @@ def _default_of(flag: str) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
 
 
+FAIL_UNDER = (
+    "Exit with code 10 if a figure misses its bound, for any person: likeness=0.6,coverage=0.95, or "
+    "verdict (not 'Good'). At least, at most or near: see docs/metrics.md. Default: no check."
+)
 _DEFAULTS = known_keys()
 _FLAG_NAMES = {"--jobs": "threads"}
 
@@ -80,6 +84,7 @@ class OutputFlags:
             "-o",
             text="Output file, folder, template with {stem} {ext} {source} {index}, or '-' for stdout. "
             "Default: TARGET_swapped beside the target.",
+            metavar="FILE",
         ),
     ] = None
     force: Annotated[
@@ -92,15 +97,17 @@ class OutputFlags:
         Path | None,
         _option(
             "--ledger",
-            text="Write one JSON line per face and frame: swapped or not, and why.",
+            text="Write one JSON line per face and frame: swapped or not, and why. Default: none.",
             panel=REPORTING,
+            metavar="JSONL",
         ),
     ] = None
     report: Annotated[
         Path | None,
         _option(
             "--report",
-            text="Write an HTML report: before and after, the hardest frames, metrics over time.",
+            text="Write an HTML report: before and after, the hardest frames, metrics over time. Takes about "
+            "as long as the swap. Default: none.",
             panel=REPORTING,
             metavar="HTML",
         ),
@@ -109,9 +116,9 @@ class OutputFlags:
         str | None,
         _option(
             "--fail-under",
-            text="Exit with code 10 if a metric misses its threshold, e.g. likeness=0.6,coverage=0.95.",
+            text=FAIL_UNDER,
             panel=REPORTING,
-            metavar="GATES",
+            metavar="NAME=BOUND,...",
         ),
     ] = None
 
@@ -124,6 +131,7 @@ AS_FILE = {
             "-o",
             text="Output file, folder, or template with {stem} {ext} {source} {index}. "
             "Default: OUT_edit or OUT_rerun beside the result.",
+            metavar="FILE",
         ),
     ]
 }
@@ -137,36 +145,46 @@ class LookFlags:
     face: Annotated[
         str | None,
         _option(
-            "--face", text="Person to swap in the target: largest, left, all, or N (N-th from the left)."
+            "--face",
+            text="Person to swap in the target: largest, left, all, or N (Nth from the left, as 'inspect' "
+            "numbers them).",
+            metavar="largest|left|all|N",
         ),
     ] = None
     ref: Annotated[
         Path | None,
         _option(
-            "--ref", text="Swap the person who looks like this photograph; overrides --face.", metavar="PHOTO"
+            "--ref",
+            text="Swap the person who looks like this photograph; overrides --face. Default: none.",
+            metavar="PHOTO",
         ),
     ] = None
     method: Annotated[
         str | None,
         _option(
             "--method",
-            text="auto, fslsd (neural network), mesh (no network, fastest), or nitzan (embedding only).",
+            text="How the face is drawn: fslsd (the photograph, and a network where it shows nothing), mesh "
+            "(the photograph only, fastest), nitzan (a network only, an experiment), or auto (the best "
+            "installed).",
+            metavar="NAME",
         ),
     ] = None
     source_face: Annotated[
         str | None,
         _option(
             "--source-face",
-            text="Which face of a source picture with several: largest, left, or N (N-th from the left).",
-            metavar="FACE",
+            text="Which face of a source picture with several: auto (clearly the largest, else an error), "
+            "largest, left, or N (Nth from the left).",
+            metavar="auto|largest|left|N",
         ),
     ] = None
     profile: Annotated[
         str | None,
         _option(
             "--profile",
-            text="Resolution of fslsd: 256 (bundled network) or 1024 (official checkpoints), or auto.",
-            metavar="SIDE",
+            text="Pixels of the network of fslsd: 256 (bundled), 1024 (official checkpoints, to be imported "
+            "first), or auto (256).",
+            metavar="auto|256|1024",
         ),
     ] = None
     strength: Annotated[
@@ -175,7 +193,7 @@ class LookFlags:
             "--strength",
             text="Strength of the swap, 0 to 1; keyframes as 0s:0,2s:1.",
             panel=TUNING,
-            metavar="SHARE",
+            metavar="0..1",
         ),
     ] = None
     preserve: Annotated[
@@ -194,7 +212,7 @@ class LookFlags:
             "--shape-mix",
             text="How much of the source's facial proportions to use, 0 to 1.5; keyframes as in --strength.",
             panel=TUNING,
-            metavar="SHARE",
+            metavar="0..1.5",
         ),
     ] = None
     outline: Annotated[
@@ -203,15 +221,15 @@ class LookFlags:
             "--outline",
             text="How much of the source's jaw and cheeks to use, 0 to 1; keyframes as in --strength.",
             panel=TUNING,
-            metavar="SHARE",
+            metavar="0..1",
         ),
     ] = None
     mapper: Annotated[
         str | None,
         _option(
             "--mapper",
-            text="Source appearance: landmarks (from the photographs), nitzan (from the identity embedding "
-            "only), or blend:0.5.",
+            text="What a network draws the source from: landmarks (its photographs), nitzan (the numbers of "
+            "face recognition only, an experiment), or blend:0.5 (between both).",
             panel=TUNING,
             metavar="NAME",
         ),
@@ -220,25 +238,35 @@ class LookFlags:
         str | None,
         _option(
             "--appear-from",
-            text="For profile 1024: first latent row taken from the target: released (11), paper (7), or N.",
+            text="For --profile 1024: first of the 18 rows of the latent code that is the target's: "
+            "released (11), paper (7), or N; a smaller N takes more light and color of the target.",
             panel=TUNING,
             metavar="ROW",
         ),
     ] = None
     precision: Annotated[
         str | None,
-        _option("--precision", text="For profile 1024: float32 or bfloat16.", panel=RUNNING, metavar="TYPE"),
+        _option(
+            "--precision",
+            text="For --profile 1024: float32, or bfloat16 (faster, coarser).",
+            panel=RUNNING,
+            metavar="float32|bfloat16",
+        ),
     ] = None
     parsing: Annotated[
         Path | None,
         _option(
             "--parsing",
-            text="Use this label map of the target as the mask.",
+            text="A label map (CelebAMask numbers) as large as the target that gives the mask, the same for "
+            "all frames. Default: the mask comes from the landmarks.",
             panel=TUNING,
             metavar="PNG",
         ),
     ] = None
-    device: Annotated[str | None, _option("--device", text="Device: auto, cpu, cuda, cuda:N, or mps.")] = None
+    device: Annotated[
+        str | None,
+        _option("--device", text="Device: auto, cpu, cuda, cuda:N, or mps.", metavar="NAME"),
+    ] = None
     label: Annotated[
         bool | None,
         _option("--label/--no-label", text="Burn a small visible 'AI modified' label into the picture."),
@@ -247,37 +275,47 @@ class LookFlags:
         Path | None,
         _option(
             "--c2pa-cert",
-            text="Certificate chain that signs the C2PA manifest. Default: this machine's own key.",
+            text="Certificate chain that signs the C2PA manifest (the proof of origin in the file). "
+            "Default: this machine's own.",
             panel=REPORTING,
             metavar="PEM",
         ),
     ] = None
     c2pa_key: Annotated[
         Path | None,
-        _option("--c2pa-key", text="Private key of --c2pa-cert.", panel=REPORTING, metavar="PEM"),
+        _option(
+            "--c2pa-key",
+            text="Private key of --c2pa-cert. Default: this machine's own.",
+            panel=REPORTING,
+            metavar="PEM",
+        ),
     ] = None
     consent: Annotated[
         Path | None,
         _option(
             "--consent",
-            text="Record of who consented (see docs/consent.md); its digest goes into the C2PA manifest.",
+            text="Record of who consented, a TOML file (docs/consent.md); its SHA-256 goes into the C2PA "
+            "manifest. Default: none.",
             panel=REPORTING,
-            metavar="FILE",
+            metavar="TOML",
         ),
     ] = None
     feather: Annotated[
         float | None,
-        _option("--feather", text="Width of the soft edge, as a fraction of the face width.", panel=TUNING),
+        _option(
+            "--feather",
+            text="Width of the soft edge as a share of the face's width, 0.005 to 0.5.",
+            panel=TUNING,
+            metavar="0.005..0.5",
+        ),
     ] = None
     edit: Annotated[
         str | None,
         _option(
             "--edit",
-            text="Change the expression, e.g. smile=+0.4,brow=0.2,yaw=-5. "
-            "Expression and pose: smile, mouth, brow, "
-            "blink, gaze_x, gaze_y, yaw, pitch, roll. Appearance: age, "
-            "masculine, lips, and the names made by "
-            "'train --attribute'. Default: none.",
+            text="Change the expression, e.g. smile=+0.4,yaw=-5. About -1 to 1: smile, mouth, brow, blink, "
+            "gaze_x, gaze_y. Degrees: yaw (15 at most), pitch, roll (10). -2 to 2, of the source: age, "
+            "masculine, lips, and the names made by 'train --attribute'. Default: none.",
             panel=TUNING,
             metavar="CHANGES",
         ),
@@ -294,15 +332,17 @@ class LookFlags:
         str | None,
         _option(
             "--glasses",
-            text="keep the target's glasses, or remove them; temples beyond the face always stay.",
+            text="The target's glasses: keep them, or remove them from the face; their arms beside it stay.",
             panel=TUNING,
+            metavar="keep|remove",
         ),
     ] = None
     occlusion_mask: Annotated[
         Path | None,
         _option(
             "--occlusion-mask",
-            text="A picture or video as large as the target; where it is white, the target stays.",
+            text="Your own mask: a picture or video of the target's width and height; where it is white, "
+            "the target stays. Default: none.",
             panel=TUNING,
             metavar="FILE",
         ),
@@ -311,7 +351,7 @@ class LookFlags:
         str | None,
         _option(
             "--mask-regions",
-            text="Swap only these parts: brows, eyes, nose, mouth, skin, forehead.",
+            text="Swap only these parts: brows, eyes, nose, mouth, skin, forehead. Default: the whole face.",
             panel=TUNING,
             metavar="PARTS",
         ),
@@ -335,15 +375,20 @@ class LookFlags:
             metavar="COUNT",
         ),
     ] = None
-    seed: Annotated[int | None, _option("--seed", text="Random seed of the added grain.", panel=TUNING)] = (
-        None
-    )
+    seed: Annotated[
+        int | None,
+        _option(
+            "--seed",
+            text="Seed of the random grain that is added to skin; the same number gives the same pixels.",
+            panel=TUNING,
+        ),
+    ] = None
     threads: Annotated[
         int | None,
         _option(
             "--jobs",
             "--threads",
-            text="Worker processes; 0 means one per core, as far as memory allows.",
+            text="Processes that render side by side; 0 means one per core, as far as memory allows.",
             panel=RUNNING,
         ),
     ] = None
@@ -351,7 +396,8 @@ class LookFlags:
         int | None,
         _option(
             "--max-ram",
-            text="Memory limit of the whole job; 0 means 2 GB, or half of the machine's with a network.",
+            text="Memory limit of the whole job; 0 means 2 GB for mesh, half of the machine's memory for "
+            "methods with a network.",
             panel=RUNNING,
             metavar="MB",
         ),
@@ -367,7 +413,7 @@ class LookFlags:
     ] = None
     batch: Annotated[
         int | None,
-        _option("--batch", text="Faces per network call; 0 means automatic.", panel=RUNNING),
+        _option("--batch", text="Faces that the network draws at once; 0 means automatic.", panel=RUNNING),
     ] = None
 
 
@@ -381,16 +427,20 @@ class ClipFlags:
     start: Annotated[
         str | None,
         _option(
-            "--start", text="Start time: seconds, hh:mm:ss.mmm, or a frame as 123f. Default: the beginning."
+            "--start",
+            text="Start time: seconds, hh:mm:ss.mmm, or a frame as 123f. Default: the beginning.",
+            metavar="TIME",
         ),
     ] = None
-    end: Annotated[str | None, _option("--end", text="End time, in the same forms. Default: the end.")] = None
+    end: Annotated[
+        str | None, _option("--end", text="End time, in the same forms. Default: the end.", metavar="TIME")
+    ] = None
     cast: Annotated[
         Path | None,
         _option(
             "--cast",
             text="Several people at once: a file that maps each person to "
-            "a source, made by 'inspect --cast'.",
+            "a source, made by 'inspect --cast'. Default: one source.",
             metavar="TOML",
         ),
     ] = None
@@ -402,7 +452,8 @@ class ClipFlags:
         int | None,
         _option(
             "--preview",
-            text="Write only a contact sheet (PNG) of the N hardest frames, swapped.",
+            text="Write only a contact sheet of the N hardest frames, swapped: TARGET_preview.png, or "
+            "--output. Default: the whole video.",
             metavar="N",
         ),
     ] = None
@@ -410,7 +461,8 @@ class ClipFlags:
         str | None,
         _option(
             "--compare",
-            text="Write a comparison with the target: side (side by side) or wipe.",
+            text="Write, instead of the plain result and under its name, a comparison with the target: side "
+            "(side by side) or wipe (a moving line). Default: none.",
             metavar="side|wipe",
         ),
     ] = None
@@ -420,20 +472,25 @@ class ClipFlags:
             "--codec",
             text="Video encoder, e.g. libx264, libx265, ffv1. Default: like the input.",
             panel=ENCODING,
+            metavar="NAME",
         ),
     ] = None
     crf: Annotated[
         float | None,
         _option(
             "--crf",
-            text="Quality of the encoder; lower is better. Default: chosen from the input.",
+            text="Quality of the encoder, 0 to 63; lower is better. Default: chosen from the input.",
             panel=ENCODING,
+            metavar="0..63",
         ),
     ] = None
     preset: Annotated[
         str | None,
         _option(
-            "--preset", text="Speed preset of the encoder, e.g. fast. Default: the encoder's.", panel=ENCODING
+            "--preset",
+            text="Speed preset of the encoder, e.g. fast. Default: the encoder's.",
+            panel=ENCODING,
+            metavar="NAME",
         ),
     ] = None
     hw: Annotated[bool | None, _option("--hw/--no-hw", text="Encode on the GPU.", panel=ENCODING)] = None
@@ -444,7 +501,7 @@ class ClipFlags:
         str | None,
         _option(
             "--interlaced",
-            text="Of interlaced footage: deinterlace, or keep both fields of each frame.",
+            text="What happens to interlaced footage: deinterlace, or keep both fields of each frame.",
             panel=ENCODING,
             metavar="deinterlace|keep",
         ),
@@ -453,7 +510,8 @@ class ClipFlags:
         float | None,
         _option(
             "--segment",
-            text="Length of a segment, the unit that is resumed.",
+            text="Length of the pieces that are rendered one by one; an interrupted run loses only "
+            "unfinished ones.",
             panel=RUNNING,
             metavar="SECONDS",
         ),
@@ -462,7 +520,8 @@ class ClipFlags:
         str | None,
         _option(
             "--cluster",
-            text="Render on a Ray cluster: auto or its address (needs the extra 'ray').",
+            text="Render on a Ray cluster: auto or its address (pip install 'faceswap-cli[ray]'). Default: "
+            "this machine.",
             panel=RUNNING,
             metavar="auto|HOST:PORT",
         ),
@@ -498,7 +557,13 @@ class ShowFlags:
         ),
     ] = False
     progress: Annotated[
-        str | None, _option("--progress", text="Progress display: auto, plain, or none.", panel=REPORTING)
+        str | None,
+        _option(
+            "--progress",
+            text="Progress display: auto (live on a terminal), plain (lines), or none.",
+            panel=REPORTING,
+            metavar="auto|plain|none",
+        ),
     ] = None
     log_file: Annotated[
         Path | None,
@@ -520,12 +585,19 @@ Sources = Annotated[
     _option(
         "--source",
         "-s",
-        text="The source, instead of the first arguments. Repeat it for several photographs of one person.",
+        text="The source, instead of the first arguments. Repeat it for several photographs of one person. "
+        "Default: the arguments.",
         metavar="SRC",
     ),
 ]
 OneTarget = Annotated[
-    str | None, _option("--target", "-t", text="The target, instead of the last argument.", metavar="TARGET")
+    str | None,
+    _option(
+        "--target",
+        "-t",
+        text="The target, instead of the last argument. Default: the arguments.",
+        metavar="TARGET",
+    ),
 ]
 AcceptTerms = Annotated[
     bool,
@@ -538,6 +610,17 @@ def _without_default(annotation: Any) -> Any:
     kind, option = annotation.__origin__, copy(annotation.__metadata__[0])
     option.help = (option.help or "").partition(DEFAULT)[0]
     return Annotated[kind, option]
+
+
+def _with_off(parameter: inspect.Parameter) -> inspect.Parameter:
+    """A switch whose help says that it is off unless given."""
+    hint = parameter.annotation
+    option: Any = hint.__metadata__[0] if hasattr(hint, "__metadata__") else None
+    if parameter.default is not False or DEFAULT in (getattr(option, "help", None) or DEFAULT):
+        return parameter
+    option = copy(option)
+    option.help, option.show_default = f"{option.help}{DEFAULT}off.", False
+    return parameter.replace(annotation=Annotated[hint.__origin__, option])
 
 
 def given(*groups: Any) -> dict[str, Any]:
@@ -568,14 +651,16 @@ def expanded(
     for parameter in inspect.signature(command).parameters.values():
         if (group := groups.get(parameter.name)) is None:
             one = parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
-            parameters.append(one)
+            parameters.append(_with_off(one))
             continue
         kinds = dict(_hints(group))
         if kept_defaults and group is not ShowFlags:
             kinds = {name: _without_default(kind) for name, kind in kinds.items()}
         kinds |= instead
         parameters += [
-            inspect.Parameter(f.name, parameter.KEYWORD_ONLY, default=f.default, annotation=kinds[f.name])
+            _with_off(
+                inspect.Parameter(f.name, parameter.KEYWORD_ONLY, default=f.default, annotation=kinds[f.name])
+            )
             for f in fields(group)
             if f.name not in leave_out
         ]

@@ -29,7 +29,13 @@ def recipe_told(
         return {"recipe": None}, [("recipe", f"unreadable: {error}")]
     if recipe is None:
         return {"recipe": None}, []
-    again = f"'faceswap rerun {shlex.quote(path.name)} --source SRC --target TARGET' makes it again"
+    photos = sum(len(group) for group in recipe.sources)
+    sources = (
+        " ".join(f"--source SRC{number}" for number in range(1, photos + 1))
+        if 1 < photos < 5
+        else "--source SRC"
+    )
+    again = f"'faceswap rerun {shlex.quote(path.name)} {sources} --target TARGET' makes it again"
     return {"recipe": json.loads(recipe.text())}, [("recipe", f"{_short(recipe)}"), ("  again", again)]
 
 

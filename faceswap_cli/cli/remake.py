@@ -73,14 +73,7 @@ def remake(session: Session, asked: Remake) -> Report | None:
     report = make_again(
         asked.recipe, asked.inputs, output, options, session.listen, session.stop, asked.earlier or NOTHING
     )
-
-    def measured() -> Mapping[str, float]:
-        from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
-
-        options = EvaluateOptions(ledger=report.ledger)
-        return evaluate(report.output, asked.inputs.sources, asked.inputs.target, options=options).figures
-
-    swap.finish(session, order, report, measured, options.job.device)
+    swap.finish(session, order, report, options.job.device)
     return report
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import logging
 import os
+import shlex
 import signal
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -181,7 +182,10 @@ class Session:
                 signal.signal(other, signal.SIG_IGN)  # nothing comes between this and the clearing up
             self.owned.close()
             if not self.flags.quiet:
-                kept = "; finished segments are kept" if self.invocation.resumable else ""
+                again = shlex.join(["faceswap", *self.invocation.argv])
+                kept = (
+                    f"; finished segments are kept; to resume: {again}" if self.invocation.resumable else ""
+                )
                 # Past our own streams, whose locks the interrupted line may hold.
                 os.write(2, f"faceswap: error: stopped at once{kept}\n".encode())
             os._exit(code)

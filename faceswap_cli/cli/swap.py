@@ -5,26 +5,36 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceswap_cli.chosen import some_swapped
 from faceswap_cli.cli import inputs, ledger
-from faceswap_cli.cli.gates import Gate, check_gates, figures_for, parse_gates
+from faceswap_cli.cli.gates import Gate, check_gates, figures_for, parse_gates, people_of, unknown
 from faceswap_cli.cli.marks import without_sidecar
 from faceswap_cli.cli.options import OutputFlags
 from faceswap_cli.cli.printing import plain_path
 from faceswap_cli.cli.session import Session
 from faceswap_cli.cli.terms import require_terms
-from faceswap_cli.config import SwapOptions
+from faceswap_cli.config import JobOptions, SwapOptions
 from faceswap_cli.devices import check_device_name, resolve_device
 from faceswap_cli.errors import InputError, OutputError, UsageError
 from faceswap_cli.jobs.seal import disown, is_own_result
-from faceswap_cli.output import Naming, check_inputs, check_output, output_path, same_file
+from faceswap_cli.output import (
+    PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Naming,
+    check_inputs,
+    check_output,
+    output_path,
+    same_file,
+)
 
 if TYPE_CHECKING:
+    from faceswap_cli.metrics.evaluate import Evaluation
     from faceswap_cli.records import Report, Segment
 
 _log = logging.getLogger(__name__)
@@ -70,10 +80,36 @@ def take_order(
     named = [Path(name) for name in (*sources, target) if name != "-"]
     check_inputs([*named, *filter(None, (options.track.reference, cast, options.paste.occlusion_mask))])
     check_inputs(cast_photos(cast))
+    check_order(command, sources, target)
     if not flags.skip_existing:  # the libraries take seconds to load, and nothing else would be seen
-        session.say(f"faceswap: {_names(sources, cast)} into {_name(target)}")
+        session.say(f"faceswap: {_names(files[:-1], cast)} into {_name(target)}")
+    for line in without_effect(options):
+        session.warn(line)
     given = inputs.take_inputs(files, session.owned, cast)
     return Order(command, given, flags, options, gates, to_stdout, one_source=cast is None)
+
+
+def check_order(command: str, sources: Sequence[str], target: str) -> None:
+    """A video before a picture is the wrong way round, or another command."""
+    if sources and Path(sources[0]).suffix.lower() in VIDEO_SUFFIXES and target != "-":
+        if Path(target).suffix.lower() in PICTURE_SUFFIXES and command == "video":
+            meant = shlex.join(["faceswap", command, target, sources[0]])
+            raise InputError(f"the order is SOURCE TARGET; did you mean: {meant}")
+        raise InputError(f"{sources[0]} is a video; a source is a photograph, a folder of them, or @NAME")
+
+
+def without_effect(options: SwapOptions) -> list[str]:
+    """A line for each option that was set and does nothing here."""
+    usual, job = JobOptions(), options.job
+    official = {"appear_from": "--appear-from", "precision": "--precision"}
+    found = [
+        f"{flag} is for --profile 1024 and does nothing here"
+        for name, flag in official.items()
+        if job.profile != "1024" and getattr(job, name) != getattr(usual, name)
+    ]
+    if job.profile != usual.profile and options.method not in ("auto", "fslsd"):
+        found.append(f"--profile is for --method fslsd and does nothing with {options.method}")
+    return found
 
 
 def _names(sources: Sequence[str], cast: Path | None) -> str:
@@ -83,7 +119,7 @@ def _names(sources: Sequence[str], cast: Path | None) -> str:
 
 
 def _name(file: str) -> str:
-    return "stdin" if file == "-" else Path(file).name
+    return "stdin" if file == "-" else file if file.startswith("@") else Path(file).name
 
 
 def check_consent(options: SwapOptions) -> None:
@@ -192,34 +228,67 @@ def finish(
     session: Session,
     order: Order,
     report: Report,
-    measure: Callable[[], Mapping[str, float]],
     device: str,
     losses: Sequence[str] = (),
 ) -> None:
     """Ledger, gates, result; the last two in this order, so that a missed gate is reported once."""
     if order.flags.ledger is not None:
         ledger.write_ledger(order.flags.ledger, report.ledger, report.consent)
-    if order.flags.report is not None:
-        _write_report(session, order, report, device)
     ready = {"identity": ledger.identity(report.ledger), "coverage": ledger.coverage(report.ledger)}
     data = _result(order, report, device, ready)
     data["not_kept"] = list(losses)
     session.invocation.partial = data
+    started = time.perf_counter()
+    found = None
+    if order.flags.report is not None:
+        found = _write_report(session, order, report, device)
+    elif unknown(order.gates, ready):
+        found = _evaluated(session, order, report)
+    spent = time.perf_counter() - started
     if order.to_stdout:
         inputs.send(report.output)
-    values = figures_for(order.gates, ready, measure)
+    if found is not None:
+        data |= {"verdict": found.verdict.as_dict(), "evaluation": found.as_dict()}
+    values = figures_for(order.gates, ready, lambda: {} if found is None else found.figures)
     data["figures"] = {**ready, **values}
-    for note in without_sidecar(report.notes) if order.to_stdout else report.notes:
-        if note not in losses:
-            session.warn(note)
-    session.say(_sentence(order, report))
-    check_gates(order.gates, values)
+    _say_all(session, order, report, losses, found, spent)
+    people = people_of(data["by_person"], data.get("evaluation", {}).get("people", ()))
+    check_gates(order.gates, values, people, data.get("verdict"))
     session.result(data)
     if session.for_people and not order.to_stdout and not session.flags.quiet:
         plain_path(report.output)
 
 
-def _write_report(session: Session, order: Order, report: Report, device: str) -> None:
+def _say_all(
+    session: Session,
+    order: Order,
+    report: Report,
+    losses: Sequence[str],
+    found: Evaluation | None,
+    spent: float,
+) -> None:
+    """The last lines on stderr; measuring took ``spent`` seconds."""
+    for note in without_sidecar(report.notes) if order.to_stdout else report.notes:
+        if note not in losses:
+            session.warn(note)
+    session.say(_sentence(order, report))
+    if order.flags.report is not None:
+        session.say(f"faceswap: the report is in {order.flags.report}")
+    if found is not None:
+        session.say(f"faceswap: {found.verdict.sentence} (measured in {spent:.1f} s)")
+
+
+def _evaluated(session: Session, order: Order, report: Report) -> Evaluation:
+    """The finished file against its target and sources."""
+    from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
+
+    sources = order.given.sources or cast_photos(order.options.track.cast)
+    options = EvaluateOptions(ledger=report.ledger)
+    return evaluate(report.output, sources, order.given.target, options=options, listen=session.listen)
+
+
+def _write_report(session: Session, order: Order, report: Report, device: str) -> Evaluation | None:
+    """Also measures the result, if it can be measured."""
     from faceswap_cli.report import Job, write_report
     from faceswap_cli.swap import method_name
 
@@ -234,7 +303,7 @@ def _write_report(session: Session, order: Order, report: Report, device: str) -
         device=device,
     )
     assert order.flags.report is not None
-    write_report(order.flags.report, job, session.listen)
+    return write_report(order.flags.report, job, session.listen)
 
 
 def _result(order: Order, report: Report, device: str, figures: Mapping[str, float | None]) -> dict[str, Any]:
@@ -253,6 +322,7 @@ def _result(order: Order, report: Report, device: str, figures: Mapping[str, flo
         "people_swapped": report.people_swapped,
         "damaged_packets": report.damaged_packets,
         "figures": dict(figures),
+        "by_person": ledger.by_person(report.ledger),
         "tracks": ledger.summary(report.ledger),
         "consent_sha256": report.consent or None,
         "seconds": report.seconds,
@@ -275,11 +345,12 @@ def _segment(segment: Segment) -> dict[str, Any]:
 
 def _sentence(order: Order, report: Report) -> str:
     still = order.command == "image"
-    frames = "1 picture" if report.frames == 1 else f"{report.frames} frames"
+    faces = "1 face" if report.faces_swapped == 1 else f"{report.faces_swapped} faces"
+    frames = "1 frame" if report.frames == 1 else f"{report.frames} frames"
+    where = "" if still else f" in {report.frames_with_swap} of {frames}"
     # "render: warp" and the like are parts of "render".
     spent = sum(seconds for stage, seconds in report.seconds.items() if ":" not in stage)
-    text = f"faceswap: swapped {report.faces_swapped} faces in {report.frames_with_swap} of {frames}"
-    text += f", {spent:.1f} s"
+    text = f"faceswap: swapped {faces}{where}, {spent:.1f} s"
     if report.damaged_packets:
         text += f", damaged packets skipped: {report.damaged_packets}"
     others = some_swapped(report.people_swapped, report.people, order.options.track, still=still)

@@ -29,7 +29,7 @@ def require_terms(flag: bool, environ: Mapping[str, str] | None = None) -> None:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise PolicyError(
                 f"the terms of use are not accepted yet; read them with 'faceswap terms', then add "
-                f"--accept-terms once or set {VARIABLE}=1"
+                f"--accept-terms to this command, once, or set {VARIABLE}=1"
             )
         _ask()
     remember()

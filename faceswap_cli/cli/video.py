@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ from faceswap_cli.errors import InputError, UsageError
 from faceswap_cli.output import CLIP_SUFFIXES, Naming, check_disk, output_path, video_bytes
 
 if TYPE_CHECKING:
-    from faceswap_cli.records import Clip, Report
+    from faceswap_cli.records import Clip
 
 
 @expanded
@@ -85,8 +84,7 @@ def _run(session: Session, order: swap.Order, preview: int | None) -> None:
         from faceswap_cli import pipeline
 
         report = pipeline.swap_video(sources, target, output, options, listen=hear, stop=stop)
-    device = options.job.device
-    swap.finish(session, order, report, lambda: _measured(report, order), device, losses)
+    swap.finish(session, order, report, options.job.device, losses)
 
 
 def _tell_losses(session: Session, order: swap.Order, clip: Clip, output: Path) -> list[str]:
@@ -156,11 +154,3 @@ def _check_room(order: swap.Order, clip: Clip, output: Path, preview: int | None
             lossless=order.options.encode.lossless,
         )
     check_disk(output.parent, 2 * size, f"the result of {order.given.target.name}")
-
-
-def _measured(report: Report, order: swap.Order) -> Mapping[str, float]:
-    from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
-
-    sources = order.given.sources or swap.cast_photos(order.options.track.cast)
-    options = EvaluateOptions(ledger=report.ledger)
-    return evaluate(report.output, sources, order.given.target, options=options).figures

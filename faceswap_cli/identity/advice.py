@@ -10,13 +10,15 @@ import numpy as np
 from faceswap_cli.faces.crops import cut, upright_crop, width_px
 from faceswap_cli.faces.landmarks import seen_irises
 from faceswap_cli.identity.pose import pose
-from faceswap_cli.records import F32, SourcePhoto
+from faceswap_cli.records import F32, U8, SourcePhoto
 
 SMALL_PX = 90.0
 """Width of a face below which close-ups look soft."""
 TURNED_DEG = 35.0
 SIDE_LIT = 2.1
 """Ratio of the linear light on the two cheeks."""
+DARK = 30.0
+"""L* of the cheeks below which a face is in the dark."""
 GRAY = 4.0
 """Chroma (a*, b*) of the cheeks below which a photograph is monochrome."""
 AWAKE = 0.5
@@ -45,20 +47,36 @@ def _asleep(photo: SourcePhoto) -> bool:
 
 
 def _side_lit(photo: SourcePhoto) -> bool:
-    right, left = (((lab[:, 0] + 16) / 116) ** 3 for lab in _cheeks(photo))
+    return _one_sided(*_cheeks(photo.rgb, photo.landmarks))
+
+
+def _one_sided(*cheeks: F32) -> bool:
+    right, left = (((lab[:, 0] + 16) / 116) ** 3 for lab in cheeks)
     return bool(max(right.mean() / left.mean(), left.mean() / right.mean()) > SIDE_LIT)
 
 
 def _monochrome(photo: SourcePhoto) -> bool:
-    return bool(np.hypot(*np.concatenate(_cheeks(photo))[:, 1:].T).mean() < GRAY)
+    return bool(np.hypot(*np.concatenate(_cheeks(photo.rgb, photo.landmarks))[:, 1:].T).mean() < GRAY)
 
 
-def _cheeks(photo: SourcePhoto) -> tuple[F32, F32]:
+def skin_tone(rgb: U8, landmarks: F32) -> tuple[float, float] | None:
+    """L* of the cheeks of a face (478, 2 or 3), and their typology angle in degrees: high is fair.
+
+    None where they show the light rather than the skin.
+    """
+    cheeks = _cheeks(rgb, landmarks)
+    lightness, _, yellow = np.median(np.concatenate(cheeks), axis=0).tolist()
+    if lightness < DARK or _one_sided(*cheeks):
+        return None
+    return lightness, float(np.degrees(np.arctan2(lightness - 50, max(yellow, 1.0))))
+
+
+def _cheeks(rgb: U8, landmarks: F32) -> tuple[F32, F32]:
     """(3, 3) L*a*b* on each cheek."""
-    matrix = upright_crop(photo.landmarks, _SIDE, 1.6)
-    rgb = cv2.GaussianBlur(cut(photo.rgb, matrix, _SIDE), (0, 0), 3.0)
-    lab = cv2.cvtColor(rgb.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
-    points = photo.landmarks[:, :2] @ matrix[:2, :2].T + matrix[:2, 2]
+    matrix = upright_crop(landmarks, _SIDE, 1.6)
+    smooth = cv2.GaussianBlur(cut(rgb, matrix, _SIDE), (0, 0), 3.0)
+    lab = cv2.cvtColor(smooth.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
+    points = landmarks[:, :2] @ matrix[:2, :2].T + matrix[:2, 2]
     x, y = np.clip(points, 0, _SIDE - 1).astype(int).T
     right, left = (np.asarray(lab[y[list(rows)], x[list(rows)]], np.float32) for rows in _CHEEKS)
     return right, left

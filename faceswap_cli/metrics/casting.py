@@ -111,7 +111,8 @@ def casting_by_recipe(
     if missing:
         raise InputError(
             f"{result.path.name} has {len(wanted)} source people, and {missing} of their photographs "
-            "are missing: give all of them with --source, or the cast file with --cast"
+            f"{'is' if missing == 1 else 'are'} missing: give all of them with --source, or the cast file "
+            "with --cast"
         )
     seats = seats_of_ledger(ledger)
     if not seats:
@@ -134,6 +135,34 @@ def casting_by_recipe(
         names={person: label(groups[row]) for person, row in recipe.cast.items()},
         seats=seats,
     )
+
+
+def for_each(one: Casting, photos: Sequence[Path], seats: Mapping[int, Sequence[Seat]]) -> Casting:
+    """``one`` source of several people (``--face all``), told apart: each of them must have come out well."""
+    people = {seat.person for there in seats.values() for seat in there}
+    if len(people) < 2 or not photos:
+        return one
+    source = one.source(0)
+    return Casting(dict.fromkeys(people, source), dict.fromkeys(people, label(photos)), seats)
+
+
+def seats_of_swapped(ledger: Iterable[LedgerRow]) -> dict[int, list[Seat]]:
+    """Where everybody is who was swapped, by the ledger of the job."""
+    rows = list(ledger)
+    swapped = {row.person for row in rows if row.swapped}
+    return seats_of_ledger(row for row in rows if row.person in swapped)
+
+
+def seats_by_recipe(
+    recipe: Recipe | None, target: Clip, options: SwapOptions, listen: Listener
+) -> dict[int, list[Seat]]:
+    """The same by a first pass, where ``recipe`` says that several were swapped; empty if unsure."""
+    if recipe is None or len(recipe.cast) < 2 or recipe.models != models_digest():
+        return {}
+    analysis = _analysis(target, with_options(options, recipe.options), listen)
+    found = seats_of_analysis(analysis, target)
+    own = {time: [seat for seat in there if seat.person in recipe.cast] for time, there in found.items()}
+    return own if set(recipe.cast) <= {person.person for person in analysis.people} else {}
 
 
 def casting_by_file(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,8 +19,11 @@ from faceswap_cli.metrics.casting import (
     alone,
     casting_by_file,
     casting_by_recipe,
+    for_each,
     part_of,
     recipe_for,
+    seats_by_recipe,
+    seats_of_swapped,
     with_cast,
 )
 from faceswap_cli.metrics.figures import METRICS
@@ -28,8 +31,9 @@ from faceswap_cli.metrics.observations import FrameRow, Observations, collect
 from faceswap_cli.metrics.observe import observe_all
 from faceswap_cli.metrics.pairs import SeenPair, TimeCheck, clip_pairs, open_clips, picture_pair
 from faceswap_cli.metrics.source import load_source, nobody
-from faceswap_cli.metrics.verdict import Verdict, judge_each
+from faceswap_cli.metrics.verdict import LIMITS, Verdict, judge_each
 from faceswap_cli.records import F32, Clip, LedgerRow
+from faceswap_cli.swap.ledger import coverage
 from faceswap_cli.video.packets import audio_digests, frame_times
 from faceswap_cli.video.picture import is_picture
 from faceswap_cli.video.ranges import pts_range
@@ -63,6 +67,10 @@ class PersonFigures:
     faces: int
     figures: dict[str, float]
 
+    @property
+    def name(self) -> str:
+        return f"person {self.person + 1} ({self.source})"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
@@ -78,7 +86,7 @@ class Evaluation:
     """frames, timestamps, audio: equal in result and target?  Empty for pictures."""
     observations: Observations = field(repr=False)
     people: tuple[PersonFigures, ...] = ()
-    """Each person by themselves, where there are several sources"""
+    """Each person by themselves, where several were swapped"""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready: numbers, words and nothing else."""
@@ -89,36 +97,55 @@ class Evaluation:
             "faces": self.faces,
             "figures": _rounded(self.figures),
             "checks": dict(self.checks),
-            "verdict": self.verdict().as_dict(),
+            "verdict": self.verdict.as_dict(),
             "people": [
-                {"person": p.person, "source": p.source, "faces": p.faces, "figures": _rounded(p.figures)}
-                for p in self.people
+                {
+                    "person": one.person,
+                    "face": str(one.person + 1),
+                    "source": one.source,
+                    "faces": one.faces,
+                    "figures": _rounded(one.figures),
+                }
+                for one in self.people
             ],
         }
 
-    def table(self) -> list[tuple[str, str, str]]:
-        """(name, value with unit, meaning) per line, figures first."""
-        lines = [
-            (METRICS[name].title(name), _shown(name, value), METRICS[name].meaning)
-            for name, value in self.figures.items()
-            if not METRICS[name].detail
-        ]
+    def table(self) -> list[tuple[str, str, str, str]]:
+        """(name, value with unit, limit, meaning) per line; what has a limit is never left out."""
+        lines = []
+        for name in self._rows():
+            value, metric = _shown(name, self.figures.get(name)), METRICS[name]
+            lines.append((metric.title(name), value, _limit(name), metric.meaning))
         said = {True: "equal", False: "DIFFERENT"}
-        lines += [(name, said[equal], "result against target") for name, equal in self.checks.items()]
+        lines += [(name, said[equal], "", _COMPARED[name]) for name, equal in self.checks.items()]
         return lines
 
-    def verdict(self, known: Mapping[str, float] | None = None) -> Verdict:
-        """Good or worth a look, and the figure that decided; ``known`` replaces what was measured."""
-        people = {f"person {one.person + 1} ({one.source})": one.figures for one in self.people}
-        return judge_each({**self.figures, **(known or {})}, people)
+    @property
+    def verdict(self) -> Verdict:
+        """Good or worth a look, and the figure that decided; of several people the worst one decides."""
+        return judge_each(self.figures, {one.name: one.figures for one in self.people})
 
     def people_table(self) -> list[tuple[str, ...]]:
-        """(name, value of each person, ...) per line; empty for one source."""
-        rows = [name for name in self.figures if not METRICS[name].detail] if self.people else []
+        """(name, value of each person, ..., limit) per line; empty for one person."""
         return [
-            (METRICS[name].title(name), *(_shown(name, person.figures.get(name)) for person in self.people))
-            for name in rows
+            (
+                METRICS[name].title(name),
+                *(_shown(name, person.figures.get(name)) for person in self.people),
+                _limit(name),
+            )
+            for name in (self._rows() if self.people else ())
         ]
+
+    def _rows(self) -> list[str]:
+        shown = (name for name, metric in METRICS.items() if not metric.detail)
+        return [name for name in shown if name in self.figures or name in LIMITS]
+
+
+_COMPARED = {
+    "frames": "number of frames, result against target",
+    "timestamps": "times of the frames, result against target",
+    "audio": "sound, packet by packet; also equal where neither has any",
+}
 
 
 def _rounded(figures: dict[str, float]) -> dict[str, float]:
@@ -126,7 +153,15 @@ def _rounded(figures: dict[str, float]) -> dict[str, float]:
 
 
 def _shown(name: str, value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g} {METRICS[name].unit}".strip()
+    if value is None:
+        return "-"
+    missed = name in LIMITS and LIMITS[name].missed(value)
+    unit = METRICS[name].unit.replace("share", "")
+    return " ".join(filter(None, (f"{value:.3g}", unit, "(missed)" if missed else "")))
+
+
+def _limit(name: str) -> str:
+    return str(LIMITS[name]) if name in LIMITS else ""
 
 
 def evaluate(
@@ -141,7 +176,7 @@ def evaluate(
 ) -> Evaluation:
     """Measure ``result``, the swap of ``sources`` (photos of one person) into ``target``.
 
-    A result of several people is measured for each against their own source: ``sources`` are the
+    A result of several sources is measured for each person against their own: ``sources`` are the
     photographs of all, or ``options.cast`` is the cast file.  Without either the figures that need
     a source are left out.
     Two clips or two pictures of the same size.  ``stride`` looks at every n-th frame only (the
@@ -152,6 +187,7 @@ def evaluate(
         raise UsageError(f"stride and the number of frames must be 1 or more, not {stride} and {max_frames}")
     if is_picture(result) and is_picture(target):
         casting = alone(load_source(sources, options.detect, options.gallery))
+        casting = for_each(casting, sources, seats_of_swapped(options.ledger))
         stills = [picture_pair(result, target, options.detect)]
         pairs: Generator[SeenPair, None, None] = (still for still in stills)
         rows, checks = list(observe_all(pairs, embed, casting, 1)), dict[str, bool]()
@@ -168,8 +204,24 @@ def evaluate(
             casting = casting_by_recipe(recipe, sources, clips, base, options.ledger, listen)
         else:
             casting = alone(load_source(sources, options.detect, options.gallery))
+            seats = seats_of_swapped(options.ledger) or seats_by_recipe(recipe, theirs, base, listen)
+            casting = for_each(casting, sources, seats)
         rows, checks = _read_clips(ours, theirs, options, every, casting, listen)
-    return _evaluation(result, target, rows, checks, casting)
+    return _by_ledger(_evaluation(result, target, rows, checks, casting), options.ledger)
+
+
+def _by_ledger(found: Evaluation, rows: Sequence[LedgerRow]) -> Evaluation:
+    """With the coverage that the job itself knows: who was chosen, and where they were not swapped."""
+
+    def known(figures: dict[str, float], own: Iterable[LedgerRow]) -> dict[str, float]:
+        share = coverage(own)
+        return figures if share is None else {**figures, "coverage": share}
+
+    people = [
+        replace(one, figures=known(one.figures, (row for row in rows if row.person == one.person)))
+        for one in found.people
+    ]
+    return replace(found, figures=known(found.figures, rows), people=tuple(people))
 
 
 def _read_clips(

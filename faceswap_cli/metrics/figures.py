@@ -132,8 +132,13 @@ def flicker(seen: Observations) -> float:
 
 
 def coverage(seen: Observations) -> float:
-    with_face = np.unique(seen.frame)
-    return len(np.unique(seen.frame[seen.changed])) / len(with_face) if len(with_face) else float("nan")
+    """As ``swap.ledger.coverage``, as far as it shows: where one was swapped, anybody may be the chosen."""
+    rows = np.ones(len(seen.frame), bool)
+    if seen.casting.several:
+        rows = np.isin(seen.person, list(seen.casting.sources))
+    with_face = np.unique(seen.frame[rows])
+    done = np.unique(seen.frame[rows & seen.changed])
+    return len(done) / len(with_face) if len(with_face) else float("nan")
 
 
 def lost(seen: Observations) -> float:
@@ -143,44 +148,78 @@ def lost(seen: Observations) -> float:
 
 METRICS: dict[str, Metric] = {
     "likeness": Metric(
-        likeness, "", "higher", "cosine to the source; strangers 0.44, two photographs of a person 0.9"
+        likeness, "", "higher", "high is good: 0.44 is two strangers, 0.90 two photographs of one person"
     ),
     "likeness_gain": Metric(
-        likeness_gain, "", "higher", "likeness to the source minus that to the target; below 0: the target"
+        likeness_gain,
+        "",
+        "higher",
+        "likeness to the source minus that to the target; below 0 the target wins",
     ),
-    "nearest": Metric(nearest, "share", "higher", "frames in which the source is the nearest person"),
+    "nearest": Metric(
+        nearest, "share", "higher", "high is good: share of frames more like the source than like anyone else"
+    ),
     "identity": Metric(
-        identity, "", "lower", "distance to the source, below 0.6 the same person", TRAINING_NETWORK
+        identity,
+        "",
+        "lower",
+        "low is good: distance to the source, below 0.6 the same person",
+        TRAINING_NETWORK,
     ),
-    "verified": Metric(verified, "share", "higher", "frames that verify as the source", TRAINING_NETWORK),
+    "verified": Metric(
+        verified,
+        "share",
+        "higher",
+        "high is good: share of frames with an identity below 0.6",
+        TRAINING_NETWORK,
+    ),
     "swap_ratio": Metric(
-        swap_ratio, "", "higher", "0.5: as near to the target as to the source", TRAINING_NETWORK
+        swap_ratio, "", "higher", "above 0.5 nearer to the source, below 0.5 to the target", TRAINING_NETWORK
     ),
-    "shape": Metric(proportions.shape, "", "higher", "proportions: 0 is the target's face, 1 the source's"),
-    "outline": Metric(proportions.outline, "", "higher", "the same over cheeks and jaw"),
+    "shape": Metric(
+        proportions.shape, "", "higher", "proportions of eyes, nose, mouth: 0 the target's, 1 the source's"
+    ),
+    "outline": Metric(
+        proportions.outline, "", "higher", "the same of cheeks and jaw; below 0 away from the source's"
+    ),
     "expression": Metric(
-        movement.expression, "%", "lower", "movement of lips, lids and brows, of the eye distance"
+        movement.expression, "%", "lower", "low is good: error of lips, lids and brows, of the eye distance"
     ),
     "expression_gain": Metric(
-        movement.expression_gain, "x", "one", "size of that movement, below 1 it is damped"
+        movement.expression_gain, "x", "one", "1 is good: below it moves less than the target, above more"
     ),
     "expression_correlation": Metric(
-        movement.expression_correlation, "", "higher", "does it move as the target does?"
+        movement.expression_correlation, "", "higher", "1 is good: moves when and where the target does"
     ),
-    "pose": Metric(movement.pose, "deg", "lower", "turns of the head, each about its mean"),
-    "gaze": Metric(gaze, "%", "lower", "iris between its corners, of the eye's width"),
-    "invented": Metric(invented, "x", "lower", "edges that neither source nor target has; up to 1 is none"),
-    "seam": Metric(seam_all, "x", "lower", "steps across the edge of the face; 1 is as in the target"),
+    "pose": Metric(movement.pose, "deg", "lower", "low is good: error of the turning head"),
+    "gaze": Metric(gaze, "%", "lower", "low is good: error of where the eyes look, of the eye's width"),
+    "invented": Metric(
+        invented, "x", "lower", "low is good: lines that neither source nor target has; none up to 1"
+    ),
+    "seam": Metric(seam_all, "x", "lower", "low is good: visible edge of the face; 1 is as in the target"),
     "seam_forehead": Metric(seam_forehead, "x", "lower", "the same on the forehead"),
-    "sharpness": Metric(sharpness, "x", "one", "detail of the skin, result over target"),
-    "sharpness_fine": Metric(sharpness_band(0), "x", "one", "its finest octave", detail=True),
-    "sharpness_medium": Metric(sharpness_band(1), "x", "one", "the next", detail=True),
-    "sharpness_coarse": Metric(sharpness_band(2), "x", "one", "the coarsest", detail=True),
-    "jitter": Metric(jitter, "x", "lower", "restless landmarks, result over target"),
-    "flow_warp": Metric(flow_warp, "x", "lower", "error after motion compensation, result over target"),
-    "flicker": Metric(flicker, "x", "lower", "fast brightness swings, result over target"),
-    "skin_flicker": Metric(skin_flicker, "x", "one", "unsteady light on the skin, result over target"),
-    "outside_psnr": Metric(outside_psnr, "dB", "higher", "outside the swapped faces; 100 is equal"),
-    "coverage": Metric(coverage, "share", "higher", "frames with a face in which one was changed"),
-    "lost": Metric(lost, "share", "lower", "swapped faces that the result no longer shows as a face"),
+    "sharpness": Metric(sharpness, "x", "one", "1 is good: above it the skin is sharper than the target's"),
+    "sharpness_fine": Metric(sharpness_band(0), "x", "one", "the finest detail alone", detail=True),
+    "sharpness_medium": Metric(sharpness_band(1), "x", "one", "the next coarser detail", detail=True),
+    "sharpness_coarse": Metric(sharpness_band(2), "x", "one", "the coarsest detail", detail=True),
+    "jitter": Metric(jitter, "x", "lower", "low is good: trembling of the face; 1 is as in the target"),
+    "flow_warp": Metric(
+        flow_warp, "x", "lower", "low is good: change beyond movement, frame to frame; 1 is as in the target"
+    ),
+    "flicker": Metric(flicker, "x", "lower", "low is good: flicker of the whole face; 1 is as in the target"),
+    "skin_flicker": Metric(
+        skin_flicker, "x", "one", "1 is good: above it light flickers on the skin more than in the target"
+    ),
+    "outside_psnr": Metric(
+        outside_psnr, "dB", "higher", "high is good: picture outside the faces; 100 is the same pixels"
+    ),
+    "coverage": Metric(
+        coverage,
+        "share",
+        "higher",
+        "high is good: share of a chosen person's frames that were swapped; 1 is all",
+    ),
+    "lost": Metric(
+        lost, "share", "lower", "low is good: share of swapped faces that no longer look like a face"
+    ),
 }

@@ -24,7 +24,7 @@ class Limit:
     about: str
     """What it is, for a result that is good"""
     worry: str
-    """What a viewer sees where it is beyond ``bound``"""
+    """What a viewer sees where it is missed"""
     ratio: bool = False
     """Near 1, and as bad at half as at twice"""
 
@@ -33,6 +33,14 @@ class Limit:
         if self.ratio:
             return abs(math.log(max(value, 1e-6))) / math.log(self.bound)
         return max((value - self.best) / (self.bound - self.best), 0.0)
+
+    def missed(self, value: float) -> bool:
+        return self.load(value) > 1
+
+    def __str__(self) -> str:
+        if self.ratio:
+            return f"{1 / self.bound:g} to {self.bound:g}"
+        return f"at {'least' if self.bound < self.best else 'most'} {self.bound:g}"
 
 
 LIMITS: dict[str, Limit] = {
@@ -77,7 +85,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """``Good: all 14 figures are within their limits; closest to it is ...``"""
+        """``Good: all 14 figures with a limit keep it; closest is ...``"""
         return self.word + (f": {'; '.join(self.reasons)}" if self.reasons else "")
 
     def as_dict(self) -> dict[str, str]:
@@ -92,13 +100,13 @@ def judge(figures: Mapping[str, float]) -> Verdict:
         return Verdict()
     first, *others = sorted(loads, key=lambda name: -loads[name])
     limit = LIMITS[first]
-    said = f"{_shown(first, figures)}, limit {limit.bound:g}"
+    said = f"{first} {figures[first]:.3g}, {limit}"
     if loads[first] <= 1:
-        reasons = [f"all {len(loads)} figures are within their limits", f"closest is {limit.about} ({said})"]
-        return Verdict(GOOD, first, tuple(reasons), loads[first])
+        all_of = f"all {len(loads)} figures with a limit keep it" if others else "the figure keeps its limit"
+        return Verdict(GOOD, first, (all_of, f"closest is {limit.about} ({said})"), loads[first])
     reasons = [f"{limit.worry} ({said})"]
-    if missed := [_shown(name, figures) for name in others if loads[name] > 1]:
-        reasons.append(f"also beyond their limits: {', '.join(missed)}")
+    if missed := [f"{name} {figures[name]:.3g} ({LIMITS[name]})" for name in others if loads[name] > 1]:
+        reasons.append(f"also outside their limits: {', '.join(missed)}")
     return Verdict(CHECK, first, tuple(reasons), loads[first])
 
 
@@ -111,7 +119,3 @@ def judge_each(figures: Mapping[str, float], people: Mapping[str, Mapping[str, f
     verdict = found[name]
     first = (f"{name}: {reason}" for reason in verdict.reasons[:1])
     return replace(verdict, reasons=(*first, *verdict.reasons[1:]))
-
-
-def _shown(name: str, figures: Mapping[str, float]) -> str:
-    return f"{name} {figures[name]:.3g}"

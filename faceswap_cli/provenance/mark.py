@@ -15,6 +15,7 @@ from pathlib import Path
 
 from faceswap_cli import __version__
 from faceswap_cli.errors import InputError
+from faceswap_cli.events import Event, Listener
 
 VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SOURCE_TYPE = VOCABULARY + "compositeWithTrainedAlgorithmicMedia"
@@ -152,6 +153,14 @@ def read_mark(path: Path, metadata: Mapping[str, str] | None = None) -> Mark | N
         return mark
     packet = find_xmp(path)
     return mark_in_xmp(packet) if packet is not None else None
+
+
+def tell_if_marked(target: Path, metadata: Mapping[str, str] | None, listen: Listener) -> None:
+    """A warning where ``target`` says of itself that it was made with AI."""
+    mark = read_mark(target, metadata)
+    if mark is not None and mark.synthetic:
+        text = f"{target.name} is already marked as made with AI: its faces may be swapped ones"
+        listen(Event("warning", {"message": f"{text}; 'faceswap inspect' shows the mark, which is kept"}))
 
 
 def made_here(path: Path, metadata: Mapping[str, str] | None = None) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from faceswap_cli.config import SwapOptions
+from faceswap_cli.config_files import FLAGS
+from faceswap_cli.events import stage_title
 from faceswap_cli.records import LedgerRow
 from faceswap_cli.report.job import Job
 from faceswap_cli.weights.registry import bundled
@@ -63,6 +65,8 @@ class Setting:
     value: str
     changed: bool
     """Other than the default?"""
+    flag: str = ""
+    """Of the command line"""
 
 
 def person_label(person: int) -> str:
@@ -86,7 +90,7 @@ def headlines(job: Job) -> list[Headline]:
     """The figures that people look for first."""
     report, figures = job.report, job.evaluation.figures if job.evaluation else {}
     found = _likeness(figures)
-    wanted = {row.pts for row in report.ledger if row.person in job.chosen}
+    wanted = job.wanted
     if job.command == "video":
         share = report.frames_with_swap / len(wanted) if wanted else 0.0
         note = f"{report.frames_with_swap} of {len(wanted)} frames with a chosen person"
@@ -160,8 +164,8 @@ def _person(job: Job, person: int) -> PersonFacts:
     )
 
 
-def figures(job: Job) -> list[tuple[str, str, str]]:
-    """(name, value, meaning) of the evaluation, and what else was compared."""
+def figures(job: Job) -> list[tuple[str, str, str, str]]:
+    """(name, value, limit, meaning) of the evaluation, and what else was compared."""
     return job.evaluation.table() if job.evaluation else []
 
 
@@ -174,7 +178,12 @@ def by_person(job: Job) -> list[str]:
 def settings(options: SwapOptions) -> list[Setting]:
     """Every option, by group; files by their names alone."""
     usual = dict(_flat(asdict(SwapOptions())))
-    return [Setting(name, _said(value), value != usual[name]) for name, value in _flat(asdict(options))]
+    flags = {keys[0]: f"--{flag.replace('_', '-')}" for flag, keys in FLAGS.items() if keys}
+    found = []
+    for name, value in _flat(asdict(options)):
+        changed = value != usual[name] and name != "job.measure_identity"  # which the report asks for
+        found.append(Setting(name, _said(value), changed, flags.get(name, "")))
+    return found
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -187,9 +196,11 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 def _said(value: Any) -> str:
     if value is None:
-        return "as the input"
+        return "not set"
     if isinstance(value, bool):
         return "on" if value else "off"
+    if value == "":
+        return "none"
     return value.name if isinstance(value, Path) else str(value)
 
 
@@ -205,4 +216,8 @@ def weights(job: Job) -> list[tuple[str, str, str]]:
 
 def stages(job: Job) -> list[tuple[str, str]]:
     """(stage, seconds), the parts of a stage indented by their name."""
-    return [(stage, f"{seconds:.2f} s") for stage, seconds in job.report.seconds.items()]
+    found = []
+    for name, seconds in job.report.seconds.items():
+        stage, colon, part = name.partition(":")
+        found.append((f"{stage_title(stage)}{colon}{part}", f"{seconds:.2f} s"))
+    return found

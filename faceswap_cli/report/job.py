@@ -10,6 +10,7 @@ from pathlib import Path
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.metrics.evaluate import Evaluation
 from faceswap_cli.records import LedgerRow, Report
+from faceswap_cli.swap.ledger import NOT_AT_ALL
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +38,12 @@ class Job:
         """People with at least one swapped face, the most often swapped first."""
         counts = Counter(row.person for row in self.swapped)
         return tuple(sorted(counts, key=lambda person: (-counts[person], person)))
+
+    @cached_property
+    def wanted(self) -> set[int]:
+        """Times of the frames that show a chosen person, as ``swap.ledger.coverage`` counts them."""
+        rows = (row for row in self.report.ledger if row.person in self.chosen)
+        return {row.pts for row in rows if row.reason != NOT_AT_ALL}
 
     @cached_property
     def swapped(self) -> list[LedgerRow]:

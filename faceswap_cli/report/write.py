@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faceswap_cli.errors import InputError, NoFaceFound, OutputError
 from faceswap_cli.events import Listener, ignore
-from faceswap_cli.metrics.evaluate import EvaluateOptions, evaluate
+from faceswap_cli.metrics.evaluate import EvaluateOptions, Evaluation, evaluate
 from faceswap_cli.records import Clip
 from faceswap_cli.report.draw import draw, readout
 from faceswap_cli.report.frames import clip_pairs, picture_pairs, portraits
@@ -21,10 +21,11 @@ from faceswap_cli.report.sightings import Sighting, sightings
 from faceswap_cli.video.probe import probe
 
 
-def write_report(path: Path, job: Job, listen: Listener = ignore) -> None:
+def write_report(path: Path, job: Job, listen: Listener = ignore) -> Evaluation | None:
     """Measure the result of ``job`` and write its page to ``path``; it appears whole or not at all.
 
-    Takes about as long as ``evaluate``: both files are read again.
+    Returns what was measured, if anything could be.  Takes about as long as ``evaluate``: both files are
+    read again.
     """
     job = _measured(job, listen)
     html = build(job)
@@ -39,6 +40,7 @@ def write_report(path: Path, job: Job, listen: Listener = ignore) -> None:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise OutputError(f"report {path} cannot be written ({error.strerror or error})") from error
+    return job.evaluation
 
 
 def build(job: Job) -> str:

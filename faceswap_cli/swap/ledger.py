@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -88,6 +88,19 @@ def ledger_rows(pts: int, faces: Sequence[Drawn], scene: Scene) -> tuple[LedgerR
             )
         )
     return tuple(rows)
+
+
+def coverage(rows: Iterable[LedgerRow]) -> float | None:
+    """Share of the frames that show a chosen person in which a chosen person was swapped.
+
+    A person is chosen when at least one of its frames was swapped; None without any.  Frames where
+    ``--strength`` is 0 do not count.
+    """
+    rows = list(rows)
+    chosen = {row.person for row in rows if row.swapped}
+    wanted = {row.pts for row in rows if row.person in chosen and row.reason != NOT_AT_ALL}
+    done = {row.pts for row in rows if row.swapped}
+    return len(done) / len(wanted) if wanted else None
 
 
 def _why_not(face: Drawn | None, points: F32, chosen: bool, strength: float) -> str:

@@ -37,6 +37,8 @@ def open_input(path: Path, max_pixels: int = 0) -> av.container.InputContainer:
         return container
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, av.error.InvalidDataError):
+            reason = "damaged, or of a kind that is not known"
         raise InputError(f"{path} cannot be read as a video ({reason}); {CONVERT}") from error
 
 

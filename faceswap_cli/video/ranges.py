@@ -50,7 +50,8 @@ def pts_range(clip: Clip, options: RangeOptions, pts: I64 | None = None) -> tupl
     end = len(pts) if options.end is None else _row(options.end, "--end", clip, pts)
     if first >= len(pts):
         raise UsageError(
-            f"--start {options.start} is after the last of {len(pts)} frames of {clip.path.name}"
+            f"--start {options.start} is after the last frame of {clip.path.name} "
+            f"({clip.duration_s:.1f} s, {len(pts)} frames); give an earlier one"
         )
     if end <= first:
         raise UsageError(

@@ -62,7 +62,11 @@ def test_from_inspect_to_plan(stage: Path, tmp_path: Path, capsys: pytest.Captur
     assert plan["dry_run"] is True
     assert not Path(plan["output"]).exists()
     assert cast.read_bytes() == before
-    refused(run(capsys, "inspect", stage, "--cast", cast), 5, "cast.toml exists")
+    refused(
+        run(capsys, "inspect", stage, "--cast", cast),
+        5,
+        "cast.toml exists; use --force to replace it, or give another name",
+    )
 
 
 def test_the_plan_in_words(stage: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,6 @@ from pathlib import Path
 import pytest
 
 from faceswap_cli.cli import main
-from faceswap_cli.cli.inputs import Given
-from faceswap_cli.cli.options import OutputFlags
-from faceswap_cli.cli.swap import Order
-from faceswap_cli.cli.video import _measured
 from faceswap_cli.config import EncodeOptions, JobOptions, PasteOptions, SwapOptions, TrackOptions
 from faceswap_cli.errors import InputError
 from faceswap_cli.events import ignore
@@ -100,7 +96,7 @@ def test_a_first_pass_and_a_cast_file_find_the_same_people(played: Played, measu
 
 
 def test_photographs_that_are_missing_are_counted(played: Played) -> None:
-    with pytest.raises(InputError, match="has 2 source people, and 1 of their photographs are missing"):
+    with pytest.raises(InputError, match="has 2 source people, and 1 of their photographs is missing"):
         played.measure(COLLINS)
 
 
@@ -140,11 +136,30 @@ def test_a_face_far_from_everybody_is_nobody(played: Played) -> None:
     assert casting.source(NOBODY).photo is None
 
 
-def test_gates_of_a_cast_are_measured_too(played: Played, measured: Evaluation) -> None:
-    options = replace(OPTIONS, track=TrackOptions(cast=played.cast))
-    given = Given((), played.clip, target_from_stdin=False)
-    order = Order("video", given, OutputFlags(), options, (), to_stdout=False, one_source=False)
-    assert _measured(played.report, order) == measured.figures
+def test_gates_hold_for_each_person_of_a_cast(
+    played: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["video", "--cast", str(played.cast), str(played.clip), "-o", str(tmp_path / "out.mp4")]
+    command += ["--method", "mesh", "--glasses", "remove", "--jobs", "1", "--accept-terms", "--json"]
+    assert main([*command, "--fail-under", "swap_ratio=0.99,coverage=0.5"]) == 10
+    told = capsys.readouterr()
+    assert "person 1 (hopper.png): 0." in told.err
+    assert "person 2 (source.jpg): 0." in told.err
+    data = json.loads(told.out)
+    assert [one["source"] for one in data["evaluation"]["people"]] == ["hopper.png", "source.jpg"]
+    assert data["verdict"] == data["evaluation"]["verdict"]
+    assert [(one["face"], one["coverage"]) for one in data["by_person"]] == [("1", 1.0), ("2", 1.0)]
+
+
+def test_one_source_of_two_people_is_measured_on_each(tmp_path: Path) -> None:
+    clip = make_stage(tmp_path / "stage.mp4", side_by_side, FRAMES)
+    options = replace(OPTIONS, track=TrackOptions(face="all"))
+    report = swap_video([COLLINS], clip, tmp_path / "out.mp4", options)
+    known = evaluate(report.output, [COLLINS], clip, options=EvaluateOptions(ledger=report.ledger))
+    assert [one.name for one in known.people] == ["person 1 (source.jpg)", "person 2 (source.jpg)"]
+    assert known.verdict.reasons[0].startswith(("person 1 (source.jpg): ", "person 2 (source.jpg): "))
+    found = evaluate(report.output, [COLLINS], clip)  # by its recipe and a first pass
+    assert [one.figures for one in found.people] == [one.figures for one in known.people]
 
 
 def test_the_command_shows_a_column_for_each_person(

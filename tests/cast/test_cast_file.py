@@ -53,6 +53,14 @@ def test_an_empty_source_keeps_the_face(cast: Path) -> None:
     assert read_cast(cast).roles[2].sources == ()
 
 
+def test_the_spelling_of_earlier_versions_is_read(cast: Path) -> None:
+    text = cast.read_text()
+    assert "[recognize.A]" in text
+    now = read_cast(cast)
+    cast.write_text(text.replace("[recognize.", "[recognise."))
+    assert [role.name for role in read_cast(cast).roles] == [role.name for role in now.roles]
+
+
 def test_several_faces_and_a_doubt(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     path = tmp_path / "cast.toml"
@@ -73,7 +81,8 @@ Change = Callable[[str], str]
 BAD: dict[str, tuple[Change, tuple[str, ...]]] = {
     "syntax": (lambda t: t.replace("[people.B]", "[people.B"), ("not valid TOML", "line ", "inspect CLIP")),
     "schema": (lambda t: t.replace("schema = 1", "schema = 9"), ("schema must be 1, not 9",)),
-    "top": (lambda t: "colour = 3\n" + t, ("unknown key colour", "known: schema, people, recognise")),
+    "a part": (lambda t: t.replace("schema = 1", ""), ("is a part of a cast file", "inspect CLIP --cast")),
+    "top": (lambda t: "colour = 3\n" + t, ("unknown key colour", "known: schema, people, recognize")),
     "key": (
         lambda t: t.replace("keep = true", 'kep = "x"'),
         ("unknown key people.A.kep", "known: source, keep"),
@@ -85,25 +94,26 @@ BAD: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "missing": (
         lambda t: t.replace("anna.jpg", "gone.jpg"),
-        ("people.A.source", "'gone.jpg' does not exist"),
+        ("people.A.source", "'gone.jpg' does not exist", "names are relative to /"),
     ),
+    "nearly": (lambda t: t.replace("anna.jpg", "anna"), ("'anna' does not exist; did you mean", "anna.jpg?")),
     "number": (lambda t: t.replace('"anna.jpg"', "7"), ("people.A.source must be a file name or a list",)),
     "empty": (lambda t: t.replace('"b1.jpg"', '""'), ("people.B.source has an empty file name",)),
     "renamed": (
         lambda t: t.replace("[people.A]", "[people.anna]"),
-        ("recognise.A has no people.A", "the same name"),
+        ("recognize.A has no people.A", "the same name"),
     ),
     "unseen": (
-        lambda t: t.replace("[recognise.A]", "[recognise.B2]"),
-        ("people.A has no recognise.A",),
+        lambda t: t.replace("[recognize.A]", "[recognize.B2]"),
+        ("people.A has no recognize.A",),
     ),
     "name": (lambda t: t.replace("[people.A]", '[people."A \\u0007"]'), ("letters, digits",)),
     "table": (lambda t: t.replace("[people.A]", "[[people.A]]"), ("people must consist of tables",)),
     "damaged": (
         lambda t: t.replace('faces = [\n  "', 'faces = [\n  "!', 1),
-        ("recognise.A.faces is damaged",),
+        ("recognize.A.faces is damaged",),
     ),
-    "short": (lambda t: t.replace('faces = [\n  "', 'faces = [\n  "AAAA", "', 1), ("recognise.A.faces",)),
+    "short": (lambda t: t.replace('faces = [\n  "', 'faces = [\n  "AAAA", "', 1), ("recognize.A.faces",)),
     "no source": (
         lambda t: t.replace('"anna.jpg"', '""').replace('["b1.jpg", "b2.jpg"]', '""'),
         ("assigns no source", "source ="),

@@ -39,7 +39,7 @@ def test_plain_says_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str])
         ("batch", "batch: 64/256 jobs, 240.0 jobs/min, 0:48 left"),
         ("download", "download: 64/256 MiB, 4.0 MiB/s, 0:48 left"),
         ("teach", "teach: 64/256 steps, 4.0 steps/s, 0:48 left"),
-        ("analyse", "analyse: 64/256 frames, 4.0 fps, 0:48 left"),
+        ("analyse", "find faces: 64/256 frames, 4.0 fps, 0:48 left"),
     ],
 )
 def test_a_stage_counts_in_its_own_unit(capsys: pytest.CaptureFixture[str], stage: str, line: str) -> None:
@@ -62,6 +62,17 @@ def test_plain_names_the_row_of_a_batch(capsys: pytest.CaptureFixture[str]) -> N
         "row 1, render: 12/24 frames, 1.0 fps, 0:12 left",
         "row 2, render: 12/24 frames, 1.0 fps, 0:12 left",
     ]
+
+
+def test_plain_says_nothing_of_a_stage_before_its_first_frame(capsys: pytest.CaptureFixture[str]) -> None:
+    moment = [0.0]
+    display = Plain(now=lambda: moment[0])
+    display.show(progress("render", 1, 38))
+    moment[0] = 20.0
+    display.show(progress("assemble", 0, 38))
+    assert capsys.readouterr().err == ""
+    display.show(progress("assemble", 38, 38))
+    assert capsys.readouterr().err.startswith("join: 38/38 frames")
 
 
 def test_plain_starts_its_clock_again_with_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +116,7 @@ def test_live_shows_stage_and_frames_and_cleans_up(monkeypatch: pytest.MonkeyPat
     display.close()
     display.close()
     shown = screen.getvalue()
-    assert "analyse" in shown
+    assert "find faces" in shown
     assert "3/10" in shown
     assert "a line with [brackets]" in shown
     assert shown.rindex("\x1b[?25h") > shown.index("\x1b[?25l"), "the cursor comes back"

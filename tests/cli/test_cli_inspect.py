@@ -31,6 +31,8 @@ def test_quick_look_at_a_video(run: Run, machine: Path) -> None:
     ran = run("inspect", clip, "--quick")
     assert (ran.code, ran.err) == (0, "")
     assert "30000/1001" in ran.out
+    assert "29.97 (30000/1001) frames per second" in ran.out
+    assert "Matroska or WebM" in ran.out
     assert "unmarked" in ran.out
 
 
@@ -113,6 +115,17 @@ def test_doctor_finds_this_machine_fit(run: Run) -> None:
     assert checks["device cpu"]["status"] == "ok"
     assert checks["terms"]["status"] == "warn"
     assert all(check["fix"] for check in told["checks"] if check["status"] != "ok")
+
+
+def test_doctor_ends_with_the_sum_of_its_checks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from faceswap_cli.doctor import Check
+
+    checks = [Check("python", "ok", "3.11"), Check("terms", "warn", "not accepted yet", "run this")]
+    monkeypatch.setattr("faceswap_cli.doctor.run_checks", lambda *_: iter(checks))
+    shown = run("doctor").out
+    assert shown.splitlines()[-1] == "2 checks: terms warn"
+    assert "What an output keeps" not in shown
+    assert "What an output keeps" in run("doctor", "-v").out
 
 
 def test_doctor_tells_what_is_broken(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import faceswap_cli
 from faceswap_cli.cli.marks import without_sidecar
-from faceswap_cli.provenance.mark import SOURCE_TYPE
+from faceswap_cli.provenance.mark import SOURCE_TYPE, container_metadata
 from tests.cli.fakes import Ran
 from tests.clips import make_clip
 from tests.provenance.test_signing import make, signed
@@ -150,3 +150,10 @@ def test_keys_of_the_user(run: Run, machine: Path) -> None:
     ran.failed(2, "--c2pa-cert", "belong together")
     ran = run("video", FACE, "clip.mp4", "-o", "out.mp4", "--c2pa-key", "gone.pem", "--c2pa-cert", "gone.pem")
     ran.failed(2, "gone.pem cannot be read")
+
+
+def test_a_target_that_is_marked_already_is_named(run: Run, machine: Path) -> None:
+    make_clip(machine / "made.mp4", metadata=container_metadata(), frames=3)
+    ran = run("video", FACE, "made.mp4")
+    assert ran.code == 3, "no face in it"
+    assert "warning: made.mp4 is already marked as made with AI" in ran.err

@@ -5,17 +5,27 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections import namedtuple
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer.main
 
-from faceswap_cli.cli.swap import Order
+from faceswap_cli.cli import app
+from faceswap_cli.cli.swap import Order, _sentence
+from faceswap_cli.config import SwapOptions
 from faceswap_cli.errors import InputError, Interrupted, NoFaceFound, WeightsError
 from faceswap_cli.events import Event
+from faceswap_cli.metrics.evaluate import Evaluation
+from faceswap_cli.provenance.mark import container_metadata
+from faceswap_cli.records import Report
 from tests.cli.fakes import FakePipeline, Ran, picture, row
+from tests.clips import make_clip
+from tests.report.made import evaluation
 
 Run = Callable[..., Ran]
 pytestmark = pytest.mark.usefixtures("accepted")
@@ -315,15 +325,19 @@ def test_gate_that_needs_measuring(
 ) -> None:
     asked = []
 
-    def measured(report: object, order: Order) -> dict[str, float]:
+    def measured(session: object, order: Order, report: Report) -> Evaluation:
         asked.append(order.given.target)
-        return {"jitter": 1.5, "identity": 0.1}
+        return evaluation(report.ledger)
 
-    monkeypatch.setattr("faceswap_cli.cli.video._measured", measured)
-    run("video", photo, clip, "--fail-under", "jitter=1.2", "-q").failed(10, "jitter <= 1.2 (is 1.500)")
+    monkeypatch.setattr("faceswap_cli.cli.swap._evaluated", measured)
+    run("video", photo, clip, "--fail-under", "jitter=1.1", "-q").failed(10, "jitter <= 1.1 (is 1.200)")
     assert asked == [clip]
     assert run("video", photo, clip, "-f", "--fail-under", "identity=0.6").code == 0
     assert len(asked) == 1
+    good = run("video", photo, clip, "-f", "--fail-under", "verdict", "--json").json
+    assert good["verdict"]["word"] == good["evaluation"]["verdict"]["word"] == "Good"
+    assert good["evaluation"]["figures"]["likeness"] == 0.64
+    assert good["figures"] == {"identity": pytest.approx(0.4), "coverage": 1.0}
 
 
 def test_preview_writes_a_sheet(run: Run, pipeline: FakePipeline, photo: Path, clip: Path) -> None:
@@ -443,7 +457,24 @@ def test_help_shows_words_not_types(run: Run, command: str) -> None:
     text = run(*command.split(), "--help").out
     assert "--help" in text
     assert "<" not in text, "as in <bool>"
-    assert command != "video" or {"TEXT", "NUMBER", "FILE"} <= set(text.split())
+    assert command != "video" or {"FILE", "TIME", "keep|remove"} <= set(text.split())
+    assert command != "video" or " TEXT " not in text, "a word that says more"
+
+
+def test_the_line_of_usage_names_the_arguments_once(run: Run) -> None:
+    assert "faceswap video [OPTIONS] SRC... TARGET\n" in re.sub(" +\n", "\n", run("video", "--help").out)
+
+
+@pytest.mark.parametrize("name", ["image", "video", "batch", "inspect"])
+def test_every_option_says_what_happens_without_it(name: str) -> None:
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    known = ("Default:", "Required", "needed", "-vv", "Show this message")
+    silent = [
+        option.name
+        for option in command.params
+        if option.param_type_name == "option" and not any(word in (option.help or "") for word in known)
+    ]
+    assert silent == []
 
 
 def test_help_and_version(run: Run) -> None:
@@ -501,3 +532,61 @@ def test_nothing_is_said_where_everybody_was_swapped(
 ) -> None:
     pipeline.people, pipeline.rows = 2, (row(0), row(0, person=1))
     assert "people" not in run("video", photo, clip).err
+
+
+def test_a_name_that_is_nearly_there_is_suggested(
+    run: Run, pipeline: FakePipeline, photo: Path, clip: Path, machine: Path
+) -> None:
+    (machine / "photos").mkdir()
+    picture(machine / "photos" / "ben.jpg")
+    run("video", "photos/ben", clip).failed(4, "photos/ben does not exist; did you mean photos/ben.jpg?")
+    run("video", "photos/bne.jpg", clip).failed(4, "did you mean photos/ben.jpg?")
+    run("video", "photos/x.png", clip).failed(4, "check the spelling")
+
+
+def test_options_that_do_nothing_are_named(run: Run, pipeline: FakePipeline, photo: Path, clip: Path) -> None:
+    ran = run("video", photo, clip, "--appear-from", "7")
+    assert (ran.code, ran.err.count("warning")) == (0, 1)
+    assert "--appear-from is for --profile 1024 and does nothing here" in ran.err
+    ran = run("video", photo, clip, "-f", "--profile", "256", "--method", "mesh")
+    assert "--profile is for --method fslsd and does nothing with mesh" in ran.err
+    assert "warning" not in run("video", photo, clip, "-f", "--profile", "1024", "--appear-from", "7").err
+
+
+def test_an_enrolled_person_is_called_by_name(
+    run: Run, pipeline: FakePipeline, clip: Path, machine: Path
+) -> None:
+    people = machine / "people"
+    people.mkdir()
+    (people / "anna.faceid").write_bytes(b"x")
+    os.environ["FACESWAP_PEOPLE"] = str(people)
+    try:
+        assert "faceswap: @anna into clip.mp4" in run("video", "@anna", clip).err
+    finally:
+        del os.environ["FACESWAP_PEOPLE"]
+
+
+def test_one_face_is_singular(run: Run, pipeline: FakePipeline, photo: Path, clip: Path) -> None:
+    report = Report(Path("x"), 1, 1, 1, 1, 0, {"render": 0.5}, (row(0),))
+    order = Order("image", None, None, SwapOptions(), (), to_stdout=False)  # type: ignore[arg-type]
+    assert _sentence(order, report) == "faceswap: swapped 1 face, 0.5 s"
+    assert (
+        _sentence(replace(order, command="video"), report)
+        == "faceswap: swapped 1 face in 1 of 1 frame, 0.5 s"
+    )
+
+
+def test_arguments_in_the_wrong_order(
+    run: Run, pipeline: FakePipeline, photo: Path, clip: Path, machine: Path
+) -> None:
+    run("video", clip, photo).failed(4, "SOURCE TARGET; did you mean: faceswap video", f"{photo.name} ")
+    run("image", clip, photo).failed(4, "is a video; a source is a photograph")
+    (machine / "clips").mkdir()
+    (machine / "clips" / "a.mp4").write_bytes(clip.read_bytes())
+    run("batch", "clips", photo, "-o", "out").failed(4, "source comes first", f"{photo.name} clips -o FOLDER")
+
+
+def test_result_and_target_exchanged(run: Run, machine: Path, clip: Path, photo: Path) -> None:
+    make_clip(machine / "made.mp4", metadata=container_metadata(), frames=3)
+    assert "are they exchanged?" in run("evaluate", clip, "-s", photo, "-t", "made.mp4").err
+    assert "are they exchanged?" not in run("evaluate", "made.mp4", "-s", photo, "-t", clip).err

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from faceswap_cli.faces import landmarks as parts
-from faceswap_cli.identity.advice import advice
-from faceswap_cli.records import SourcePhoto
+from faceswap_cli.identity.advice import advice, skin_tone
+from faceswap_cli.records import SourceIdentity, SourcePhoto
+from faceswap_cli.swap.tones import tone_note
 from tests.swap.drawn import mesh_points, photo, picture
 
 SIDE = 480
@@ -57,3 +58,30 @@ def test_each_fault_is_named_once_and_another_photo_helps(fault: str) -> None:
     assert "\n" not in line
     assert "every photo" in advice([bad, bad])[0]
     assert advice([bad, plain()]) == []
+
+
+def shaded(amount: float) -> SourcePhoto:
+    good = plain()
+    return photo((good.rgb * amount).astype(np.uint8), good.landmarks)
+
+
+def test_skin_that_is_far_apart_is_named() -> None:
+    light, dark = plain(), shaded(0.5)
+    anna = SourceIdentity("anna", (light,), np.zeros(128, np.float32))
+    note = tone_note(anna, "clip.mp4", dark.rgb, dark.landmarks)
+    assert note.startswith(f"the skin in {light.path.name} is much lighter than that in clip.mp4")
+    ben = SourceIdentity("ben", (dark,), np.zeros(128, np.float32))
+    assert "is much darker" in tone_note(ben, "clip.mp4", light.rgb, light.landmarks)
+    assert tone_note(anna, "clip.mp4", light.rgb, light.landmarks) == ""
+    near = shaded(0.8)
+    assert tone_note(anna, "clip.mp4", near.rgb, near.landmarks) == ""
+
+
+def test_nothing_is_said_of_a_face_whose_light_hides_its_skin() -> None:
+    anna = SourceIdentity("anna", (plain(),), np.zeros(128, np.float32))
+    night, side = shaded(0.12), spoiled("one side")
+    assert skin_tone(night.rgb, night.landmarks) is None
+    assert tone_note(anna, "clip.mp4", night.rgb, night.landmarks) == ""
+    assert skin_tone(side.rgb, side.landmarks) is None
+    nobody = SourceIdentity("ben", (), np.zeros(128, np.float32))
+    assert tone_note(nobody, "clip.mp4", plain().rgb, plain().landmarks) == ""

@@ -22,7 +22,8 @@ def test_any_figure_beyond_its_limit_decides(name: str) -> None:
     assert (within.word, within.figure) == ("Good", name)
     assert (beyond.word, beyond.figure) == ("Check it", name)
     assert beyond.sentence.startswith(f"Check it: {limit.worry} ({name} ")
-    assert f"limit {limit.bound:g})" in beyond.sentence
+    assert f", {limit})" in beyond.sentence
+    assert f"{limit.bound:g}" in str(limit)
     assert ";" not in beyond.sentence, "nothing else is wrong"
 
 
@@ -38,6 +39,14 @@ def test_better_than_untouched_is_fine() -> None:
     assert judge({"jitter": 0.4, "seam": 0.7, "likeness": 0.99}).word == "Good"
 
 
+def test_a_limit_says_which_side_is_good() -> None:
+    assert [str(LIMITS[name]) for name in ("likeness", "pose", "sharpness")] == [
+        "at least 0.5",
+        "at most 3",
+        "0.5 to 2",
+    ]
+
+
 def test_half_as_sharp_is_as_bad_as_twice() -> None:
     soft, sharp = judge({"sharpness": 0.45}), judge({"sharpness": 1 / 0.45})
     assert soft.load == pytest.approx(sharp.load)
@@ -46,8 +55,9 @@ def test_half_as_sharp_is_as_bad_as_twice() -> None:
 
 def test_the_farthest_beyond_its_limit_comes_first_and_the_others_are_named() -> None:
     found = judge({**FINE, "seam": 1.9, "jitter": 3.0, "flicker": 1.6, "shape": -9.0})
-    assert found.reasons[0] == "the face is more restless than the footage (jitter 3, limit 1.5)"
-    assert found.reasons[1:] == ("also beyond their limits: flicker 1.6, seam 1.9",)
+    assert found.reasons[0] == "the face is more restless than the footage (jitter 3, at most 1.5)"
+    others = "flicker 1.6 (at most 1.5), seam 1.9 (at most 1.75)"
+    assert found.reasons[1:] == (f"also outside their limits: {others}",)
     assert found.as_dict() == {"word": "Check it", "figure": "jitter", "sentence": found.sentence}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceswap_cli.config import EncodeOptions, JobOptions, SwapOptions
 from faceswap_cli.report import facts
 from faceswap_cli.report.draw import HEIGHT, WIDTH, draw, readout
 from faceswap_cli.report.frames import portraits
@@ -177,16 +178,17 @@ def test_the_verdict(tmp_path: Path) -> None:
     found = verdict(job)
     assert found.word == "Good"
     assert found.reasons == (
-        "all 4 figures are within their limits",
-        "closest is likeness to the source rather than to the target (likeness_gain 0.06, limit 0)",
+        "all 4 figures with a limit keep it",
+        "closest is likeness to the source rather than to the target (likeness_gain 0.06, at least 0)",
         "30 of 30 frames with a chosen person were swapped",
     )
     assert job.evaluation is not None
     worse = replace(job.evaluation, figures={"likeness_gain": -0.1, "jitter": 2.04})
     found = verdict(replace(job, evaluation=worse))
     assert found.sentence == (
-        "Check it: the face is more restless than the footage (jitter 2.04, limit 1.5); "
-        "also beyond their limits: likeness_gain -0.1; 30 of 30 frames with a chosen person were swapped"
+        "Check it: the face is more restless than the footage (jitter 2.04, at most 1.5); "
+        "also outside their limits: likeness_gain -0.1 (at least 0); "
+        "30 of 30 frames with a chosen person were swapped"
     )
     unmeasured = verdict(replace(job, evaluation=None))
     assert (unmeasured.word, unmeasured.reasons) == ("Not measured", found.reasons[-1:])
@@ -195,7 +197,7 @@ def test_the_verdict(tmp_path: Path) -> None:
 def test_frames_that_were_missed_lead_the_verdict(tmp_path: Path) -> None:
     found = verdict(made_job(tmp_path, left_out=range(3)))
     assert (found.word, found.figure) == ("Check it", "coverage")
-    assert found.reasons[0] == "the original face shows in some frames (coverage 0.9, limit 0.95)"
+    assert found.reasons[0] == "the original face shows in some frames (coverage 0.9, at least 0.95)"
     assert found.reasons[-1] == "27 of 30 frames with a chosen person were swapped"
 
 
@@ -230,3 +232,19 @@ def test_coverage_is_never_rounded_up_to_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00.0"), (75.25, "1:15.2"), (3725.96, "1:02:06.0")])
 def test_clock(seconds: float, text: str) -> None:
     assert facts.clock(seconds) == text
+
+
+def test_settings_say_what_is_not_set_and_which_flag_sets_them() -> None:
+    options = SwapOptions(job=JobOptions(measure_identity=True), encode=EncodeOptions(crf=20))
+    found = {item.name: item for item in facts.settings(options)}
+    assert (found["mark.consent"].value, found["mark.consent"].flag) == ("not set", "--consent")
+    assert (found["encode.crf"].value, found["encode.crf"].changed) == ("20.0", True)
+    assert found["paste.mask_regions"].value == "none"
+    assert [name for name, item in found.items() if item.changed] == ["encode.crf"], (
+        "the report asks for the rest"
+    )
+
+
+def test_stages_have_names_for_people(tmp_path: Path) -> None:
+    names = [name for name, _ in facts.stages(made_job(tmp_path, measured=False))]
+    assert names == ["find faces", "render", "render: paste"]

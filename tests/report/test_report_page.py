@@ -87,7 +87,7 @@ def test_everything_is_there(page: Parsed) -> None:
         "smooth.strength",
         "face_landmarker.task",
         "DIFFERENT",
-        "Good: all 4 figures are within their limits",
+        "Good: all 4 figures with a limit keep it",
     ):
         assert words in page.text, words
     lines = [a for a in page.all("path") if a.get("class", "").startswith("line p") and len(a["d"]) > 100]
