@@ -520,7 +520,7 @@ class ClipFlags:
         str | None,
         _option(
             "--cluster",
-            text="Render on a Ray cluster: auto or its address (pip install 'faceswap-cli[ray]'). Default: "
+            text=r"Render on a Ray cluster: auto or its address (needs pip install '.\[ray]'). Default: "
             "this machine.",
             panel=RUNNING,
             metavar="auto|HOST:PORT",

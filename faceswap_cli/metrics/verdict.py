@@ -27,6 +27,8 @@ class Limit:
     """What a viewer sees where it is missed"""
     ratio: bool = False
     """Near 1, and as bad at half as at twice"""
+    remedy: str = ""
+    """What to try first where it is missed"""
 
     def load(self, value: float) -> float:
         """0 at ``best`` (or better), 1 at the limit, more beyond it."""
@@ -43,27 +45,57 @@ class Limit:
         return f"at {'least' if self.bound < self.best else 'most'} {self.bound:g}"
 
 
+_LIKER = "a photograph of somebody nearer to the target in age and build, or --shape-mix 1"
+
 LIMITS: dict[str, Limit] = {
-    "coverage": Limit(1, 0.95, "how many frames were swapped", "the original face shows in some frames"),
+    "coverage": Limit(
+        1,
+        0.95,
+        "how many frames were swapped",
+        "the original face shows in some frames",
+        remedy="--ledger FILE, which gives the reason for each face",
+    ),
     "lost": Limit(0, 0.02, "faces that are still faces", "some faces are ruined"),
-    "likeness": Limit(0.9, 0.5, "likeness to the source", "the result hardly looks like the source"),
+    "likeness": Limit(
+        0.9, 0.5, "likeness to the source", "the result hardly looks like the source", remedy=_LIKER
+    ),
     "likeness_gain": Limit(
         0.3,
         0,
         "likeness to the source rather than to the target",
         "the result still looks more like the person who was there than like the source",
+        remedy=_LIKER,
     ),
-    "expression": Limit(0, 2, "movement of the face", "lips, lids and brows do not move as the target's do"),
+    "expression": Limit(
+        0,
+        2,
+        "movement of the face",
+        "lips, lids and brows do not move as the target's do",
+        remedy="--smooth 0.3",
+    ),
     "pose": Limit(0, 3, "turns of the head", "the head does not turn as the target's does"),
     "gaze": Limit(0, 15, "gaze", "the eyes do not look where the target's look"),
     "invented": Limit(
         0.85, 1.2, "lines that nobody has", "the face has lines that neither source nor target has"
     ),
-    "seam": Limit(1, 1.75, "the edge of the face", "the edge of the face shows"),
-    "sharpness": Limit(
-        1, 2, "sharpness of the skin", "the skin is much sharper or softer than the footage", ratio=True
+    "seam": Limit(
+        1,
+        1.75,
+        "the edge of the face",
+        "the edge of the face shows",
+        remedy="--feather 0.12, or a free forehead",
     ),
-    "jitter": Limit(1, 1.5, "steadiness of the face", "the face is more restless than the footage"),
+    "sharpness": Limit(
+        1,
+        2,
+        "sharpness of the skin",
+        "the skin is much sharper or softer than the footage",
+        ratio=True,
+        remedy="a sharp photograph in which the face is as large as in the footage",
+    ),
+    "jitter": Limit(
+        1, 1.5, "steadiness of the face", "the face is more restless than the footage", remedy="--smooth 0.7"
+    ),
     "flicker": Limit(1, 1.5, "steadiness of the light", "the brightness of the face flickers"),
     "skin_flicker": Limit(1, 1.5, "steadiness of the skin", "light flickers on the skin"),
     "outside_psnr": Limit(50, 35, "the picture around the face", "the picture around the face has changed"),
@@ -107,6 +139,8 @@ def judge(figures: Mapping[str, float]) -> Verdict:
     reasons = [f"{limit.worry} ({said})"]
     if missed := [f"{name} {figures[name]:.3g} ({LIMITS[name]})" for name in others if loads[name] > 1]:
         reasons.append(f"also outside their limits: {', '.join(missed)}")
+    if limit.remedy:
+        reasons.append(f"try {limit.remedy}")
     return Verdict(CHECK, first, tuple(reasons), loads[first])
 
 

@@ -24,7 +24,8 @@ def test_any_figure_beyond_its_limit_decides(name: str) -> None:
     assert beyond.sentence.startswith(f"Check it: {limit.worry} ({name} ")
     assert f", {limit})" in beyond.sentence
     assert f"{limit.bound:g}" in str(limit)
-    assert ";" not in beyond.sentence, "nothing else is wrong"
+    advice = (f"try {limit.remedy}",) if limit.remedy else ()
+    assert beyond.reasons[1:] == advice, "nothing else is wrong"
 
 
 @pytest.mark.parametrize("name", LIMITS)
@@ -57,7 +58,7 @@ def test_the_farthest_beyond_its_limit_comes_first_and_the_others_are_named() ->
     found = judge({**FINE, "seam": 1.9, "jitter": 3.0, "flicker": 1.6, "shape": -9.0})
     assert found.reasons[0] == "the face is more restless than the footage (jitter 3, at most 1.5)"
     others = "flicker 1.6 (at most 1.5), seam 1.9 (at most 1.75)"
-    assert found.reasons[1:] == (f"also outside their limits: {others}",)
+    assert found.reasons[1:] == (f"also outside their limits: {others}", "try --smooth 0.7")
     assert found.as_dict() == {"word": "Check it", "figure": "jitter", "sentence": found.sentence}
 
 

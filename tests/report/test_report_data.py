@@ -187,7 +187,7 @@ def test_the_verdict(tmp_path: Path) -> None:
     found = verdict(replace(job, evaluation=worse))
     assert found.sentence == (
         "Check it: the face is more restless than the footage (jitter 2.04, at most 1.5); "
-        "also outside their limits: likeness_gain -0.1 (at least 0); "
+        "also outside their limits: likeness_gain -0.1 (at least 0); try --smooth 0.7; "
         "30 of 30 frames with a chosen person were swapped"
     )
     unmeasured = verdict(replace(job, evaluation=None))
