@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from faceswap_cli.metrics.figures import SAME_PERSON
+from faceswap_cli.metrics.verdict import LIMITS
 from faceswap_cli.records import F64, LedgerRow
 from faceswap_cli.report.job import Job
 from faceswap_cli.report.sightings import Sighting
@@ -85,6 +86,14 @@ def thinned(person: int, samples: Iterable[tuple[float, float]], length_s: float
 
 
 _CHARTS: dict[str, tuple[str, str, float | None, float | None, bool]] = {
+    "likeness": (
+        "Likeness to the source",
+        "How much the face looks like the source to a network that nothing is trained with: two strangers "
+        "have 0.44, two photographs of one person 0.90. Below 0.5, the dashed line, the verdict says so.",
+        None,
+        LIMITS["likeness"].bound,
+        False,
+    ),
     "identity": (
         "Identity distance (training network)",
         "How far the face is from the source person for the network that swaps are trained with. Below "
@@ -120,7 +129,7 @@ _CHARTS: dict[str, tuple[str, str, float | None, float | None, bool]] = {
 
 
 def charts(job: Job, seen: Sequence[Sighting], start_s: float, length_s: float) -> list[Chart]:
-    """Identity distance, jitter, coverage and covered share; only those that were measured."""
+    """Likeness, identity distance, jitter, coverage and covered share; only those that were measured."""
     people = job.chosen[:PEOPLE]
 
     def of_rows(value: Callable[[LedgerRow], float | None]) -> tuple[Line, ...]:
@@ -130,13 +139,16 @@ def charts(job: Job, seen: Sequence[Sighting], start_s: float, length_s: float) 
             lines.append(thinned(person, [(t, v) for t, v in found if v is not None], length_s))
         return tuple(lines)
 
-    def moving(person: int) -> Line:
-        own = [(s.seconds - start_s, s.jitter) for s in seen if s.person == person]
-        return thinned(person, own, length_s)
+    def of_sightings(value: Callable[[Sighting], float]) -> tuple[Line, ...]:
+        return tuple(
+            thinned(person, [(s.seconds - start_s, value(s)) for s in seen if s.person == person], length_s)
+            for person in people
+        )
 
     lines = {
+        "likeness": of_sightings(lambda one: one.likeness),
         "identity": of_rows(lambda row: row.identity_distance if row.swapped else None),
-        "jitter": tuple(moving(person) for person in people),
+        "jitter": of_sightings(lambda one: one.jitter),
         "coverage": of_rows(lambda row: float(row.swapped)),
         "occlusion": of_rows(lambda row: row.occluded if row.swapped else None),
     }

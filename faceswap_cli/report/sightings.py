@@ -31,6 +31,8 @@ class Sighting:
     person: int
     jitter: float
     """Restless landmarks around this frame, result over target; NaN where it is not known"""
+    likeness: float
+    """To the source, for a network that nothing is trained with; NaN where it was not measured"""
     sharpness: float
     """Variance of the Laplacian inside the target's face: low where the footage is blurred"""
 
@@ -64,6 +66,7 @@ def sightings(seen: Observations, ledger: Sequence[LedgerRow]) -> list[Sighting]
     for row in ledger:
         if row.swapped:
             places.rows.setdefault(_tick(row.time_s), []).append(row)
+    likeness = dict(zip(seen.looks.row.tolist(), seen.looks.likeness[:, 0].tolist(), strict=True))
     found = []
     for run in seen.runs():
         ratios = local_jitter(seen.result_points[run], seen.target_points[run])
@@ -71,8 +74,8 @@ def sightings(seen: Observations, ledger: Sequence[LedgerRow]) -> list[Sighting]
             seconds = float(seen.seconds[seen.frame[number]])
             own = places.nearest(seconds, seen.target_points[number])
             if own is not None:
-                sharp = float(seen.detail[number])
-                found.append(Sighting(own.pts, own.time_s, own.person, float(ratio), sharp))
+                like, sharp = likeness.get(int(number), np.nan), float(seen.detail[number])
+                found.append(Sighting(own.pts, own.time_s, own.person, float(ratio), like, sharp))
     return found
 
 

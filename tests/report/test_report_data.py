@@ -105,6 +105,19 @@ def test_charts_have_a_line_for_every_person(job: Job) -> None:
     assert found["coverage"].lines[0].values.tolist() == [1.0] * 30
 
 
+def test_likeness_over_time_comes_first(job: Job) -> None:
+    assert job.evaluation is not None
+    seen = job.evaluation.observations
+    rows = np.arange(0, len(seen.frame), 3)
+    likeness = np.stack([0.5 + 0.01 * seen.track[rows], rows * 0.0, rows * 0.0], axis=1)
+    looks = dataclasses.replace(seen.looks, row=rows, likeness=likeness)
+    looked = sightings(dataclasses.replace(seen, looks=looks), job.report.ledger)
+    first = charts(job, looked, 0.0, 1.2)[0]
+    assert (first.name, first.limit) == ("likeness", 0.5)
+    assert sum(len(line.values) for line in first.lines) == len(rows)
+    assert {round(float(one), 2) for line in first.lines for one in line.values} == {0.5, 0.51}
+
+
 def test_what_was_not_measured_has_no_chart(tmp_path: Path) -> None:
     job = made_job(tmp_path, measured=False)
     bare = tuple(dataclasses.replace(one, identity_distance=None) for one in job.report.ledger)
