@@ -4,7 +4,7 @@
 
 Each portrait is swapped onto a target without and with every edit.  What is found is read from the results by
 a measure that took no part in teaching: age and sex by ridge regression on identity embeddings of the pool's
-photographs (their held-out correlation is printed first), lips by the colour of the pixels there.
+photographs (their held-out correlation is printed first), lips by the color of the pixels there.
 
 linear: along the reading of the attribute; conditional: the same without what the other attributes read
 (InterFaceGAN, Shen et al. 2020); editor: the learned one-pass network.  ``found`` is the change per unit

@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceswap_cli import colour
+from faceswap_cli import color
 from faceswap_cli.cast.roles import Sources
 from faceswap_cli.config import JobOptions, PreserveOptions, RangeOptions, SmoothOptions, SwapOptions
 from faceswap_cli.events import NEVER, ignore
@@ -61,7 +61,7 @@ class Seen:
 
 def look(frame: Frame, clip: Clip, finder: FaceFinder, near: F32 | None = None) -> Seen:
     """The largest face, or the one nearest to ``near``."""
-    rgb = colour.rgb_from_planes(frame.planes, clip.colour)
+    rgb = color.rgb_from_planes(frame.planes, clip.color)
     found = find_faces(rgb, finder=finder)
     middle = None if near is None else near[:, :2].mean(axis=0)
     by = {id(f): np.ptp(f.landmarks[:, 0]) if middle is None else -_far(f.landmarks, middle) for f in found}

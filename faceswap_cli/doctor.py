@@ -223,7 +223,7 @@ def _test_clip(path: Path) -> Clip:
         duration_s=0.48,
         rotation=0,
         sample_aspect=Fraction(1),
-        colour=ColorTags(),
+        color=ColorTags(),
         streams=(),
         video_stream=0,
     )

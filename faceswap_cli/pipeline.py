@@ -257,7 +257,7 @@ def prepare(
     clip: Clip, analysis: Analysis, people: Sources, options: SwapOptions, listen: Listener = ignore
 ) -> tuple[Scene, Plan]:
     """Who is swapped, by which method, and how the work is cut."""
-    clip = replace(clip, colour=replace(clip.colour, tint=analysis.tint))
+    clip = replace(clip, color=replace(clip.color, tint=analysis.tint))
     cast, notes = assign(analysis, people, options.track, options.detect, clip.path.name)
     for note in notes:
         listen(Event("warning", {"message": note}))
@@ -384,7 +384,7 @@ def finished(item: Swapped, clip: Clip, options: SwapOptions) -> Frame:
         aspect = float(clip.sample_aspect)
         frame = replace(
             frame,
-            planes=label_planes(frame.planes, clip.colour, clip.rotation, aspect, mirrored=clip.mirrored),
+            planes=label_planes(frame.planes, clip.color, clip.rotation, aspect, mirrored=clip.mirrored),
         )
     if options.mark.compare:
         from faceswap_cli.video.compare import compared

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceswap_cli import colour
+from faceswap_cli import color
 from faceswap_cli.cast.make import moment
 from faceswap_cli.config import SwapOptions
 from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
@@ -179,7 +179,7 @@ def labeled(tile: U8, *lines: str) -> U8:
 
 
 def _cut(frame: Frame, item: Swapped, clip: Clip) -> U8:
-    rgb = colour.rgb_from_planes(frame.planes, clip.colour)
+    rgb = color.rgb_from_planes(frame.planes, clip.color)
     upright = np.rot90(rgb, k=(clip.rotation // 90) % 4)
     width, height = clip.display_size
     upright = cv2.resize(np.ascontiguousarray(upright), (width, height), interpolation=cv2.INTER_AREA)

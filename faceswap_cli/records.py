@@ -131,7 +131,7 @@ class Clip:
     rotation: int
     """Degrees counter-clockwise, a multiple of 90, by which the frame is turned for display."""
     sample_aspect: Fraction
-    colour: ColorTags
+    color: ColorTags
     streams: tuple[StreamInfo, ...]
     video_stream: int
     bit_rate: int = 0

@@ -60,7 +60,7 @@ def make_clip(
     attachment: bool = False,
     start_offset: int = 0,
     time_base: Fraction | None = None,
-    colour: tuple[int, int, int, int] | None = None,
+    color: tuple[int, int, int, int] | None = None,
     metadata: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
     picture: Painter | None = None,
@@ -68,7 +68,7 @@ def make_clip(
     """Write a clip and return the times of its frames, in ``time_base``.
 
     ``start_offset`` is in ticks of ``time_base`` (default 1/1000 for Matroska, else 1/12800);
-    ``colour`` is primaries, transfer, matrix and range; ``audio`` the number of sound streams.
+    ``color`` is primaries, transfer, matrix and range; ``audio`` the number of sound streams.
     """
     matroska = path.suffix in (".mkv", ".webm")
     clock = time_base or (Fraction(1, 1000) if matroska else Fraction(1, 12800))
@@ -93,8 +93,8 @@ def make_clip(
             stream.codec_context.sample_aspect_ratio = sar
         if rotation or mirrored:
             stream.set_display_rotation(rotation, hflip=mirrored)
-        if colour is not None:
-            _tag(stream.codec_context, colour)
+        if color is not None:
+            _tag(stream.codec_context, color)
         sounds = [_add_sound(container, i, codec) for i in range(audio)]
         texts = _add_subtitles(container) if subtitles else []
         if chapters:
@@ -110,8 +110,8 @@ def make_clip(
     return times
 
 
-def _tag(context: Any, colour: tuple[int, int, int, int]) -> None:
-    context.color_primaries, context.color_trc, context.colorspace, context.color_range = colour
+def _tag(context: Any, color: tuple[int, int, int, int]) -> None:
+    context.color_primaries, context.color_trc, context.colorspace, context.color_range = color
 
 
 def _chapters() -> list[dict[str, Any]]:

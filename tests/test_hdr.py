@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from faceswap_cli import colour, hdr
+from faceswap_cli import color, hdr
 from faceswap_cli.geometry.paste import paste_into_planes
 from faceswap_cli.records import ColorTags, FaceCrop, Planes, RenderedFace
 
@@ -19,7 +19,7 @@ TAGS = {
 def hdr_planes(rgb: np.ndarray, tags: ColorTags, gain: float = 1.0) -> Planes:
     """Planes of 10 bit that show ``rgb`` (SDR, uint8); ``gain`` makes it brighter than white."""
     light = gain * hdr.light_from_sdr(rgb.astype(np.float32) / 255, tags)
-    return colour.planes_region_from_rgb(hdr.code_from_light(light, tags), tags, 10, (1, 1))
+    return color.planes_region_from_rgb(hdr.code_from_light(light, tags), tags, 10, (1, 1))
 
 
 def picture() -> np.ndarray:
@@ -37,7 +37,7 @@ def face_of(rgb: np.ndarray, mask: float = 1.0) -> RenderedFace:
 @pytest.mark.parametrize("kind", TAGS)
 def test_sdr_and_back(kind: str) -> None:
     planes = hdr_planes(picture(), TAGS[kind])
-    seen = colour.rgb_from_planes(planes, TAGS[kind])
+    seen = color.rgb_from_planes(planes, TAGS[kind])
     assert np.abs(seen.astype(int) - picture()).max() <= 2
 
 
@@ -54,7 +54,7 @@ def test_a_face_is_as_bright_as_its_surroundings(kind: str, mask: float) -> None
     tags = TAGS[kind]
     planes = hdr_planes(picture(), tags)
     pasted = paste_into_planes(planes, tags, [face_of(picture(), mask)])
-    seen = colour.rgb_from_planes(pasted, tags).astype(int)
+    seen = color.rgb_from_planes(pasted, tags).astype(int)
     assert np.abs(seen - picture()).max() <= 3
     np.testing.assert_array_equal(pasted.y[:16], planes.y[:16])
 
@@ -64,8 +64,8 @@ def test_highlights_stay_above_white() -> None:
     bright = np.full((SIDE, SIDE, 3), 255, np.uint8)
     planes = hdr_planes(bright, tags, gain=3.0)
     pasted = paste_into_planes(planes, tags, [face_of(bright)])
-    light = hdr.light_from_code(colour.rgb_float_from_planes(pasted, tags), tags)
+    light = hdr.light_from_code(color.rgb_float_from_planes(pasted, tags), tags)
     assert light[32, 32] == pytest.approx(3.0, rel=0.03)
     dark = paste_into_planes(planes, tags, [face_of(bright // 4)])
-    light = hdr.light_from_code(colour.rgb_float_from_planes(dark, tags), tags)
+    light = hdr.light_from_code(color.rgb_float_from_planes(dark, tags), tags)
     assert light[32, 32].max() < 0.1

@@ -20,7 +20,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_bundled" not in pat
 LAYERS = (
     {"errors", "records", "config", "stream", "events", "limits", "memory", "numerics", "plain"}
     | {"keyframes", "own_edits", "chosen", "option_fields"},
-    {"colour", "hdr", "tint", "devices", "config_files", "option_help", "output", "user_files"},
+    {"color", "hdr", "tint", "devices", "config_files", "option_help", "output", "user_files"},
     {"weights", "nets"},
     {"geometry", "video", "faces", "tracking", "identity", "jobs", "cast"},
     {"swap", "provenance", "policy"},

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceswap_cli.colour import planes_region_from_rgb
+from faceswap_cli.color import planes_region_from_rgb
 from faceswap_cli.geometry.paste import paste_into_planes
 from faceswap_cli.records import ColorTags, FaceCrop, Planes, RenderedFace
 from faceswap_cli.tint import TintGauge, tinted

@@ -27,7 +27,7 @@ _CUT_LINE = 17
 
 def people_tiles(clip: Clip, analysis: Analysis) -> list[list[U8]]:
     """For each person up to ``TILES_PER_PERSON`` pictures (TILE_PX, TILE_PX, 3), in order of time."""
-    from faceswap_cli.colour import warp_rgb
+    from faceswap_cli.color import warp_rgb
     from faceswap_cli.video.reader import read_frames
 
     places = _places(analysis)
@@ -38,7 +38,7 @@ def people_tiles(clip: Clip, analysis: Analysis) -> list[list[U8]]:
             for frame in frames:
                 for row, column, tile_from_display in places.get(frame.pts, ()):
                     matrix = tile_from_display @ clip.display_from_frame
-                    tiles[row][column] = warp_rgb(frame.planes, clip.colour, matrix, TILE_PX)
+                    tiles[row][column] = warp_rgb(frame.planes, clip.color, matrix, TILE_PX)
     return [[own[column] for column in sorted(own)] for own in tiles]
 
 

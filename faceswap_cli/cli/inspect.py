@@ -192,7 +192,7 @@ def _video_data(found: VideoReport, sheet: Path | None) -> dict[str, Any]:
         "rotation": clip.rotation,
         "mirrored": clip.mirrored,
         "sample_aspect": clip.sample_aspect,
-        "colour": clip.colour,
+        "colour": clip.color,
         "time_base": clip.time_base,
         "average_rate": clip.average_rate,
         "duration_s": clip.duration_s,
@@ -231,16 +231,16 @@ def _people_data(analysis: Analysis, glasses: Sequence[float], time_base: Fracti
 def _video_lines(found: VideoReport, sheet: Path | None) -> list[tuple[str, str]]:
     from faceswap_cli.inspection import MATRICES, PRIMARIES, TRANSFERS
 
-    clip, colour = found.clip, found.clip.colour
+    clip, color = found.clip, found.clip.color
     shown = "x".join(str(side) for side in clip.display_size)
     turned = f", turned {clip.rotation} degrees" if clip.rotation else ""
     turned += ", mirrored" if clip.mirrored else ""
     aspect = f", pixels {clip.sample_aspect}" if clip.sample_aspect != 1 else ""
     tags = [
-        f"matrix {MATRICES.get(colour.matrix, colour.matrix)}{'' if colour.tagged else ' (inferred)'}",
-        "full range" if colour.full_range else "limited range",
-        f"primaries {PRIMARIES.get(colour.primaries, 'unspecified')}",
-        f"transfer {TRANSFERS.get(colour.transfer, 'unspecified')}",
+        f"matrix {MATRICES.get(color.matrix, color.matrix)}{'' if color.tagged else ' (inferred)'}",
+        "full range" if color.full_range else "limited range",
+        f"primaries {PRIMARIES.get(color.primaries, 'unspecified')}",
+        f"transfer {TRANSFERS.get(color.transfer, 'unspecified')}",
     ]
     return [
         ("file", str(clip.path)),

@@ -21,7 +21,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from faceswap_cli.colour import downscaled_rgb, warp_rgb
+from faceswap_cli.color import downscaled_rgb, warp_rgb
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.faces.crops import CROP, same_face, shape_error, width_px
 from faceswap_cli.faces.finder import DOUBTFUL_SHAPE, Cut, FaceFinder
@@ -116,12 +116,12 @@ def _may_be_turned(mesh: F32, index: int) -> bool:
 
 def display_crop(frame: Frame, clip: Clip, crop_from_display: F64, side: int = CROP) -> U8:
     """(side, side, 3) of the upright picture, cut straight from the planes."""
-    return warp_rgb(frame.planes, clip.colour, crop_from_display @ clip.display_from_frame, side)
+    return warp_rgb(frame.planes, clip.color, crop_from_display @ clip.display_from_frame, side)
 
 
 def _overview(frame: Frame, clip: Clip, long_side: int = OVERVIEW) -> tuple[U8, np.float32]:
     """The upright frame in square pixels, and display pixels per pixel of it."""
-    rgb, _ = downscaled_rgb(frame.planes, clip.colour, long_side)
+    rgb, _ = downscaled_rgb(frame.planes, clip.color, long_side)
     if clip.sample_aspect != 1:
         width = max(round(rgb.shape[0] * clip.width * float(clip.sample_aspect) / clip.height), 1)
         rgb = np.asarray(cv2.resize(rgb, (width, rgb.shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceswap_cli import colour, hdr
+from faceswap_cli import color, hdr
 from faceswap_cli.geometry import align
 from faceswap_cli.records import F32, F64, Bend, ColorTags, Planes, RenderedFace, Samples
 from faceswap_cli.tint import tinted
@@ -107,9 +107,9 @@ def _blended(old: F32, new: F32, mask: F32) -> F32:
     if len(edge):
         before, after = (x.reshape(-1, 3).take(edge, axis=0) for x in (old, new))
         share = mask.ravel().take(edge)[:, None]
-        light = colour.linear_from_gamma(np.clip(before, 0.0, 1.0))
-        light += (colour.linear_from_gamma(after) - light) * share
-        out.reshape(-1, 3)[edge] = colour.gamma_from_linear(light)
+        light = color.linear_from_gamma(np.clip(before, 0.0, 1.0))
+        light += (color.linear_from_gamma(after) - light) * share
+        out.reshape(-1, 3)[edge] = color.gamma_from_linear(light)
     return out
 
 
@@ -123,9 +123,9 @@ def _blended_hdr(old: F32, new: F32, mask: F32, tags: ColorTags) -> F32:
 def _paste_one(planes: Planes, tags: ColorTags, face: RenderedFace, box: Box) -> Planes:
     x0, y0 = box[:2]
     new, mask = _carried(face, box)
-    old = colour.rgb_float_from_planes(planes, tags, box)
+    old = color.rgb_float_from_planes(planes, tags, box)
     mixed = _blended_hdr(old, new, mask, tags) if hdr.is_hdr(tags) else _blended(old, new, mask)
-    region = colour.planes_region_from_rgb(mixed, tags, planes.bit_depth, planes.chroma_step)
+    region = color.planes_region_from_rgb(mixed, tags, planes.bit_depth, planes.chroma_step)
     region = tinted(region, tags)
     down, across = planes.chroma_step
     soft = _chroma_mask(mask, region.cb.shape)

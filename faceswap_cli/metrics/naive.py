@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from scipy.spatial import Delaunay
 
-from faceswap_cli.colour import planes_region_from_rgb
+from faceswap_cli.color import planes_region_from_rgb
 from faceswap_cli.config import DetectOptions, EncodeOptions
 from faceswap_cli.errors import NoFaceFound
 from faceswap_cli.faces.detect import find_faces
@@ -102,5 +102,5 @@ def _swap_frames(
         faces = find_faces(rgb, finder=finder)
         if faces:
             rgb = swap_frame(photo, points, rgb, faces[0].landmarks[:, :2])
-        planes = planes_region_from_rgb(rgb, clip.colour, frame.planes.bit_depth, frame.planes.chroma_step)
+        planes = planes_region_from_rgb(rgb, clip.color, frame.planes.bit_depth, frame.planes.chroma_step)
         yield replace(frame, planes=planes)

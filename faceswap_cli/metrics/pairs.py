@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceswap_cli.colour import rgb_from_planes
+from faceswap_cli.color import rgb_from_planes
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.errors import InputError
 from faceswap_cli.faces.detect import find_faces
@@ -54,7 +54,7 @@ class TimeCheck:
 
 def display_rgb(frame: Frame, clip: Clip) -> U8:
     """Decoded frame -> (H, W, 3) uint8 RGB, upright, with square pixels."""
-    rgb = rgb_from_planes(frame.planes, clip.colour)
+    rgb = rgb_from_planes(frame.planes, clip.color)
     if clip.sample_aspect != 1:
         width = round(clip.width * float(clip.sample_aspect))
         rgb = cv2.resize(rgb, (width, clip.height), interpolation=cv2.INTER_AREA)

@@ -190,10 +190,10 @@ def light_map(picture: Tensor, weight: Tensor, cells: int = LIGHT_CELLS) -> Tens
     """
     size = picture.shape[-1] // cells
     amount = F.avg_pool2d(weight, size)
-    colour = F.avg_pool2d(picture * weight, size)
-    mean = colour.sum((2, 3), keepdim=True) / amount.sum((2, 3), keepdim=True).clamp_min(1e-4)
+    color = F.avg_pool2d(picture * weight, size)
+    mean = color.sum((2, 3), keepdim=True) / amount.sum((2, 3), keepdim=True).clamp_min(1e-4)
     # A cell that is hardly covered leans on the mean of the face.
-    return (colour + 0.05 * mean) / (amount + 0.05)
+    return (color + 0.05 * mean) / (amount + 0.05)
 
 
 def relight(warped: Tensor, weight: Tensor, light: Tensor) -> Tensor:

@@ -188,7 +188,7 @@ def _short(error: Exception) -> str:
 def picture_for(rgb: U8, form: Form, rules: Rules) -> NDArray[Any]:
     """(H, W, 3) uint8 -> (1, 3, h, w) or (1, h, w, 3), as the rules say."""
     picture = _resized(_fitted(rgb, form.size, rules.fit), form.size)
-    if rules.colour == "bgr":
+    if rules.color == "bgr":
         picture = picture[..., ::-1]
     if form.dtype is np.uint8:
         ready: NDArray[Any] = picture

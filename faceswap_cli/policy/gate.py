@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import cv2
 import numpy as np
 
-from faceswap_cli import colour
+from faceswap_cli import color
 from faceswap_cli.config import PolicyOptions
 from faceswap_cli.errors import PolicyError
 from faceswap_cli.events import NEVER, Listener, StopRequest, ignore, progress
@@ -130,7 +130,7 @@ def _frames_at(clip: Clip, wanted: Sequence[int]) -> Generator[Frame, None, None
 
 def display_rgb(frame: Frame, clip: Clip) -> tuple[U8, float]:
     """(h, w, 3) upright with square pixels, at most ``LONG_SIDE`` long; and small over display scale."""
-    rgb, _ = colour.downscaled_rgb(frame.planes, clip.colour, LONG_SIDE)
+    rgb, _ = color.downscaled_rgb(frame.planes, clip.color, LONG_SIDE)
     upright = np.rot90(rgb, k=(clip.rotation // 90) % 4)
     width, height = clip.display_size
     scale = min(LONG_SIDE / max(width, height), 1.0)

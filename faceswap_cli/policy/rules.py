@@ -11,7 +11,7 @@ An example:
 
     [input]                              # everything here may be left out
     size = [224, 224]                    # height, width; needed only where the model leaves it open
-    colour = "rgb"                       # or bgr
+    color = "rgb"                       # or bgr
     range = [0.0, 1.0]                   # what black and white become
     mean = [0.485, 0.456, 0.406]         # taken away after that
     std = [0.229, 0.224, 0.225]          # divided by after that
@@ -37,7 +37,8 @@ LARGEST_SIDE = 2048
 _LARGEST = 1e30
 """Of a number; whole ones of a TOML file have no bound of their own"""
 _TOP = ("schema", "labels", "activation", "refuse", "input")
-_INPUT = ("size", "colour", "range", "mean", "std", "fit")
+_INPUT = ("size", "color", "range", "mean", "std", "fit", "colour")
+"""The last one is the earlier spelling of the second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Rules:
     activation: str = "none"
     size: tuple[int, int] | None = None
     """(height, width); None takes that of the model"""
-    colour: str = "rgb"
+    color: str = "rgb"
     low: float = 0.0
     high: float = 1.0
     """What samples 0 and 255 become"""
@@ -81,7 +82,7 @@ def read_rules(path: Path) -> Rules:
         refuse=_limits(table.get("refuse"), labels, where),
         activation=_one_of(table.get("activation", "none"), ACTIVATIONS, f"{where}: activation"),
         size=_size(inputs.get("size"), where),
-        colour=_one_of(inputs.get("colour", "rgb"), COLORS, f"{where}: colour"),
+        color=_one_of(inputs.get("color", inputs.get("colour", "rgb")), COLORS, f"{where}: color"),
         low=low,
         high=high,
         mean=(mean[0], mean[1], mean[2]),

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import numpy as np
 
-from faceswap_cli import colour
+from faceswap_cli import color
 from faceswap_cli.events import NEVER, StopRequest
 from faceswap_cli.faces.crops import cut
 from faceswap_cli.geometry import align
@@ -68,7 +68,7 @@ def _from_frames(clip: Clip, wanted: dict[int, list[Look]], stop: StopRequest) -
 
 def _from_frame(frame: Frame, clip: Clip, track: FaceTrack, row: int) -> Aligned:
     crop_from_display = align.scaled(track.crop_from_display[row], GRID)
-    luma = colour.warp_luma(frame.planes, clip.colour, crop_from_display @ clip.display_from_frame, GRID)
+    luma = color.warp_luma(frame.planes, clip.color, crop_from_display @ clip.display_from_frame, GRID)
     points = align.apply(crop_from_display, track.landmarks[row])
     return Aligned(track.person, track.track_id, luma, points)
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from faceswap_cli import colour
+from faceswap_cli import color
 from faceswap_cli.config import EditOptions, SmoothOptions
 from faceswap_cli.errors import InputError
 from faceswap_cli.faces.landmarks import OVAL, eye_apertures
@@ -236,7 +236,7 @@ def cut_crop(frame: Frame, scene: Scene, track: FaceTrack, row: int) -> FaceCrop
     crop_from_frame = crop_from_display @ scene.clip.display_from_frame
     crop = FaceCrop(
         track_id=track.track_id,
-        rgb=colour.warp_rgb(frame.planes, scene.clip.colour, crop_from_frame, side),
+        rgb=color.warp_rgb(frame.planes, scene.clip.color, crop_from_frame, side),
         crop_from_frame=crop_from_frame,
         landmarks=align.apply(crop_from_display, track.landmarks[row]),
         opacity=float(track.opacity[row]) * facing(track.landmarks[row]),
@@ -369,7 +369,7 @@ def _pasted(item: Encoded, drawn: Sequence[RenderedFace], scene: Scene, clock: S
     crops = item.crops if faces else ()
     marked = [watermarked(face, crop, scale) for face, crop in zip(faces, crops, strict=True)]
     start = clock.add("mark", start)
-    planes = paste_into_planes(item.frame.planes, scene.clip.colour, marked)
+    planes = paste_into_planes(item.frame.planes, scene.clip.color, marked)
     clock.add("paste", start)
     rows = ledger_rows(item.frame.pts, drawn_of(faces, scene), scene)
     return Swapped(replace(item.frame, planes=planes), item.frame, rows, len(faces))

@@ -164,8 +164,8 @@ def iris_change(own: EyeTones, source: EyeTones) -> F32:
     white = own.white[0] + offset
     level = white * (source.iris[0] + offset) / (source.white[0] + offset)
     tint = [x[1:] / (x[0] + offset) for x in (own.white, source.iris, source.white)]
-    colour = (tint[1] + np.float32(TINTED) * (tint[0] - tint[2])) * level
-    change = np.array([level - offset, *colour], np.float32) - own.iris
+    color = (tint[1] + np.float32(TINTED) * (tint[0] - tint[2])) * level
+    change = np.array([level - offset, *color], np.float32) - own.iris
     return np.asarray(np.clip(SHARE * change, -MOST, MOST) * np.float32(own.known * source.known), np.float32)
 
 

@@ -36,7 +36,7 @@ _LIGHT = 0.09
 _FULL = 1.2
 """Codes guessed from embeddings are shorter than those of faces, as guesses are; this much longer they show
 more of the person (distance of swaps .536 to .527 at 1.3) and not yet more of the basis's flaws."""
-_COLOUR = 1.5
+_COLOR = 1.5
 """Weight of a* and b* beside L* in a texture."""
 
 
@@ -73,8 +73,8 @@ def flat(detail: F32) -> F32:
     even = (detail + detail[:, ::-1]) / 2
     fine, coarse = _inside()
     small = cv2.resize(even[..., 1:], (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA)
-    colour = small[:, : SIDE // 4][coarse].ravel() * np.float32(_COLOUR)
-    return np.concatenate([even[:, : SIDE // 2, 0][fine], colour]).astype(np.float32)
+    color = small[:, : SIDE // 4][coarse].ravel() * np.float32(_COLOR)
+    return np.concatenate([even[:, : SIDE // 2, 0][fine], color]).astype(np.float32)
 
 
 def unflat(numbers: F32) -> F32:
@@ -83,10 +83,10 @@ def unflat(numbers: F32) -> F32:
     count = int(fine.sum())
     luma = np.zeros(fine.shape, np.float32)
     luma[fine] = numbers[:count]
-    colour = np.zeros((*coarse.shape, 2), np.float32)
-    colour[coarse] = numbers[count:].reshape(-1, 2) / np.float32(_COLOUR)
-    colour = np.concatenate([colour, colour[:, ::-1]], axis=1)
-    big = cv2.resize(colour, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    color = np.zeros((*coarse.shape, 2), np.float32)
+    color[coarse] = numbers[count:].reshape(-1, 2) / np.float32(_COLOR)
+    color = np.concatenate([color, color[:, ::-1]], axis=1)
+    big = cv2.resize(color, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     whole = np.concatenate([luma, luma[:, ::-1]], axis=1)[..., None]
     share = (outline() + outline()[:, ::-1]) / 2
     return np.asarray(np.concatenate([whole, big], axis=2) * share[..., None], np.float32)

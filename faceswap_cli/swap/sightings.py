@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceswap_cli import colour
+from faceswap_cli import color
 from faceswap_cli.cast.make import tracks_of
 from faceswap_cli.cast.sheet import spread_frames
 from faceswap_cli.events import NEVER, StopRequest
@@ -76,7 +76,7 @@ def _crop(clip: Clip, analysis: Analysis, track: FaceTrack, row: int) -> U8 | No
     pts = int(track.pts[row])
     with closing(read_frames(clip, first_pts=pts, end_pts=pts + 1, known=analysis.pts)) as frames:
         frame = next(frames, None)
-    return None if frame is None else colour.warp_rgb(frame.planes, clip.colour, crop_from_frame, side)
+    return None if frame is None else color.warp_rgb(frame.planes, clip.color, crop_from_frame, side)
 
 
 def _matrix(track: FaceTrack, row: int, side: int) -> F64:

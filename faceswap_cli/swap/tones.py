@@ -12,7 +12,7 @@ import numpy as np
 
 from faceswap_cli.cast.make import tracks_of
 from faceswap_cli.cast.sheet import spread_frames
-from faceswap_cli.colour import warp_rgb
+from faceswap_cli.color import warp_rgb
 from faceswap_cli.faces.crops import upright_crop
 from faceswap_cli.geometry import align
 from faceswap_cli.identity.advice import skin_tone
@@ -56,7 +56,7 @@ def clip_notes(
             with closing(read_frames(clip, first_pts=pts, end_pts=pts + 1)) as frames:
                 for frame in frames:
                     rgb = warp_rgb(
-                        frame.planes, clip.colour, crop_from_display @ clip.display_from_frame, _SIDE
+                        frame.planes, clip.color, crop_from_display @ clip.display_from_frame, _SIDE
                     )
                     seen = np.asarray(align.apply(crop_from_display, points), np.float32)
                     if note := tone_note(people[row], clip.path.name, rgb, seen):

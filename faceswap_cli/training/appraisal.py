@@ -106,8 +106,8 @@ def _covered(rgb: U8, mesh: F32, rng: Rng) -> tuple[U8, F32]:
     mask = np.zeros(rgb.shape[:2], np.uint8)
     middle = (int(point[0]), int(point[1]))
     cv2.ellipse(mask, middle, (int(axes[0]), int(axes[1])), float(rng.uniform(0, 180)), 0, 360, 255, -1)
-    colour = rng.integers(0, 256, 3) + rng.standard_normal(rgb.shape) * rng.uniform(0, 30)
-    return np.where(mask[..., None] > 0, np.clip(colour, 0, 255), rgb).astype(np.uint8), mesh
+    color = rng.integers(0, 256, 3) + rng.standard_normal(rgb.shape) * rng.uniform(0, 30)
+    return np.where(mask[..., None] > 0, np.clip(color, 0, 255), rgb).astype(np.uint8), mesh
 
 
 def _cropped(rgb: U8, mesh: F32, rng: Rng) -> tuple[U8, F32]:

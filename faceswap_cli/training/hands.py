@@ -139,10 +139,10 @@ def _details(rng: Rng, rgb: F32, ends: NDArray[np.float64], radii: NDArray[np.fl
         if not last:
             cv2.line(creases, p.astype(int).tolist(), q.astype(int).tolist(), 255, 1, cv2.LINE_AA, 4)
         elif nails:
-            colour = np.clip(rgb.reshape(-1, 3).mean(0) * rng.uniform(1.0, 1.3) + rng.uniform(0, 0.15), 0, 1)
+            color = np.clip(rgb.reshape(-1, 3).mean(0) * rng.uniform(1.0, 1.3) + rng.uniform(0, 0.15), 0, 1)
             center = ((b - d * 0.1 * r) * 16).astype(int).tolist()
             axes = (int(max(0.75 * r * 16, 8)), int(max(0.55 * r * 16, 8)))
             degrees = float(np.degrees(np.arctan2(d[1], d[0])))
-            cv2.ellipse(rgb, center, axes, degrees, 0, 360, colour.tolist(), -1, cv2.LINE_AA, 4)
+            cv2.ellipse(rgb, center, axes, degrees, 0, 360, color.tolist(), -1, cv2.LINE_AA, 4)
     dark = blur(creases.astype(np.float32) / np.float32(255), rng.uniform(0.4, 1.2)) * rng.uniform(0, 0.4)
     rgb *= 1 - dark[..., None]

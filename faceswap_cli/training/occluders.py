@@ -175,7 +175,7 @@ def _hair(face: Face, rng: Rng) -> Layer:
     jitter = rng.uniform(-20, 20, 2) - (0, 12)
     crown = np.clip(face.points[10, :2] * SIDE + jitter * PX, 0, SIDE - 1).astype(int)
     own = face.rgb[crown[1], crown[0]]
-    colour = own if rng.random() < 0.5 else np.array([0.35, 0.25, 0.18]) * rng.uniform(0.2, 2.4)
+    color = own if rng.random() < 0.5 else np.array([0.35, 0.25, 0.18]) * rng.uniform(0.2, 2.4)
     tone, alpha = np.zeros((SIDE, SIDE), np.uint8), np.zeros((SIDE, SIDE), np.uint8)
     height = face.height
     middle = rng.uniform(-0.45, 0.45) * height
@@ -189,7 +189,7 @@ def _hair(face: Face, rng: Rng) -> Layer:
         thick = int(rng.integers(1, 4))
         cv2.polylines(tone, [fixed], False, int(rng.integers(90, 255)), thick, cv2.LINE_AA, 4)
         cv2.polylines(alpha, [fixed], False, int(rng.integers(150, 255)), thick, cv2.LINE_AA, 4)
-    rgb = colour * (0.4 + 0.9 * tone.astype(np.float32)[..., None] / 255)
+    rgb = color * (0.4 + 0.9 * tone.astype(np.float32)[..., None] / 255)
     return np.clip(rgb, 0, 1).astype(np.float32), alpha.astype(np.float32) / np.float32(255)
 
 
@@ -243,19 +243,19 @@ def _streak(rng: Rng, longest: float) -> F32:
 def _laid(picture: F32, layer: Layer, rng: Rng) -> tuple[F32, F32]:
     """``layer`` over ``picture`` with its shadow and motion, and its share of each pixel."""
     rgb, alpha = layer
-    colour = rgb * alpha[..., None]
+    color = rgb * alpha[..., None]
     if rng.random() < 0.25:
         kernel = _streak(rng, 12 * PX if rng.random() < 0.7 else 40)
-        colour, alpha = cv2.filter2D(colour, -1, kernel), cv2.filter2D(alpha, -1, kernel)
+        color, alpha = cv2.filter2D(color, -1, kernel), cv2.filter2D(alpha, -1, kernel)
     elif rng.random() < 0.5:
         sigma = rng.uniform(0.3, 1.6) * PX
-        colour, alpha = masks.blur(colour, sigma), masks.blur(alpha, sigma)
+        color, alpha = masks.blur(color, sigma), masks.blur(alpha, sigma)
     if rng.random() < 0.7:
         dx, dy = rng.normal((0, 2), 4) * PX
         shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
         shadow = masks.blur(cv2.warpAffine(alpha, shift, (SIDE, SIDE)), rng.uniform(1, 7) * PX)
         picture = picture * (1 - rng.uniform(0, 0.6) * shadow[..., None])
-    return np.asarray(picture * (1 - alpha[..., None]) + colour, np.float32), np.asarray(alpha, np.float32)
+    return np.asarray(picture * (1 - alpha[..., None]) + color, np.float32), np.asarray(alpha, np.float32)
 
 
 def _camera(rgb: F32, rng: Rng) -> U8:

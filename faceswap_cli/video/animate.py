@@ -20,7 +20,7 @@ import av.container
 import av.filter
 import numpy as np
 
-from faceswap_cli.colour import rgb_from_planes
+from faceswap_cli.color import rgb_from_planes
 from faceswap_cli.records import I64, U8, Clip, Samples
 from faceswap_cli.video.formats import alpha_from_picture, planes_from_picture, rescaled
 
@@ -159,7 +159,7 @@ def upright(samples: Samples, clip: Clip) -> Samples:
 
 def _pixels(picture: av.VideoFrame, clip: Clip) -> U8:
     """(H, W, 3 or 4) R'G'B'(A) as shown."""
-    rgb = rgb_from_planes(planes_from_picture(picture, clip), clip.colour)
+    rgb = rgb_from_planes(planes_from_picture(picture, clip), clip.color)
     alpha = alpha_from_picture(picture, clip)
     if alpha is not None:
         rgb = np.dstack([rgb, rescaled(alpha, clip.bit_depth, 8)])

@@ -45,7 +45,7 @@ def describe_webp(path: Path, max_pixels: int) -> Clip:
         duration_s=seconds,
         rotation=0,
         sample_aspect=Fraction(1),
-        colour=ColorTags(matrix=1 if height >= 720 else 6),
+        color=ColorTags(matrix=1 if height >= 720 else 6),
         streams=(StreamInfo(0, "video", WEBP, detail=f"{width}x{height}"),),
         video_stream=0,
         transparent=channels == 4 and bool((first[..., 3] < 255).any()),

@@ -157,7 +157,7 @@ def _settings(encoder: str, clip: Clip, encode: EncodeOptions) -> dict[str, str]
 
 
 def _crf(clip: Clip, encode: EncodeOptions, default: float) -> str:
-    default -= _PQ_FINER if clip.colour.transfer == PQ else 0
+    default -= _PQ_FINER if clip.color.transfer == PQ else 0
     return f"{default if encode.crf is None else encode.crf:g}"
 
 
@@ -183,7 +183,7 @@ def _x265(clip: Clip, encode: EncodeOptions) -> dict[str, str]:
         params.append("lossless=1")
     if clip.mastering_display:
         params += [f"master-display={clip.mastering_display}", "hdr10=1"]
-    if is_hdr(clip.colour):
+    if is_hdr(clip.color):
         params += [f"cbqpoffs={_HDR_CHROMA_QP[0]}", f"crqpoffs={_HDR_CHROMA_QP[1]}"]
     if clip.light_level:
         params.append(f"max-cll={clip.light_level}")

@@ -7,7 +7,7 @@ from typing import Any
 import av
 import numpy as np
 
-from faceswap_cli.colour import planes_region_from_rgb
+from faceswap_cli.color import planes_region_from_rgb
 from faceswap_cli.records import Clip, ColorTags, Planes, Samples
 
 _CHROMA = {(2, 2): "420", (1, 2): "422", (1, 1): "444"}
@@ -153,7 +153,7 @@ def _from_rgb(picture: av.VideoFrame, clip: Clip) -> Planes:
     rgb = picture.reformat(clip.width, clip.height, form).to_ndarray()
     if deep:
         rgb = rgb.astype(np.float32) / np.float32(65535)
-    tags = ColorTags(matrix=clip.colour.matrix, full_range=clip.colour.full_range)
+    tags = ColorTags(matrix=clip.color.matrix, full_range=clip.color.full_range)
     return planes_region_from_rgb(rgb, tags, clip.bit_depth, format_step(clip.work_format))
 
 

@@ -47,7 +47,7 @@ def not_kept(clip: Clip, output: Path, encode: EncodeOptions) -> list[str]:
 def _flattened(clip: Clip, output: Path) -> list[str]:
     """The outcome of a video in an animated picture."""
     lines = []
-    if is_hdr(clip.colour):
+    if is_hdr(clip.color):
         lines.append(f"{output.suffix} cannot hold HDR: written as SDR")
     if output.suffix.lower() == ".gif":
         if clip.average_rate > GIF_RATE:

@@ -130,7 +130,7 @@ def _describe(
         restarts=restarts,
         interlaced=(order := field_order(picture, stream)),
         deinterlace=bool(order),
-        colour=_color(picture, context),
+        color=_color(picture, context),
         streams=tuple(_stream_info(s) for s in container.streams),
         video_stream=stream.index,
         bit_rate=stream.bit_rate or container.bit_rate or 0,

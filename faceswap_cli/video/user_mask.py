@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceswap_cli import colour
+from faceswap_cli import color
 from faceswap_cli.errors import InputError
 from faceswap_cli.records import F64, I64, U8, Clip, ColorTags, Frame, Planes
 from faceswap_cli.video.picture import is_picture, read_picture
@@ -55,10 +55,10 @@ class UserMask:
     def cut(self, planes: Planes, crop_from_display: F64, side: int) -> U8:
         """(side, side) of ``Frame.mask``, 255 where the target stays."""
         if self.clip is None:
-            luma = colour.warp_luma(planes, _GRAY, crop_from_display, side)
+            luma = color.warp_luma(planes, _GRAY, crop_from_display, side)
         else:
             matrix = crop_from_display @ self.clip.display_from_frame
-            luma = colour.warp_luma(planes, self.clip.colour, matrix, side)
+            luma = color.warp_luma(planes, self.clip.color, matrix, side)
         return np.asarray(np.clip(luma + 0.5, 0, 255), np.uint8)
 
 

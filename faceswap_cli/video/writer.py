@@ -203,8 +203,8 @@ def _new_stream(
 
 def set_color(context: av.VideoCodecContext, clip: Clip) -> None:
     """Write the tags that the clip had: what it left unnamed stays unnamed, except for R'G'B' input."""
-    colour = clip.colour
-    named = colour.tagged or is_rgb(clip.pixel_format)
-    context.color_primaries, context.color_trc = colour.primaries, colour.transfer
-    context.colorspace = colour.matrix if named else 2
-    context.color_range = 2 if colour.full_range else 1 if named else 0
+    color = clip.color
+    named = color.tagged or is_rgb(clip.pixel_format)
+    context.color_primaries, context.color_trc = color.primaries, color.transfer
+    context.colorspace = color.matrix if named else 2
+    context.color_range = 2 if color.full_range else 1 if named else 0

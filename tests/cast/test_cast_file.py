@@ -82,7 +82,7 @@ BAD: dict[str, tuple[Change, tuple[str, ...]]] = {
     "syntax": (lambda t: t.replace("[people.B]", "[people.B"), ("not valid TOML", "line ", "inspect CLIP")),
     "schema": (lambda t: t.replace("schema = 1", "schema = 9"), ("schema must be 1, not 9",)),
     "a part": (lambda t: t.replace("schema = 1", ""), ("is a part of a cast file", "inspect CLIP --cast")),
-    "top": (lambda t: "colour = 3\n" + t, ("unknown key colour", "known: schema, people, recognize")),
+    "top": (lambda t: "color = 3\n" + t, ("unknown key color", "known: schema, people, recognize")),
     "key": (
         lambda t: t.replace("keep = true", 'kep = "x"'),
         ("unknown key people.A.kep", "known: source, keep"),

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceswap_cli.colour import rgb_from_planes
+from faceswap_cli.color import rgb_from_planes
 from faceswap_cli.config import (
     DetectOptions,
     EncodeOptions,
@@ -150,7 +150,7 @@ def test_the_result_shows_it(played: Played, looks: dict[str, F32]) -> None:
         for frame in read_frames(clip):
             if frame.index not in (0, 3, FRAMES // 2, FRAMES - 1):
                 continue
-            rgb = rgb_from_planes(frame.planes, clip.colour)
+            rgb = rgb_from_planes(frame.planes, clip.color)
             places = played.xs(frame.index)
             for face in find_faces(rgb, DetectOptions(), finder):
                 x = float(face.box[[0, 2]].mean()) / SIZE[0]

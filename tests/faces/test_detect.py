@@ -89,9 +89,9 @@ def test_faces_below_the_limit_are_left_out(portrait: U8) -> None:
     assert find_faces(portrait, DetectOptions(min_face_px=400)) == ()
 
 
-@pytest.mark.parametrize("colour", [0, 128, 255])
-def test_blank_pictures_hold_none(finder: FaceFinder, colour: int) -> None:
-    assert find_faces(np.full((300, 400, 3), colour, np.uint8), finder=finder) == ()
+@pytest.mark.parametrize("color", [0, 128, 255])
+def test_blank_pictures_hold_none(finder: FaceFinder, color: int) -> None:
+    assert find_faces(np.full((300, 400, 3), color, np.uint8), finder=finder) == ()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 700), (30, 30)])

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faceswap_cli.colour import planes_region_from_rgb
+from faceswap_cli.color import planes_region_from_rgb
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.faces.finder import FaceFinder
 from faceswap_cli.faces.stage import PATIENT_EVERY, detect_faces, look, observe
@@ -37,7 +37,7 @@ def clip_of(rgb: U8, *, rotation: int = 0, aspect: Fraction = Fraction(1)) -> Cl
         duration_s=1.0,
         rotation=rotation,
         sample_aspect=aspect,
-        colour=TAGS,
+        color=TAGS,
         streams=(),
         video_stream=0,
     )

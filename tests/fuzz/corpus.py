@@ -46,7 +46,7 @@ CLIPS: dict[str, dict[str, Any]] = {
     "h264.mp4": {"audio": 1, "options": {"x264-params": "keyint=5:bframes=2"}},
     "h264.mov": {"vfr": True, "rotation": 90, "metadata": {"title": "../../../etc/x", "comment": "\x1b[2J"}},
     "h264.mkv": {"audio": 2, "subtitles": True, "chapters": True, "attachment": True},
-    "hdr.mkv": {"codec": "libx265", "pix_fmt": "yuv420p10le", "colour": (9, 16, 9, 1)},
+    "hdr.mkv": {"codec": "libx265", "pix_fmt": "yuv420p10le", "color": (9, 16, 9, 1)},
     "hevc.mp4": {"codec": "libx265", "sar": Fraction(4, 3)},
     "vp9.webm": {"codec": "libvpx-vp9", "audio": 1, "options": {"deadline": "realtime", "cpu-used": "8"}},
     "av1.mp4": {"codec": "libsvtav1", "options": {"preset": "12"}},
@@ -82,16 +82,16 @@ def pictures(folder: Path) -> Iterator[Seed]:
     rgb = Image.fromarray(rng.integers(0, 255, (40, 56, 3), np.uint8))
     turned = Image.Exif()
     turned[0x0112], turned[0x010E] = 6, "../../etc"
-    colour = {"exif": turned, "xmp": b"<x:xmpmeta><a/></x:xmpmeta>"}
+    color = {"exif": turned, "xmp": b"<x:xmpmeta><a/></x:xmpmeta>"}
     saved: tuple[tuple[str, Any, dict[str, Any]], ...] = (
-        ("plain.jpg", rgb, {"quality": 80, **colour}),
+        ("plain.jpg", rgb, {"quality": 80, **color}),
         ("progressive.jpg", rgb, {"progressive": True}),
         ("cmyk.jpg", rgb.convert("CMYK"), {}),
         ("plain.png", rgb, {"exif": turned}),
         ("alpha.png", rgb.convert("RGBA"), {}),
         ("palette.png", rgb.convert("P"), {"transparency": 3}),
         ("gray16.png", Image.fromarray(rng.integers(0, 65535, (40, 56), np.uint16)), {}),
-        ("plain.webp", rgb, colour),
+        ("plain.webp", rgb, color),
         ("alpha.webp", rgb.convert("RGBA"), {"lossless": True}),
         ("lzw.tif", rgb, {"compression": "tiff_lzw"}),
         ("jpeg.tif", rgb, {"compression": "jpeg"}),
@@ -281,7 +281,7 @@ def consents(folder: Path) -> Iterator[Seed]:
 def rules(folder: Path) -> Iterator[Seed]:
     from tests.policy.models import MORE_RULES
 
-    more = 'size = [8, 8]\ncolour = "bgr"\nrange = [0.0, 1.0]\nfit = "pad"\n'
+    more = 'size = [8, 8]\ncolor = "bgr"\nrange = [0.0, 1.0]\nfit = "pad"\n'
     more += "mean = [0.4, 0.4, 0.4]\nstd = [0.2, 0.2, 0.2]\n"
     yield Seed("rules", "colors.toml", (MORE_RULES + more).encode())
 

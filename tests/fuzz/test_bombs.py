@@ -30,7 +30,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 
 def black_png(width: int, height: int) -> bytes:
-    """A whole PNG of one colour; a thousand times smaller than its pixels."""
+    """A whole PNG of one color; a thousand times smaller than its pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -62,7 +62,7 @@ def test_display_from_frame_covers_the_display(rotation: int) -> None:
     clip = Clip(
         path=Path("x"), container="", codec="", width=60, height=40, pixel_format="yuv420p",
         work_format="yuv420p", bit_depth=8, time_base=Fraction(1, 25), start_pts=0, average_rate=Fraction(25),
-        frames=1, duration_s=1.0, rotation=rotation, sample_aspect=Fraction(4, 3), colour=ColorTags(),
+        frames=1, duration_s=1.0, rotation=rotation, sample_aspect=Fraction(4, 3), color=ColorTags(),
         streams=(), video_stream=0,
     )  # fmt: skip
     corners = np.array([[0, 0], [60, 0], [0, 40], [60, 40]], float)

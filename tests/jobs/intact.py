@@ -3,7 +3,7 @@
     python -m tests.jobs.intact BEFORE AFTER
 
 Prints a line for each difference and ends with 1 when there is one: streams, languages, sound and subtitle
-packets byte for byte, their times to one sample, chapters, rotation, shape of pixels, colour tags, times of
+packets byte for byte, their times to one sample, chapters, rotation, shape of pixels, color tags, times of
 frames, and the planes of every frame that ``--copied`` names (as ``12:18``).
 """
 
@@ -25,7 +25,7 @@ from faceswap_cli.video.reader import read_frames
 
 _SAMPLE = Fraction(1, 44100)
 """MP4 counts sound in samples, Matroska in milliseconds"""
-_KEPT = ("rotation", "sample_aspect", "colour", "width", "height", "pixel_format")
+_KEPT = ("rotation", "sample_aspect", "color", "width", "height", "pixel_format")
 
 
 def differences(before: Path, after: Path, copied: slice = slice(0)) -> Iterator[str]:

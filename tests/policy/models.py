@@ -1,4 +1,4 @@
-"""Tiny ONNX classifiers whose answer is known: the mean of each colour."""
+"""Tiny ONNX classifiers whose answer is known: the mean of each color."""
 
 from __future__ import annotations
 
@@ -68,5 +68,5 @@ def external_model(path: Path, secret: Path) -> Path:
 
 
 def flat(red: int, green: int, blue: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
-    """A picture of one colour."""
+    """A picture of one color."""
     return np.full((*size, 3), (red, green, blue), np.uint8)

@@ -61,7 +61,7 @@ def test_color_range_mean_and_deviation() -> None:
     rules = Rules(
         labels=("a",),
         refuse={"a": 0.5},
-        colour="bgr",
+        color="bgr",
         low=-1.0,
         high=1.0,
         mean=(0.0, 0.5, 0.0),
@@ -183,3 +183,10 @@ def test_wrong_rules_are_named(tmp_path: Path, words: str) -> None:
     with pytest.raises(UsageError, match=r"m\.toml") as caught:
         read_rules(path)
     assert words.replace("not true", "not True") in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["color", "colour"])
+def test_the_order_of_channels_has_two_spellings(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(MORE_RULES + f'{key} = "bgr"', encoding="utf-8")
+    assert read_rules(path).color == "bgr"

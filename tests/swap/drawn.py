@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceswap_cli import colour
+from faceswap_cli import color
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.faces.landmarks import OVAL, topology
 from faceswap_cli.geometry import align, masks
@@ -43,10 +43,8 @@ def photo(rgb: np.ndarray, points: np.ndarray, quality: float = 1.0) -> SourcePh
 
 def crop(rgb: np.ndarray, points: np.ndarray, side: int = SIDE) -> FaceCrop:
     matrix = align.scaled(align.unit_from_points(points), side)
-    planes = colour.planes_region_from_rgb(rgb, ColorTags(), chroma_step=(1, 1))
-    return FaceCrop(
-        0, colour.warp_rgb(planes, ColorTags(), matrix, side), matrix, align.apply(matrix, points)
-    )
+    planes = color.planes_region_from_rgb(rgb, ColorTags(), chroma_step=(1, 1))
+    return FaceCrop(0, color.warp_rgb(planes, ColorTags(), matrix, side), matrix, align.apply(matrix, points))
 
 
 def identity(*photos: SourcePhoto) -> SourceIdentity:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faceswap_cli.colour import planes_region_from_rgb, rgb_float_from_planes
+from faceswap_cli.color import planes_region_from_rgb, rgb_float_from_planes
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, U8, ColorTags, Planes
 from faceswap_cli.swap import appearance, detail

@@ -65,7 +65,7 @@ def make_clip() -> Clip:
         path=Path("x.mp4"), container="mp4", codec="h264", width=64, height=48, pixel_format="yuv420p",
         work_format="yuv420p", bit_depth=8, time_base=Fraction(1, 1000), start_pts=0,
         average_rate=Fraction(25), frames=LENGTH, duration_s=LENGTH / 25, rotation=0,
-        sample_aspect=Fraction(1), colour=ColorTags(), streams=(), video_stream=0,
+        sample_aspect=Fraction(1), color=ColorTags(), streams=(), video_stream=0,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tests.swap.drawn import mesh_points
 SIDE = 320
 FULL = Window.full(SIDE)
 SKIN, WHITE, BROWN, BLUE, PUPIL = (65, 14, 16), (82, 2, 4), (28, 10, 14), (58, -3, -16), (8, 0, 0)
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 def mesh(shift: float = 0.0) -> F32:
@@ -29,14 +29,14 @@ def mesh(shift: float = 0.0) -> F32:
     return points
 
 
-def face(points: F32, iris: Colour, white: Colour = WHITE) -> F32:
+def face(points: F32, iris: Color, white: Color = WHITE) -> F32:
     """Lab (SIDE, SIDE, 3) of plain skin with eyes."""
     lab = np.full((SIDE, SIDE, 3), SKIN, np.float32)
     for ring, rim in eyes.EYES:
         lids = masks.union(points, (ring,), SIDE)[..., None]
         lab += (np.array(white) - lab) * lids
-        for colour, scale in ((iris, 1.0), (PUPIL, eyes.PUPIL)):
-            lab += (np.array(colour) - lab) * lids * eyes.disc(points[list(rim)], FULL, scale)[..., None]
+        for color, scale in ((iris, 1.0), (PUPIL, eyes.PUPIL)):
+            lab += (np.array(color) - lab) * lids * eyes.disc(points[list(rim)], FULL, scale)[..., None]
     return lab
 
 
@@ -60,7 +60,7 @@ def between_lids(points: F32) -> NDArray[np.bool_]:
 
 
 @pytest.mark.parametrize(("source", "target"), [(BROWN, BLUE), (BLUE, BROWN)])
-def test_irises_have_the_sources_colour(source: Colour, target: Colour) -> None:
+def test_irises_have_the_sources_color(source: Color, target: Color) -> None:
     points = mesh()
     tones = eyes.eye_tones(face(points, source), points, FULL)
     assert tones.known == 1.0
@@ -105,7 +105,7 @@ def test_the_white_tells_the_light() -> None:
     """In half the light an iris is as much darker as the white beside it."""
     points = mesh()
     tones = eyes.eye_tones(face(points, BLUE), points, FULL)
-    dim: Colour = (46, 1, 3)
+    dim: Color = (46, 1, 3)
     shown = face(points, (14, 5, 7), white=dim)
     found = of_irises(kept(shown, shown, points, tones), points)
     level = (BLUE[0] + 16) * (dim[0] + 16) / (WHITE[0] + 16) - 16
@@ -146,7 +146,7 @@ def test_between_the_lids_the_shading_is_the_drawn_ones() -> None:
 
 
 def test_shut_or_grey_eyes_tell_nothing() -> None:
-    """Nor do eyes outside the picture; then the target's keep their colour."""
+    """Nor do eyes outside the picture; then the target's keep their color."""
     points = mesh()
     assert eyes.eye_tones(face(points, WHITE), points, FULL).known == 0.0
     shut = points.copy()

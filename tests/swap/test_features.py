@@ -1,4 +1,4 @@
-"""Eyes, lips and the mouth's inside of a drawn face, and the colours that no face has."""
+"""Eyes, lips and the mouth's inside of a drawn face, and the colors that no face has."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def face(open_eyes: tuple[float, float]) -> FaceCrop:
     return replace(crop(picture(points), points), open_eyes=open_eyes)
 
 
-def flat(colour: tuple[float, float, float]) -> F32:
-    return np.full((SIDE, SIDE, 3), colour, np.float32)
+def flat(color: tuple[float, float, float]) -> F32:
+    return np.full((SIDE, SIDE, 3), color, np.float32)
 
 
 def with_eyes(open_eyes: tuple[float, float], target: F32) -> F32:
@@ -39,7 +39,7 @@ def test_open_eyes_are_left_alone() -> None:
     assert np.array_equal(with_eyes((USUAL, USUAL), flat(LID)), flat(DRAWN))
 
 
-def test_shut_eyes_are_the_targets_in_the_colour_of_the_drawn_skin() -> None:
+def test_shut_eyes_are_the_targets_in_the_color_of_the_drawn_skin() -> None:
     """Usually twice as far open as now: shut.  A plain lid becomes plain skin; a line on it stays a line."""
     lid = flat(LID)
     assert np.allclose(with_eyes((2 * USUAL, 2 * USUAL), lid), flat(DRAWN), atol=0.01)
@@ -93,7 +93,7 @@ def test_the_mouth_is_moved_to_the_new_lips() -> None:
 
 def limited(drawn: F32, warped: F32, light: F32) -> F32:
     lab = np.broadcast_to(np.asarray(drawn, np.float32), (8, 8, 3)).copy()
-    features.limit_colour(lab, *(np.broadcast_to(x, (4, 4, 3)).astype(np.float32) for x in (warped, light)))
+    features.limit_color(lab, *(np.broadcast_to(x, (4, 4, 3)).astype(np.float32) for x in (warped, light)))
     assert np.ptp(lab, axis=(0, 1)).max() < 1e-4
     return lab[0, 0]
 
@@ -103,7 +103,7 @@ SKIN = np.array([64, 12, 16], np.float32)
 
 
 def lips(drawn: tuple[float, float, float], target: tuple[float, float, float]) -> tuple[F32, F32]:
-    """Colour of the lower lip and of the forehead, once lips drawn so have met the target's."""
+    """Color of the lower lip and of the forehead, once lips drawn so have met the target's."""
     points = face((USUAL, USUAL)).landmarks / np.float32(SIDE)
     lab = flat(drawn)
     features.limit_lips(lab, flat(target), points, points, Window.full(SIDE))

@@ -27,7 +27,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples"
 
 
 class Inverter(nn.Module):
-    """Stands in for the pSp encoder, which has no thin form: codes from the colours of a picture."""
+    """Stands in for the pSp encoder, which has no thin form: codes from the colors of a picture."""
 
     def forward(self, x: torch.Tensor, rows: list[int]) -> torch.Tensor:
         pooled = nn.functional.adaptive_avg_pool2d(x, 8).flatten(1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from drawn import SIDE, crop, mesh_points, picture
 
-from faceswap_cli import colour
+from faceswap_cli import color
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.geometry.paste import paste_into_planes
@@ -145,7 +145,7 @@ def test_the_bent_outline_lies_where_the_face_is_drawn_and_far_away_nothing_move
 @pytest.mark.parametrize("step", [(1, 1), (2, 2)])
 def test_the_frame_is_bent_and_samples_that_do_not_move_stay(step: tuple[int, int]) -> None:
     rgb = picture(mesh_points())
-    planes = colour.planes_region_from_rgb(rgb, ColorTags(), chroma_step=step)
+    planes = color.planes_region_from_rgb(rgb, ColorTags(), chroma_step=step)
     target = crop(rgb, mesh_points())
     points = target.landmarks / np.float32(SIDE)
     move = np.zeros((64, 64, 2), np.float32)

@@ -1,4 +1,4 @@
-"""What lies in front of a face is found, whatever its colour, and a bare face is left alone."""
+"""What lies in front of a face is found, whatever its color, and a bare face is left alone."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def inner(points: F32) -> NDArray[np.bool_]:
 
 
 def with_hand(rgb: U8, points: F32, seed: int) -> tuple[U8, F32]:
-    """A hand in the person's own skin colour over the face, and where it is."""
+    """A hand in the person's own skin color over the face, and where it is."""
     rng = np.random.default_rng(seed)
     x, y = (points[205, :2] * SIDE).astype(int)
     skin = rgb[y - 4 : y + 4, x - 4 : x + 4].reshape(-1, 3).mean(axis=0).astype(np.float32) / 255
@@ -82,7 +82,7 @@ def test_a_bare_face_is_left_alone(face: tuple[U8, F32]) -> None:
     assert front(rgb, points)[inner(points)].mean() < 0.01
 
 
-def test_hands_in_the_colour_of_the_face_are_found(face: tuple[U8, F32]) -> None:
+def test_hands_in_the_color_of_the_face_are_found(face: tuple[U8, F32]) -> None:
     """Ten drawn hands: most of what they cover is found, little beside them."""
     rgb, points = face
     inside, hit, wrong, hidden, bare = inner(points), 0.0, 0.0, 0.0, 0.0
@@ -115,13 +115,13 @@ def test_a_fringe_stays_in_front(face: tuple[U8, F32]) -> None:
 
 
 @pytest.mark.parametrize(
-    "colour", [(40, 90, 60), (235, 235, 230), (30, 30, 34)], ids=["green", "white", "black"]
+    "color", [(40, 90, 60), (235, 235, 230), (30, 30, 34)], ids=["green", "white", "black"]
 )
-def test_a_cup_at_the_mouth_is_found(face: tuple[U8, F32], colour: tuple[int, int, int]) -> None:
+def test_a_cup_at_the_mouth_is_found(face: tuple[U8, F32], color: tuple[int, int, int]) -> None:
     rgb, points = face
     covered = rgb.copy()
     x, y = (points[13, :2] * SIDE).astype(int)
-    covered[y - 12 : y + 60, x - 34 : x + 34] = colour
+    covered[y - 12 : y + 60, x - 34 : x + 34] = color
     found = front(covered, points, light_of=rgb)
     cup = np.zeros((SIDE, SIDE), bool)
     cup[y - 8 : y + 56, x - 30 : x + 30] = True

@@ -15,7 +15,7 @@ def fields(shape: tuple[int, ...]) -> tuple[F32, F32]:
     return np.broadcast_to(FROM, shape).copy(), np.broadcast_to(TO, shape).copy()
 
 
-def test_shadows_take_the_colour_of_the_skin_they_fall_on() -> None:
+def test_shadows_take_the_color_of_the_skin_they_fall_on() -> None:
     black = np.array([-LAB_OFFSET, 0, 0], np.float32)
     shadow = (FROM + black) / 2
     lab = np.stack([FROM, shadow]).astype(np.float32)[None]
@@ -33,9 +33,9 @@ def test_another_skin_hardly_tints_the_whites_of_the_eyes() -> None:
     assert 0 < eyes < 0.5 * tinted
 
 
-def test_coloured_light_tints_the_eyes_as_well() -> None:
+def test_colored_light_tints_the_eyes_as_well() -> None:
     white = np.full((4, 4, 3), (60, 0, 2), np.float32)
-    skin, lit = (np.full((4, 4, 3), colour, np.float32) for colour in ((60, 12, 16), (60, 15, 50)))
+    skin, lit = (np.full((4, 4, 3), color, np.float32) for color in ((60, 12, 16), (60, 15, 50)))
     by_light = relight(white, skin, lit, None, np.ones((4, 4), np.float32))[..., 2].mean()
     assert 0.5 * (lit - skin)[0, 0, 2] < by_light - 2 < 0.9 * (lit - skin)[0, 0, 2]
 
@@ -47,7 +47,7 @@ def test_grey_shadows_do_not_turn_blue_on_a_paler_skin() -> None:
     assert 0 < moved[2] < TO[2]
 
 
-def test_sepia_footage_takes_the_colour_contrast_away() -> None:
+def test_sepia_footage_takes_the_color_contrast_away() -> None:
     lips = np.full((4, 4, 3), (45, 40, 20), np.float32)
     gray = relight(lips, *fields(lips.shape), np.zeros(2, np.float32))
     level = (gray[..., 0] + LAB_OFFSET) / (TO[0] + LAB_OFFSET)

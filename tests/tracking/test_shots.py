@@ -92,12 +92,12 @@ def test_no_frames_no_shots() -> None:
 
 @pytest.mark.parametrize(("name", "cut"), [("pyfeat_face_noface.mov", 73), ("pyfeat_noface_face.mov", 96)])
 def test_real_cuts(shared: Path, name: str, cut: int) -> None:
-    from faceswap_cli.colour import downscaled_rgb
+    from faceswap_cli.color import downscaled_rgb
     from faceswap_cli.video.probe import probe
     from faceswap_cli.video.reader import read_frames
 
     clip = probe(shared / "data" / "clips" / name)
-    pictures = [downscaled_rgb(frame.planes, clip.colour, 480)[0] for frame in read_frames(clip)]
+    pictures = [downscaled_rgb(frame.planes, clip.color, 480)[0] for frame in read_frames(clip)]
     places = found(pictures)
     assert cut in places
     # One frame beside the cut or at the very end of these clips belongs to neither half.

@@ -29,14 +29,14 @@ def mesh(rng: np.random.Generator, yaw: float = 0.0) -> np.ndarray:
 
 
 def picture(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A face of flat shapes in random colours on a random background."""
+    """A face of flat shapes in random colors on a random background."""
     from faceswap_cli.swap.scene import sketch
 
     canvas = np.full((256, 256, 3), rng.integers(0, 255, 3), np.uint8)
     for layer in sketch(points[:, :2] / 256, 256):
-        colour = rng.integers(0, 255, 3).astype(np.float32)
+        color = rng.integers(0, 255, 3).astype(np.float32)
         share = layer[..., None].astype(np.float32) / 255
-        canvas = (canvas * (1 - share) + colour * share).astype(np.uint8)
+        canvas = (canvas * (1 - share) + color * share).astype(np.uint8)
     return cv2.GaussianBlur(canvas, (0, 0), 1.0)
 
 

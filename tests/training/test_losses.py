@@ -117,7 +117,7 @@ def test_weak_feature_match_counts_outside_more() -> None:
     assert float(losses.feature_match(shallow, zero)) > 0
 
 
-def test_histogram_matching_takes_the_colours() -> None:
+def test_histogram_matching_takes_the_colors() -> None:
     torch.manual_seed(2)
     face, reference, mask = (
         torch.rand(1, 3, 32, 32),

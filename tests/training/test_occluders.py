@@ -36,7 +36,7 @@ def test_a_capsule_is_as_large_and_as_high_as_it_should_be() -> None:
     assert inside[40, 60] == pytest.approx(9.5, abs=0.1)
 
 
-def test_hands_reach_over_the_face_in_the_colour_of_the_skin() -> None:
+def test_hands_reach_over_the_face_in_the_color_of_the_skin() -> None:
     skin = np.array([0.8, 0.6, 0.5], np.float32)
     shares = []
     for seed in range(30):

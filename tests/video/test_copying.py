@@ -50,8 +50,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "variable rate, late start": ("a.mp4", {"vfr": True, "start_offset": 7777}),
     "rotated": ("a.mp4", {"rotation": 90}),
     "rotated in QuickTime": ("a.mov", {"rotation": 270}),
-    "anamorphic, tagged": ("a.mp4", {"sar": Fraction(16, 15), "colour": (1, 1, 1, 1)}),
-    "full range": ("a.mp4", {"pix_fmt": "yuvj420p", "colour": (1, 1, 1, 2)}),
+    "anamorphic, tagged": ("a.mp4", {"sar": Fraction(16, 15), "color": (1, 1, 1, 1)}),
+    "full range": ("a.mp4", {"pix_fmt": "yuvj420p", "color": (1, 1, 1, 2)}),
     "no B frames": ("a.mp4", {"options": {**GROUPS, "bf": "0", "profile": "baseline"}}),
     "VP9": ("a.webm", {"codec": "libvpx-vp9", "options": {"g": "10", "deadline": "realtime"}}),
 }
@@ -74,10 +74,10 @@ def test_copied_packets_are_those_of_the_input(name: str, tmp_path: Path) -> Non
     placed = [data for time, data in result if first <= time / clip.time_base < end]
     assert kept == placed
     assert_same_sound(clip.path, output)
-    assert (made.rotation, made.sample_aspect, made.colour) == (
+    assert (made.rotation, made.sample_aspect, made.color) == (
         clip.rotation,
         clip.sample_aspect,
-        clip.colour,
+        clip.color,
     )
     with av.open(str(output)) as container:
         dts = [packet.dts for packet in container.demux(container.streams.video[0]) if packet.size]

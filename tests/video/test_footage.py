@@ -61,8 +61,8 @@ def test_nothing_changes(path: Path, tmp_path: Path) -> None:
     assert made.transparent == clip.transparent or any("transparency" in line for line in lost)
     if clip.container in ANIMATIONS:
         return
-    named = clip.colour.tagged or made.colour.tagged  # what was RGB is always named
-    assert made.colour == replace(clip.colour, tagged=named)
+    named = clip.color.tagged or made.color.tagged  # what was RGB is always named
+    assert made.color == replace(clip.color, tagged=named)
     if not any("HDR" in line for line in lost):
         assert (made.mastering_display, made.light_level) == (clip.mastering_display, clip.light_level)
     _same_tracks(path, output, lost)

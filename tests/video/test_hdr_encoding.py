@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 
-from faceswap_cli import colour, hdr
+from faceswap_cli import color, hdr
 from faceswap_cli.config import EncodeOptions
 from faceswap_cli.records import ColorTags
 from faceswap_cli.video.probe import probe
@@ -24,7 +24,7 @@ def test_hdr_keeps_its_color_through_the_encoder(tmp_path: Path) -> None:
     for transfer in (16, 1):
         path = tmp_path / f"{transfer}.mp4"
         options = {"x265-params": "log-level=none:lossless=1"}
-        make_clip(path, codec="libx265", pix_fmt="yuv420p10le", colour=(9, transfer, 9, 1), options=options)
+        make_clip(path, codec="libx265", pix_fmt="yuv420p10le", color=(9, transfer, 9, 1), options=options)
         clip = probe(path)
         transcode(clip, tmp_path / "out.mp4", EncodeOptions())
         pairs = zip(read_frames(clip), read_frames(probe(tmp_path / "out.mp4")), strict=True)
@@ -55,7 +55,7 @@ def write_shown(path: Path, tags: ColorTags, frames: list[np.ndarray]) -> None:
             code = rgb.astype(np.float32) / 255
             if hdr.is_hdr(tags):
                 code = hdr.code_from_light(hdr.light_from_sdr(code, tags), tags)
-            planes = colour.planes_region_from_rgb(code, tags, 10, (1, 1))
+            planes = color.planes_region_from_rgb(code, tags, 10, (1, 1))
             frame = av.VideoFrame(stream.width, stream.height, stream.pix_fmt)
             for plane, samples in zip(frame.planes, (planes.y, planes.cb, planes.cr), strict=True):
                 rows = np.zeros((plane.height, plane.line_size // 2), np.uint16)
@@ -78,7 +78,7 @@ def test_hdr_keeps_as_much_detail_as_sdr(tmp_path: Path) -> None:
         path = tmp_path / f"{tags.transfer}.mp4"
         write_shown(path, tags, frames)
         transcode(probe(path), tmp_path / "out.mp4", EncodeOptions())
-        made = [colour.rgb_from_planes(f.planes, tags) for f in read_frames(probe(tmp_path / "out.mp4"))]
+        made = [color.rgb_from_planes(f.planes, tags) for f in read_frames(probe(tmp_path / "out.mp4"))]
         lost[tags.transfer] = np.abs(np.stack(made).astype(int) - np.stack(frames)).mean()
     assert lost[hdr.PQ] < lost[1]
     assert lost[hdr.HLG] < lost[1]

@@ -95,7 +95,7 @@ def test_hdr_data_is_kept_by_hevc_alone(tmp_path: Path) -> None:
     data = "hdr10=1:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
     options = {"x265-params": f"log-level=none:{data}"}
     path = tmp_path / "a.mp4"
-    make_clip(path, codec="libx265", pix_fmt="yuv420p10le", colour=(9, 16, 9, 1), options=options, frames=3)
+    make_clip(path, codec="libx265", pix_fmt="yuv420p10le", color=(9, 16, 9, 1), options=options, frames=3)
     clip = probe(path)
     assert clip.mastering_display
     transcode(clip, tmp_path / "out.mkv", PLAIN)
@@ -103,7 +103,7 @@ def test_hdr_data_is_kept_by_hevc_alone(tmp_path: Path) -> None:
     assert HDR_DATA == ("libx265",)
     assert any("mastering" in line for line in not_kept(clip, tmp_path / "out.webm", PLAIN))
     transcode(clip, tmp_path / "out.webm", PLAIN)
-    assert probe(tmp_path / "out.webm").colour.transfer == 16
+    assert probe(tmp_path / "out.webm").color.transfer == 16
 
 
 def test_every_row_has_every_column() -> None:

@@ -94,7 +94,7 @@ def test_other_modes_become_rgb(mode: str, suffix: str, tmp_path: Path) -> None:
 
 def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.gif"
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(path, save_all=True, append_images=frames[1:])
     assert read_picture(path).rgb[0, 0].tolist() == [255, 0, 0]
 

@@ -21,7 +21,7 @@ from tests.clips import make_clip
 
 def test_a_clip_is_described(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    make_clip(path, rotation=90, sar=Fraction(4, 3), audio=2, colour=(1, 1, 1, 1), metadata={"title": "t"})
+    make_clip(path, rotation=90, sar=Fraction(4, 3), audio=2, color=(1, 1, 1, 1), metadata={"title": "t"})
     clip = probe(path)
     assert (clip.width, clip.height, clip.frames, clip.average_rate) == (64, 48, 12, 25)
     assert (clip.codec, clip.pixel_format, clip.work_format, clip.bit_depth) == (
@@ -32,7 +32,7 @@ def test_a_clip_is_described(tmp_path: Path) -> None:
     )
     assert (clip.rotation, clip.sample_aspect) == (90, Fraction(4, 3))
     assert clip.display_size == (48, 85)
-    assert clip.colour == ColorTags(1, False, 1, 1, tagged=True)
+    assert clip.color == ColorTags(1, False, 1, 1, tagged=True)
     assert [s.kind for s in clip.streams] == ["video", "audio", "audio"]
     assert [s.language for s in clip.streams][1:] == ["eng", "deu"]
     assert clip.duration_s == pytest.approx(0.48, abs=0.03)
@@ -44,16 +44,16 @@ def test_a_clip_is_described(tmp_path: Path) -> None:
 def test_an_unnamed_matrix_follows_from_the_size(height: int, matrix: int, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     make_clip(path, size=(64, height), frames=2)
-    colour = probe(path).colour
-    assert (colour.matrix, colour.tagged, colour.full_range) == (matrix, False, False)
+    color = probe(path).color
+    assert (color.matrix, color.tagged, color.full_range) == (matrix, False, False)
 
 
 def test_a_matrix_without_a_range_is_named(tmp_path: Path) -> None:
     """So are those of QuickTime's ``nclc``: left out of the output, players would guess by the size."""
-    make_clip(tmp_path / "a.mov", codec="rawvideo", pix_fmt="uyvy422", colour=(1, 1, 1, 0), frames=2)
+    make_clip(tmp_path / "a.mov", codec="rawvideo", pix_fmt="uyvy422", color=(1, 1, 1, 0), frames=2)
     clip = probe(tmp_path / "a.mov")
     transcode(clip, tmp_path / "out.mov", EncodeOptions())
-    assert clip.colour == probe(tmp_path / "out.mov").colour == ColorTags(1, False, 1, 1, tagged=True)
+    assert clip.color == probe(tmp_path / "out.mov").color == ColorTags(1, False, 1, 1, tagged=True)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_hdr_values_are_found(tmp_path: Path) -> None:
         path,
         codec="libx265",
         pix_fmt="yuv420p10le",
-        colour=(9, 16, 9, 1),
+        color=(9, 16, 9, 1),
         options={"x265-params": params},
         frames=3,
     )
     clip = probe(path)
     assert (clip.mastering_display, clip.light_level) == (display, "1000,400")
-    assert (clip.colour.matrix, clip.colour.transfer, clip.colour.primaries) == (9, 16, 9)
+    assert (clip.color.matrix, clip.color.transfer, clip.color.primaries) == (9, 16, 9)
 
 
 def _sound_only(path: Path) -> None:

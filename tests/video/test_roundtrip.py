@@ -76,14 +76,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mirrored": ("a.mp4", {"mirrored": True}),
     "mirrored and turned": ("a.mov", {"rotation": 90, "mirrored": True}),
     "mirrored in Matroska": ("a.mkv", {"mirrored": True}),
-    "anamorphic": ("a.mp4", {"sar": Fraction(16, 15), "colour": (1, 1, 1, 1)}),
+    "anamorphic": ("a.mp4", {"sar": Fraction(16, 15), "color": (1, 1, 1, 1)}),
     "odd size": ("a.mkv", {"size": (63, 49), "codec": "ffv1"}),
     "odd size VP9": ("a.webm", {"size": (63, 49), "codec": "libvpx-vp9", "audio": 1}),
     "odd size of another codec": ("a.mp4", {"size": (63, 49), "codec": "mpeg4"}),
-    "10 bit HEVC": ("a.mp4", {"codec": "libx265", "pix_fmt": "yuv420p10le", "colour": (9, 16, 9, 1)}),
+    "10 bit HEVC": ("a.mp4", {"codec": "libx265", "pix_fmt": "yuv420p10le", "color": (9, 16, 9, 1)}),
     "4:2:2 10 bit": ("a.mkv", {"pix_fmt": "yuv422p10le"}),
     "4:4:4": ("a.mp4", {"pix_fmt": "yuv444p"}),
-    "full range": ("a.mp4", {"pix_fmt": "yuvj420p", "colour": (1, 1, 1, 2)}),
+    "full range": ("a.mp4", {"pix_fmt": "yuvj420p", "color": (1, 1, 1, 2)}),
     "MPEG-2": ("a.mpg", {"codec": "mpeg2video", "audio": 1, "frames": 30}),
     "MPEG-4 in AVI": ("a.avi", {"codec": "mpeg4", "frames": 30}),
     "MPEG-1 with B frames": (
@@ -121,7 +121,7 @@ def test_identity(case: str, parts: int, tmp_path: Path) -> None:
         clip.sample_aspect,
         clip.work_format,
     )
-    assert made.colour == clip.colour
+    assert made.color == clip.color
     assert {k.lower(): v for k, v in made.metadata.items()}["mark"] == "x"
 
 

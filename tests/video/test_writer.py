@@ -88,13 +88,13 @@ def test_hdr_tags_survive(tmp_path: Path) -> None:
         tmp_path,
         codec="libx265",
         pix_fmt="yuv420p10le",
-        colour=(9, 16, 9, 1),
+        color=(9, 16, 9, 1),
         options={"x265-params": f"log-level=error:master-display={display}:max-cll=1000,400:hdr10=1"},
         frames=4,
     )
     transcode(clip, tmp_path / "out.mp4", EncodeOptions())
     made = probe(tmp_path / "out.mp4")
-    assert (made.codec, made.pixel_format, made.colour) == ("hevc", "yuv420p10le", clip.colour)
+    assert (made.codec, made.pixel_format, made.color) == ("hevc", "yuv420p10le", clip.color)
     assert (made.mastering_display, made.light_level) == (display, "1000,400")
 
 

@@ -5,7 +5,7 @@
 
 The file of dlib is read directly: convolution, affine and fully connected records are found by
 their tags; integers are packed as a size byte and little-endian bytes, tensors are raw float32.
-Stored as 16-bit floats (the mean colour in 32); the script prints how far that moves the output.
+Stored as 16-bit floats (the mean color in 32); the script prints how far that moves the output.
 """
 
 from __future__ import annotations
