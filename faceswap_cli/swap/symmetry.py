@@ -15,6 +15,7 @@ from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks, warp
 from faceswap_cli.records import F32
 from faceswap_cli.swap import appearance
+from faceswap_cli.swap.glasses import eased
 
 _SIDE = 160
 """Side at which the halves are compared"""
@@ -52,17 +53,13 @@ def _whole_brows(lab: F32, points: F32, seen: F32) -> F32:
     lighter = masks.blur((small - other - light)[..., 0], _SOFT * _SIDE)
     own_seen, other_seen = _shown(points, seen), _shown(points, seen[parts.topology().mirror])
     brows = parts.FEATURE_RINGS[2:4]
-    bleached = _ramp(lighter, _BLEACHED) * _ramp(other_seen, (0.85, 1.0)) * masks.union(points, brows, _SIDE)
-    covered = _ramp(other_seen - own_seen, _BETTER) * _ramp(other_seen, _WELL)
+    bleached = eased(lighter, _BLEACHED) * eased(other_seen, (0.85, 1.0)) * masks.union(points, brows, _SIDE)
+    covered = eased(other_seen - own_seen, _BETTER) * eased(other_seen, _WELL)
     covered *= masks.blur(masks.union(points, brows, _SIDE, _AROUND_BROW * _SIDE), 2.0)
     taken = masks.blur(masks.grow(np.maximum(bleached, covered), _SOFT * _SIDE), _SOFT * _SIDE)
     side = lab.shape[0]
     share = np.clip(warp.enlarge(taken, side), 0.0, 1.0)[..., None]
     return np.asarray(lab + share * (image + warp.enlarge(light, side) - lab), np.float32)
-
-
-def _ramp(value: F32, ends: tuple[float, float]) -> F32:
-    return masks.smoothstep((value - ends[0]) / (ends[1] - ends[0]))
 
 
 def _one_sided_light(lab: F32, points: F32, seen: F32) -> F32:

@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from faceswap_cli.errors import FaceswapError, InputError
+from faceswap_cli.errors import InputError
 from faceswap_cli.geometry import masks
 from faceswap_cli.nets.blocks import channels_last
 from faceswap_cli.nets.occluder import CLASSES, SIDE_OUT, OccluderHead
 from faceswap_cli.records import F32
 from faceswap_cli.swap.occluder_head import head_input, inside_outline
+from faceswap_cli.training.commands import run_command
 from faceswap_cli.training.export import export_half
 from faceswap_cli.training.occluders import Sample, draw_sample
 from faceswap_cli.training.own_glasses import OwnGlasses, find_own
@@ -265,36 +266,12 @@ def exam(net: OccluderHead, pool: Pool, count: int) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; figures go to the log and to ``FOLDER/occluder.ndjson``."""
-    parser = argparse.ArgumentParser(prog="python -m faceswap_cli.training.masking", description=__doc__)
-    parser.add_argument("pool", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-time", type=str, default="")
-    parser.add_argument("--start", type=Path, default=None, help="weights (safetensors) to start from")
-    given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        given.folder.mkdir(parents=True, exist_ok=True)
-        limit = _seconds(given.max_time)
+
+    def train(given: argparse.Namespace, limit_s: float) -> None:
         options = MaskOptions(images=given.images, seed=given.seed)
-        run = Run(open_pool(given.pool), given.folder, options, given.start)
-        run.go(limit)
-    except FaceswapError as error:
-        log.error("%s", error)
-        return error.exit_code
-    return 0
+        Run(open_pool(given.pool), given.folder, options, given.start).go(limit_s)
 
-
-def _seconds(text: str) -> float:
-    """``90s``, ``25m``, ``2h`` -> seconds; nothing means no limit."""
-    if not text:
-        return math.inf
-    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1])
-    try:
-        return float(text[:-1]) * unit if unit else float(text) * 60.0
-    except ValueError as error:
-        raise InputError(f"--max-time is {text!r}; use a number with s, m or h, e.g. 25m") from error
+    return run_command("faceswap_cli.training.masking", __doc__, 100_000, train, arguments)
 
 
 if __name__ == "__main__":

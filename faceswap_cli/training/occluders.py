@@ -230,7 +230,7 @@ def _layers(pool: Pool, face: Face, rng: Rng) -> list[tuple[str, Layer]]:
     return drawn
 
 
-def _streak(rng: Rng, longest: float) -> F32:
+def streak(rng: Rng, longest: float) -> F32:
     """Kernel of a straight motion of up to ``longest`` px."""
     size = 2 * int(rng.uniform(1, longest)) // 2 + 1
     kernel = np.zeros((size, size), np.float32)
@@ -245,7 +245,7 @@ def _laid(picture: F32, layer: Layer, rng: Rng) -> tuple[F32, F32]:
     rgb, alpha = layer
     color = rgb * alpha[..., None]
     if rng.random() < 0.25:
-        kernel = _streak(rng, 12 * PX if rng.random() < 0.7 else 40)
+        kernel = streak(rng, 12 * PX if rng.random() < 0.7 else 40)
         color, alpha = cv2.filter2D(color, -1, kernel), cv2.filter2D(alpha, -1, kernel)
     elif rng.random() < 0.5:
         sigma = rng.uniform(0.3, 1.6) * PX
@@ -273,9 +273,14 @@ def _camera(rgb: F32, rng: Rng) -> U8:
     elif rng.random() < 0.3:
         rgb = masks.blur(rgb, rng.uniform(0.4, 1.8) * PX)
     if rng.random() < 0.1:
-        rgb = cv2.filter2D(rgb, -1, _streak(rng, 7))
+        rgb = cv2.filter2D(rgb, -1, streak(rng, 7))
+    return coded(rgb, rng, 0.05)
+
+
+def coded(rgb: F32, rng: Rng, grain: float) -> U8:
+    """A picture (S, S, 3) in [0, 1] with grain of up to that deviation, and compressed, at random."""
     if rng.random() < 0.5:
-        rgb = rgb + rng.uniform(0, 0.05) * rng.standard_normal(rgb.shape, dtype=np.float32)
+        rgb = rgb + rng.uniform(0, grain) * rng.standard_normal(rgb.shape, dtype=np.float32)
     out: U8 = np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         _, data = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 95))])

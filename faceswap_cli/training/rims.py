@@ -34,10 +34,12 @@ from faceswap_cli.records import F32, U8
 from faceswap_cli.swap.glasses import rim_evidence
 from faceswap_cli.swap.occluder_head import Seen, look
 from faceswap_cli.swap.rims import net_input
+from faceswap_cli.training.commands import run_command
 from faceswap_cli.training.export import export_half
 from faceswap_cli.training.glasses import Glasses, draw_glasses
 from faceswap_cli.training.hands import Rng, noise
-from faceswap_cli.training.masking import _seconds, usable
+from faceswap_cli.training.masking import usable
+from faceswap_cli.training.occluders import coded, streak
 from faceswap_cli.training.pool import Pool, open_pool
 
 WIDTH, HEIGHT = 320, 160
@@ -129,18 +131,10 @@ def _camera(rgb: F32, shares: F32, rng: Rng) -> tuple[U8, F32]:
         sigma = rng.uniform(0.3, 2.0)
         both = [cv2.GaussianBlur(x, (0, 0), sigma) for x in both]
     if rng.random() < 0.1:
-        size = 2 * int(rng.integers(1, 6)) + 1
-        kernel = np.eye(size, dtype=np.float32) if rng.random() < 0.3 else np.zeros((size, size), np.float32)
-        kernel[size // 2] += 1
-        both = [cv2.filter2D(x, -1, kernel / kernel.sum()) for x in both]
+        kernel = streak(rng, 11)
+        both = [cv2.filter2D(x, -1, kernel) for x in both]
     lit, shares = np.asarray(both[0], np.float32), both[1].transpose(2, 0, 1)
-    if rng.random() < 0.5:
-        lit = lit + rng.uniform(0, 0.04) * rng.standard_normal(lit.shape, dtype=np.float32)
-    out: U8 = np.clip(lit * 255 + 0.5, 0, 255).astype(np.uint8)
-    if rng.random() < 0.6:
-        _, data = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 95))])
-        out = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
-    return out, np.asarray(np.clip(shares, 0, 1), np.float32)
+    return coded(lit, rng, 0.04), np.asarray(np.clip(shares, 0, 1), np.float32)
 
 
 def _degrade(seen: Seen, rng: Rng) -> Seen:
@@ -233,21 +227,12 @@ def train(pool: Pool, folder: Path, images: int, limit_s: float, start: Path | N
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m faceswap_cli.training.rims", description=__doc__)
-    parser.add_argument("pool", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=60_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-time", type=str, default="")
-    parser.add_argument("--start", type=Path, default=None, help="weights (safetensors) to start from")
-    given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    given.folder.mkdir(parents=True, exist_ok=True)
-    train(
-        open_pool(given.pool), given.folder, given.images, _seconds(given.max_time), given.start, given.seed
-    )
-    return 0
+    """The command; ``FOLDER/rims.safetensors`` is written as it goes."""
+
+    def run(given: argparse.Namespace, limit_s: float) -> None:
+        train(open_pool(given.pool), given.folder, given.images, limit_s, given.start, given.seed)
+
+    return run_command("faceswap_cli.training.rims", __doc__, 60_000, run, arguments)
 
 
 if __name__ == "__main__":
