@@ -109,6 +109,8 @@ class PasteOptions:
     """Keep what passes in front of the face (hands, hair, microphones)."""
     glasses: str = "keep"
     """``keep`` the target's glasses in front of the new face, or ``remove`` them where the face is drawn."""
+    beard: str = "keep"
+    """``keep`` the target's beard, or ``remove`` it in the face; what grows below the jaw stays."""
     occlusion_mask: Path | None = None
     """A picture or video as large as the target; where it is white, the target stays."""
     mask_regions: str = ""
@@ -121,7 +123,9 @@ class PasteOptions:
         unknown = [name for name in names if name not in MASK_REGIONS]
         known = ", ".join(MASK_REGIONS)
         _check(not unknown, f"mask_regions does not know {', '.join(map(repr, unknown))}; known: {known}")
-        _check(self.glasses in ("keep", "remove"), f"glasses must be keep or remove, not {self.glasses!r}")
+        for name in ("glasses", "beard"):
+            value = getattr(self, name)
+            _check(value in ("keep", "remove"), f"{name} must be keep or remove, not {value!r}")
 
 
 EDIT_RANGES: dict[str, tuple[float, float]] = {

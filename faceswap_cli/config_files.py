@@ -70,6 +70,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "preserve": (),
     "occlusion": ("paste.occlusion",),
     "glasses": ("paste.glasses",),
+    "beard": ("paste.beard",),
     "occlusion_mask": ("paste.occlusion_mask",),
     "mask_regions": ("paste.mask_regions",),
     "label": ("mark.label",),

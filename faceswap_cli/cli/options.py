@@ -337,6 +337,15 @@ class LookFlags:
             metavar="keep|remove",
         ),
     ] = None
+    beard: Annotated[
+        str | None,
+        _option(
+            "--beard",
+            text="The target's beard: keep it, or remove it from the face; what grows below the jaw stays.",
+            panel=TUNING,
+            metavar="keep|remove",
+        ),
+    ] = None
     occlusion_mask: Annotated[
         Path | None,
         _option(

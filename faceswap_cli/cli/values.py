@@ -17,6 +17,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "--mapper": ("landmarks", "nitzan", "blend:0.5"),
     "--preserve": ("mouth", "eyes", "brows", "skin", "shape"),
     "--glasses": ("keep", "remove"),
+    "--beard": ("keep", "remove"),
     "--mask-regions": ("brows", "eyes", "nose", "mouth", "skin", "forehead"),
     "--device": ("auto", "cpu", "cuda", "mps"),
     "--precision": ("float32", "bfloat16"),

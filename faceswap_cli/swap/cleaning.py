@@ -2,6 +2,8 @@
 
 - Strong highlights: what is much lighter and paler than the skin around it.  Small differences stay: they are
   the form of the face.
+- The same, finer, beside brows, lids and lips: white hairs of brows, wet lids, shine along lips.
+- Red lines along folds and lids, which stand out on any other skin.
 - Half of deep shadows: eye sockets, folds and what a hard lamp leaves dark.
 - Strong tints of the skin: blue stubble beside a blue shirt, orange sockets.  They are the colors of several
   lamps; a little of each stays, as skin is not one color.  Lips, brows and eyes keep theirs.
@@ -12,6 +14,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks, warp
 from faceswap_cli.records import F32
 from faceswap_cli.swap import appearance
@@ -22,12 +25,19 @@ _SHARE = 0.85
 """Part of a highlight that is taken off"""
 _AROUND, _FINE = 0.06, 0.008
 """Blurs of the skin around a highlight and of the highlight, as shares of the side"""
+_RIM, _RIM_FROM, _RIM_FINE = 0.022, 2.0, 0.0025
+"""The same around brows, lids and lips: how far, in sides, from what L*, and the blur"""
+_HAIR, _HAIR_FROM = 0.012, 2.0
+"""Blur of a brow, as a share of the side, and L* above it from which a hair is white"""
 _TINT, _SKIN = 0.03, 0.27
 """Blurs of a tint and of the whole skin, as shares of the side"""
 _MOST = 0.08
 """a* and b* over L* + 16 by which the skin of one face varies; more is another lamp or a shirt"""
 _DARK, _SHADE_SHARE, _SHADED, _SHADE_FINE = 6.0, 0.5, 0.1, 0.012
 """The same of shadows: L* below the skin around, the part taken off, and the two blurs"""
+_LINE, _MOST_LINE = 0.02, 0.02
+"""Blur of the hue around a line, as a share of the side, and how far a line's may be from it, in the unit of
+``_MOST``"""
 _SIDE = 96
 
 
@@ -37,8 +47,9 @@ def cleaned(lab: F32, points: F32) -> F32:
     area = appearance.skin_area(points, _SIDE)
     skin = warp.enlarge(area, lab.shape[0])
     weight = appearance.skin_weight(small, points) + np.float32(1e-3)
-    out = _without_highlights(lab, small, weight, skin)
+    out = _without_highlights(lab, small, weight, skin, points)
     out = _without_shadows(out, small, weight, skin)
+    out[..., 1:] = _hue_without_lines(out, points) * _level(out)
     small = cv2.resize(out, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     hue = small[..., 1:] / _level(small)
     tint, _ = masks.masked_blur(hue, area + np.float32(1e-4), _TINT * _SIDE)
@@ -66,11 +77,37 @@ def _without_shadows(lab: F32, small: F32, weight: F32, skin: F32) -> F32:
     return out
 
 
-def _without_highlights(lab: F32, small: F32, weight: F32, skin: F32) -> F32:
+def _hue_without_lines(lab: F32, points: F32) -> F32:
+    """(S, S, 2) a* and b* over the level; folds and lids are redder than skin by ``_MOST_LINE`` at most."""
+    side = lab.shape[0]
+    hue = lab[..., 1:] / _level(lab)
+    colored = masks.union(points, (parts.LEFT_EYE, parts.RIGHT_EYE, parts.LIPS_OUTER), side, 0.008 * side)
+    area = masks.union(points, (parts.OVAL,), side) * (1.0 - colored)
+    fine = hue - masks.masked_blur(hue, area + np.float32(1e-4), _LINE * side)[0]
+    change = _MOST_LINE * np.tanh(fine / _MOST_LINE) - fine
+    return np.asarray(hue + change * masks.blur(area, 0.004 * side)[..., None], np.float32)
+
+
+def _without_highlights(lab: F32, small: F32, weight: F32, skin: F32, points: F32) -> F32:
     side = lab.shape[0]
     base = warp.enlarge(masks.masked_blur(small, weight, _AROUND * _SIDE)[0], side)
     shine = np.maximum(masks.blur(lab[..., 0], _FINE * side) - base[..., 0] - _FROM, 0.0) * skin
+    fine = np.maximum(masks.blur(lab[..., 0], _RIM_FINE * side) - base[..., 0] - _RIM_FROM, 0.0)
+    shine = np.maximum(shine, fine * _beside_features(points, side))
+    # White hairs among dark ones.
+    light_hair = lab[..., 0] - masks.blur(lab[..., 0], _HAIR * side) - _HAIR_FROM
+    brows = masks.union(points, parts.FEATURE_RINGS[2:4], side, 0.5 * _RIM * side)
+    shine = np.maximum(shine, np.maximum(light_hair, 0.0) * masks.blur(brows, 0.004 * side))
     out = lab.copy()
     out[..., 0] -= _SHARE * shine
     out[..., 1:] += (base[..., 1:] - lab[..., 1:]) * np.clip(shine / _PALE, 0.0, _SHARE)[..., None]
     return out
+
+
+def _beside_features(points: F32, side: int) -> F32:
+    """(S, S) 1 on brows and around lids and lips, 0 in eyes and on lips."""
+    around = masks.union(points, parts.FEATURE_RINGS[:5], side, _RIM * side)
+    open_eyes = masks.union(points, (parts.LEFT_EYE, parts.RIGHT_EYE), side, 0.004 * side)
+    lips = masks.union(points, (parts.LIPS_OUTER,), side, -0.004 * side)
+    around *= 1.0 - np.maximum(open_eyes, lips)
+    return masks.blur(around, 0.004 * side)

@@ -34,6 +34,8 @@ CODED = np.array([1.1, 1.0, 1.0, 1.0], np.float32)
 _CODED_NOISE, _WHITE = 1.3, (1.3, 1.8)
 """They take this much more of noise, which is finer than skin; and the finest band over the next one, from
 where it is noise, a little and wholly (skin has about 1)."""
+_LINES = np.float32(3.0)
+"""Deviations of the target's skin beyond which lines of the drawn face are softened"""
 _BORROWED = 2
 """Bands that may be taken from the target's skin."""
 _CLIP = 2.0
@@ -150,9 +152,16 @@ def match_detail(
     )
     on_skin = cv2.blur(skin.where.astype(np.float32), (_SOFT, _SOFT))
     gain_maps = on_skin[..., None] * (gains - feature_gains) + feature_gains
-    luma = drawn.base + sum(layer * gain_maps[..., k] for k, layer in enumerate(drawn.fine))
+    limits = np.where(form, np.float32(np.inf), _LINES * wanted)
+    luma = drawn.base + sum(
+        _limited(layer * gain_maps[..., k], limits[k], on_skin) for k, layer in enumerate(drawn.fine)
+    )
     small = cv2.resize(gain_maps[..., 2:], _half(luma.shape), interpolation=cv2.INTER_AREA) - 1.0
-    change = sum(layer * small[..., k] for k, layer in enumerate(drawn.coarse))
+    skin_small = cv2.resize(on_skin, _half(luma.shape), interpolation=cv2.INTER_AREA)
+    change = sum(
+        _limited(layer * (1.0 + small[..., k]), limits[k + 2], skin_small) - layer
+        for k, layer in enumerate(drawn.coarse)
+    )
     luma += cv2.resize(change, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
     missing = np.sqrt(np.maximum(wanted**2 - (have * gains) ** 2, 0.0)) / wanted
     if float(missing[:_BORROWED].max()) > _LITTLE:
@@ -161,6 +170,13 @@ def match_detail(
             luma += _plain(own[k] * finer[k], noise[k], float(wanted[k])) * missing[k]
     lab[..., 0] = luma
     _add_color_noise(lab, target, skin.where, window, seed, color_px)
+
+
+def _limited(layer: F32, limit: float, where: F32) -> F32:
+    """``layer`` with its lines brought below ``limit``, softly, where ``where`` is 1."""
+    if not np.isfinite(limit):
+        return layer
+    return np.asarray(layer + where * (limit * np.tanh(layer / limit) - layer), np.float32)
 
 
 def _plain(layer: F32, noise: F32, strength: float) -> F32:

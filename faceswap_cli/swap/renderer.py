@@ -21,7 +21,7 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.keyframes import value_at
 from faceswap_cli.nets import refiner
 from faceswap_cli.records import F32, MESH_POINTS, Bend, FaceCrop, RenderedFace
-from faceswap_cli.swap import appearance, detail, features, sight
+from faceswap_cli.swap import appearance, beard, detail, features, sight
 from faceswap_cli.swap.carried import Carried, carry
 from faceswap_cli.swap.edge import face_mask
 from faceswap_cli.swap.eyes import keep_eyes
@@ -47,12 +47,12 @@ SMALL = 256
 """Side at which a network draws, and at which its picture and the photograph are joined."""
 LIGHT = MESH_POINTS * 3
 TONES = 2 * detail.BANDS + 2
-CODE = LIGHT + TONES + sight.NUMBERS
+CODE = LIGHT + TONES + beard.NUMBERS + sight.NUMBERS
 """Light at the mesh points; logarithms of the detail of skin and brows and of the spread of color; what is in
 front."""
 LIGHT_BETA, DETAIL_BETA = 12.0, 25.0
 """Smoothing over time (``swap.kernel``)."""
-BETA = np.concatenate([np.full(LIGHT, LIGHT_BETA), np.full(TONES, DETAIL_BETA), sight.BETA])
+BETA = np.concatenate([np.full(LIGHT, LIGHT_BETA), np.full(TONES + beard.NUMBERS, DETAIL_BETA), sight.BETA])
 BETA = BETA.astype(np.float32)
 
 
@@ -68,19 +68,21 @@ class Look:
     """(BANDS,) the same of its brows"""
     chroma: F32
     """(2,) spread of a* and b*"""
+    beard: F32 = field(repr=False, default_factory=lambda: beard.NONE)
+    """``beard.measure_beard``"""
     front: F32 = field(repr=False, default_factory=lambda: sight.NOTHING)
     """``sight.pack``: what lies in front of the face"""
 
     def packed(self) -> F32:
         """(CODE,)"""
         tones = np.log([*self.bands, *self.hair, *self.chroma])
-        return np.concatenate([self.light.ravel(), tones, self.front]).astype(np.float32)
+        return np.concatenate([self.light.ravel(), tones, self.beard, self.front]).astype(np.float32)
 
     @classmethod
     def unpacked(cls, code: F32) -> Look:
-        light, tones, front = np.split(code, [LIGHT, LIGHT + TONES])
+        light, tones, hairy, front = np.split(code, np.cumsum([LIGHT, TONES, beard.NUMBERS]))
         bands, hair, chroma = np.split(np.exp(tones), [detail.BANDS, 2 * detail.BANDS])
-        return cls(light.reshape(MESH_POINTS, 3), bands, hair, chroma, front)
+        return cls(light.reshape(MESH_POINTS, 3), bands, hair, chroma, hairy, front)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,11 +111,13 @@ def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
         weight *= bare_skin(seen, mesh, n, wears_glasses(evidence))
     light = appearance.light_at(small, weight, points)
     window = Window.around(points[list(parts.OVAL)], side)
-    octaves = detail.split(appearance.lightness(window.of(crop.rgb)))
+    luma = appearance.lightness(window.of(crop.rgb))
+    octaves = detail.split(luma)
     bands = detail.measure(octaves, inner_skin(points, window, weight))
     hair = detail.measure(octaves, brows(points, window))
     chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
-    return Look(light, bands, hair, chroma, front)
+    hairy = beard.measure_beard(octaves, luma, points, window)
+    return Look(light, bands, hair, chroma, hairy, front)
 
 
 def default_shares(job: JobOptions) -> Shares:
@@ -157,6 +161,8 @@ def render(
     skin = detail.Part(look_of.bands, inner_skin(drawn, window))
     hair = detail.Part(look_of.hair, brows(drawn, window))
     detail.match_detail(lab, target, window, skin, hair, seed, crop.color_px)
+    if paste.beard == "keep":
+        beard.keep_beard(lab, target, look_of.beard, points, drawn, window)
     front = _in_front(crop, look_of, carried, drawn, window, paste) if paste.occlusion else None
     matte = np.zeros(window.shape, np.float32) if front is None else front.matte
     if front is not None and front.lens is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from drawn import SIDE, mesh_points, picture
 
+from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.faces.landmarks import topology
-from faceswap_cli.geometry import warp
+from faceswap_cli.geometry import masks, warp
 from faceswap_cli.records import F32
 from faceswap_cli.swap import appearance
 from faceswap_cli.swap.cleaning import cleaned
@@ -83,3 +84,21 @@ def test_a_strong_highlight_goes_and_the_rest_stays() -> None:
     np.testing.assert_array_equal(after[2, 2], shining[2, 2])
     other = (POINTS[280, :2] * SIDE).astype(int)
     np.testing.assert_allclose(after[other[1], other[0]], shining[other[1], other[0]], atol=0.5)
+
+
+def test_white_hairs_wet_lids_and_red_folds_are_taken_off() -> None:
+    side = 320
+    lab = np.tile(np.array((60, 14, 18), np.float32), (side, side, 1))
+    brow, lid = POINTS[105, :2] * side, POINTS[145, :2] * side + (0, 5)
+    cheek = POINTS[50, :2] * side
+    dark = masks.union(POINTS, parts.FEATURE_RINGS[2:4], side) > 0.5
+    lab[dark] = (30, 6, 8)
+    spots = [(int(x), int(y)) for x, y in (brow, lid, cheek)]
+    hair, wet, fold = (np.s_[y - 1 : y + 1, x - 6 : x + 6] for x, y in spots)
+    lab[hair], lab[wet] = (66, 4, 6), (82, 6, 8)
+    lab[fold][..., 1] += 10
+    after = cleaned(lab, POINTS)
+    assert after[hair][..., 0].mean() < 57
+    assert after[wet][..., 0].mean() < 73
+    assert 14 < after[fold][..., 1].mean() < 18
+    assert after[dark][..., 0].min() < 36  # brows stay dark

@@ -1,0 +1,98 @@
+"""The target's beard, which stays as its hair does.
+
+A beard goes on below the jaw, where no mask reaches: a smooth chin above it would end at a line.  So where
+the lower face of the target is as rough as hair, its own pixels are shown, moved as the face is.  Roughness
+is known at mesh points; it travels with the face and is smoothed over time like the light.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry import masks, warp
+from faceswap_cli.geometry.masks import Window
+from faceswap_cli.records import F32, MESH_POINTS
+from faceswap_cli.swap import detail
+from faceswap_cli.swap.appearance import LAB_OFFSET
+from faceswap_cli.swap.glasses import eased
+
+BEARD, ROUGH = (1.35, 1.7), (1.0, 1.6)
+"""Contrast of 2 to 4 px on chin and jaw over that of the cheeks, from which there is a beard, a little and
+wholly; and the same of the places where it grows"""
+NUMBERS = MESH_POINTS + 1
+NONE = np.zeros(NUMBERS, np.float32)
+"""Of a face of which nothing is known"""
+_INSIDE, _FEATURES, _AROUND = 0.035, 0.02, 0.02
+"""How far inside the outline and beside features it is measured, and the blur of places, as shares of the
+crop"""
+_INNER = 0.85
+"""Points of the outline take what lies inside, at this share of the way from the middle"""
+_LEVELS = (2, 4, 8, 16)
+_SIDE = 64
+_LEAST, _FEW = 0.05, 64
+_LIPS, _LIPS_SOFT = 0.008, 0.005
+"""How far around the lips the drawn face is shown, and how softly that ends, as shares of the crop"""
+
+
+def measure_beard(octaves: detail.Bands, luma: F32, points: F32, window: Window) -> F32:
+    """(NUMBERS,): how rough each point of the lower face is, in [0, 1]; contrast of that over the cheeks'.
+
+    They are smoothed over time before they are judged.  ``octaves`` of the L* ``luma`` of ``window``;
+    ``points`` (478, 2+) unit coordinates.
+    """
+    size = octaves.coarse[0].shape[::-1]
+    fine, level = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (np.abs(octaves.fine[1]), luma))
+    rough = (fine + np.abs(octaves.coarse[0])) / (level + np.float32(LAB_OFFSET))
+    skin = masks.union(points, (parts.OVAL,), window, -_INSIDE * window.side)
+    skin *= 1.0 - masks.union(points, parts.FEATURE_RINGS, window, _FEATURES * window.side)
+    skin = cv2.resize(skin, size, interpolation=cv2.INTER_AREA)
+    row = (window.y + (np.arange(size[1]) + 0.5) * window.height / size[1]) / window.side
+    brows, nose, mouth, chin = (float(points[rows, 1].mean()) for rows in ([*parts.BROWS], 2, [61, 291], 152))
+    cheeks = (row > brows) & (row < nose - 0.05 * (chin - nose))
+    low = row > mouth + 0.25 * (chin - mouth)
+    chosen = [rough[(skin > 0.5) & rows[:, None]] for rows in (cheeks, low)]
+    if min(len(x) for x in chosen) < _FEW:
+        return NONE
+    usual, below = (float(np.median(x)) for x in chosen)
+    center = points[list(parts.OVAL), :2].mean(axis=0)
+    inner = (center + (points[:, :2] - center) * np.float32(_INNER)) * window.side - (window.x, window.y)
+    places, _ = masks.masked_blur(rough, skin + np.float32(1e-4), _AROUND * window.side / 2)
+    where = (inner * size / (window.width, window.height) - 0.5).astype(np.float32)
+    found = cv2.remap(places, where[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    share = eased(found.ravel() / np.float32(usual), ROUGH) * lower_face()
+    return np.append(share, np.float32(below / usual)).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def lower_face() -> F32:
+    """(478,) 1 where beards grow: below the nose, and along the jaw up to the ears."""
+    mean = parts.topology().mean_shape
+    nose, eyes = mean[2, 1], mean[list(parts.EYES), 1].mean()
+    aside = np.clip((np.abs(mean[:, 0]) / np.abs(mean[parts.LEFT_EAR, 0]) - 0.6) / 0.3, 0.0, 1.0)
+    top = nose - 0.4 * (nose - eyes) * aside
+    return np.asarray(np.clip((mean[:, 1] - top) / (0.25 * (nose - eyes)), 0.0, 1.0), np.float32)
+
+
+def keep_beard(lab: F32, target: F32, beard: F32, points: F32, drawn: F32, window: Window) -> None:
+    """Show the target's beard in a drawn face, in place.
+
+    ``lab``, ``target`` (h, w, 3) L*a*b* of ``window``; ``beard``: :func:`measure_beard`; ``points``,
+    ``drawn`` (478, 2+): the target's mesh and the swapped face's, unit coordinates.
+    """
+    share = beard[:-1] * eased(beard[-1:], BEARD)
+    if float(share.max()) < _LEAST:
+        return
+    spread = warp.Spread(drawn[:, :2])
+    density = spread.field(share[:, None], levels=_LEVELS, side=_SIDE)[..., 0]
+    move = spread.field(points[:, :2] - drawn[:, :2])
+    where = warp.sample_map(move, window, window.side)
+    where -= np.array([window.x, window.y], np.float32)
+    own = cv2.remap(target, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    lips = masks.union(drawn, (parts.LIPS_OUTER,), window, _LIPS * window.side)
+    lips = masks.blur(lips, _LIPS_SOFT * window.side)
+    shown = np.clip(warp.enlarge(density, window), 0.0, 1.0) * (1.0 - lips)
+    lab += (own - lab) * shown[..., None]
