@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32
 from faceswap_cli.swap.appearance import DEVIATION, FEW_PIXELS
@@ -36,6 +37,10 @@ _CODED_NOISE, _WHITE = 1.3, (1.3, 1.8)
 where it is noise, a little and wholly (skin has about 1)."""
 _LINES = np.float32(3.0)
 """Deviations of the target's skin beyond which lines of the drawn face are softened"""
+_RELIEF_SIDE, _RELIEF_BROAD = 96, 0.08
+"""Side at which relief is measured, and the blur that separates it from light, as a share of the crop"""
+_RELIEF_MOST, _RELIEF_LOW = 1.1, 0.5
+"""Most relief over the target's, and the least that is left of a face's own"""
 _BORROWED = 2
 """Bands that may be taken from the target's skin."""
 _CLIP = 2.0
@@ -170,6 +175,39 @@ def match_detail(
             luma += _plain(own[k] * finer[k], noise[k], float(wanted[k])) * missing[k]
     lab[..., 0] = luma
     _add_color_noise(lab, target, skin.where, window, seed, color_px)
+
+
+def measure_relief(luma: F32, skin: NDArray[np.bool_], window: Window) -> float:
+    """Deviation of the L* (h, w) of ``window`` on ``skin``, coarser than detail and finer than light.
+
+    This is what a lamp makes of the form of a face: much under a hard one, little under the sky.
+    """
+    return _size(*_relief(luma, skin, window))
+
+
+def limit_relief(lab: F32, wanted: float, skin: NDArray[np.bool_], window: Window) -> None:
+    """Flatten a drawn face (h, w, 3), in place, as far as it has more relief than the target's ``wanted``."""
+    luma = np.ascontiguousarray(lab[..., 0])
+    relief, area = _relief(luma, skin, window)
+    gain = np.float32(np.clip(_RELIEF_MOST * wanted / _size(relief, area), _RELIEF_LOW, 1.0))
+    if gain < 1.0:
+        change = relief * cv2.blur(area, (3, 3)) * (gain - np.float32(1.0))
+        lab[..., 0] += cv2.resize(change, luma.shape[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def _size(relief: F32, area: F32) -> float:
+    chosen = relief[area > 0.5]
+    return float(np.sqrt(np.square(chosen).mean())) + _LEAST if len(chosen) >= FEW_PIXELS else 1.0
+
+
+def _relief(luma: F32, skin: NDArray[np.bool_], window: Window) -> tuple[F32, F32]:
+    """It, and the skin, both small."""
+    scale = _RELIEF_SIDE / window.side
+    size = (max(round(window.width * scale), 1), max(round(window.height * scale), 1))
+    small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    area = cv2.resize(skin.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    low, _ = masks.masked_blur(small, area + np.float32(1e-3), _RELIEF_BROAD * _RELIEF_SIDE)
+    return np.asarray(small - low[..., 0], np.float32), np.asarray(area, np.float32)
 
 
 def _limited(layer: F32, limit: float, where: F32) -> F32:

@@ -46,10 +46,10 @@ from faceswap_cli.swap.source_face import SourceFace
 SMALL = 256
 """Side at which a network draws, and at which its picture and the photograph are joined."""
 LIGHT = MESH_POINTS * 3
-TONES = 2 * detail.BANDS + 2
+TONES = 2 * detail.BANDS + 3
 CODE = LIGHT + TONES + beard.NUMBERS + sight.NUMBERS
-"""Light at the mesh points; logarithms of the detail of skin and brows and of the spread of color; what is in
-front."""
+"""Light at the mesh points; logarithms of the detail of skin and brows, of the spread of color and of relief;
+what is known of a beard, and of what is in front."""
 LIGHT_BETA, DETAIL_BETA = 12.0, 25.0
 """Smoothing over time (``swap.kernel``)."""
 BETA = np.concatenate([np.full(LIGHT, LIGHT_BETA), np.full(TONES + beard.NUMBERS, DETAIL_BETA), sight.BETA])
@@ -68,6 +68,8 @@ class Look:
     """(BANDS,) the same of its brows"""
     chroma: F32
     """(2,) spread of a* and b*"""
+    relief: float
+    """Deviation of L* of its skin's form"""
     beard: F32 = field(repr=False, default_factory=lambda: beard.NONE)
     """``beard.measure_beard``"""
     front: F32 = field(repr=False, default_factory=lambda: sight.NOTHING)
@@ -75,14 +77,14 @@ class Look:
 
     def packed(self) -> F32:
         """(CODE,)"""
-        tones = np.log([*self.bands, *self.hair, *self.chroma])
+        tones = np.log([*self.bands, *self.hair, *self.chroma, self.relief])
         return np.concatenate([self.light.ravel(), tones, self.beard, self.front]).astype(np.float32)
 
     @classmethod
     def unpacked(cls, code: F32) -> Look:
         light, tones, hairy, front = np.split(code, np.cumsum([LIGHT, TONES, beard.NUMBERS]))
-        bands, hair, chroma = np.split(np.exp(tones), [detail.BANDS, 2 * detail.BANDS])
-        return cls(light.reshape(MESH_POINTS, 3), bands, hair, chroma, hairy, front)
+        bands, hair, chroma, relief = np.split(np.exp(tones), np.cumsum([detail.BANDS, detail.BANDS, 2]))
+        return cls(light.reshape(MESH_POINTS, 3), bands, hair, chroma, float(relief[0]), hairy, front)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,11 +115,13 @@ def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
     window = Window.around(points[list(parts.OVAL)], side)
     luma = appearance.lightness(window.of(crop.rgb))
     octaves = detail.split(luma)
-    bands = detail.measure(octaves, inner_skin(points, window, weight))
+    skin = inner_skin(points, window, weight)
+    bands = detail.measure(octaves, skin)
     hair = detail.measure(octaves, brows(points, window))
     chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
+    relief = detail.measure_relief(luma, skin, window)
     hairy = beard.measure_beard(octaves, luma, points, window)
-    return Look(light, bands, hair, chroma, hairy, front)
+    return Look(light, bands, hair, chroma, relief, hairy, front)
 
 
 def default_shares(job: JobOptions) -> Shares:
@@ -161,6 +165,7 @@ def render(
     skin = detail.Part(look_of.bands, inner_skin(drawn, window))
     hair = detail.Part(look_of.hair, brows(drawn, window))
     detail.match_detail(lab, target, window, skin, hair, seed, crop.color_px)
+    detail.limit_relief(lab, look_of.relief, skin.where, window)
     if paste.beard == "keep":
         beard.keep_beard(lab, target, look_of.beard, points, drawn, window)
     front = _in_front(crop, look_of, carried, drawn, window, paste) if paste.occlusion else None

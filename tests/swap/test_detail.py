@@ -105,3 +105,13 @@ def test_lines_are_no_deeper_than_the_footage_has_them() -> None:
     on_skin, beside = (60 - lab[62:66, part, 0].mean() for part in (np.s_[4:56], np.s_[72:124]))
     assert on_skin < 0.75 * depth
     assert beside > 0.9 * depth
+
+
+@pytest.mark.parametrize(("own", "wanted", "after"), [(6.0, 2.0, 3.0), (1.5, 2.0, 1.5)])
+def test_a_face_under_a_hard_lamp_is_flattened(own: float, wanted: float, after: float) -> None:
+    wave = np.sin(np.arange(SIDE) * 2 * np.pi / 20).astype(np.float32)
+    lab = np.tile(np.array((60, 14, 18), np.float32), (SIDE, SIDE, 1))
+    lab[..., 0] += own * wave
+    detail.limit_relief(lab, wanted / np.sqrt(2), SKIN, Window.full(SIDE))
+    assert np.sqrt(2) * lab[..., 0].std() == pytest.approx(after, rel=0.2)
+    assert lab[..., 0].mean() == pytest.approx(60, abs=0.5)
