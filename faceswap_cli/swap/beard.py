@@ -20,7 +20,7 @@ from faceswap_cli.swap import detail
 from faceswap_cli.swap.appearance import LAB_OFFSET
 from faceswap_cli.swap.glasses import eased
 
-BEARD, ROUGH = (1.35, 1.7), (1.0, 1.6)
+BEARD, ROUGH = (1.25, 1.55), (1.0, 1.6)
 """Contrast of 2 to 4 px on chin and jaw over that of the cheeks, from which there is a beard, a little and
 wholly; and the same of the places where it grows"""
 NUMBERS = MESH_POINTS + 1

@@ -29,6 +29,8 @@ _RIM, _RIM_FROM, _RIM_FINE = 0.022, 2.0, 0.0025
 """The same around brows, lids and lips: how far, in sides, from what L*, and the blur"""
 _HAIR, _HAIR_FROM = 0.012, 2.0
 """Blur of a brow, as a share of the side, and L* above it from which a hair is white"""
+_LIPS, _GLOSS_FROM = 0.03, 4.0
+"""The same of lips: they shine in one light, and not in another"""
 _TINT, _SKIN = 0.03, 0.27
 """Blurs of a tint and of the whole skin, as shares of the side"""
 _MOST = 0.08
@@ -98,6 +100,13 @@ def _without_highlights(lab: F32, small: F32, weight: F32, skin: F32, points: F3
     light_hair = lab[..., 0] - masks.blur(lab[..., 0], _HAIR * side) - _HAIR_FROM
     brows = masks.union(points, parts.FEATURE_RINGS[2:4], side, 0.5 * _RIM * side)
     shine = np.maximum(shine, np.maximum(light_hair, 0.0) * masks.blur(brows, 0.004 * side))
+    lips = masks.union(points, (parts.LIPS_OUTER,), side, 0.004 * side)
+    lips *= 1.0 - masks.union(points, (parts.LIPS_INNER,), side)
+    level = masks.masked_blur(lab, lips + np.float32(1e-4), _LIPS * side)[0]
+    gloss = np.maximum(masks.blur(lab[..., 0], _RIM_FINE * side) - level[..., 0] - _GLOSS_FROM, 0.0)
+    gloss *= masks.blur(lips, 0.003 * side)
+    base += (level - base) * np.clip(gloss, 0.0, 1.0)[..., None]
+    shine = np.maximum(shine, gloss)
     out = lab.copy()
     out[..., 0] -= _SHARE * shine
     out[..., 1:] += (base[..., 1:] - lab[..., 1:]) * np.clip(shine / _PALE, 0.0, _SHARE)[..., None]

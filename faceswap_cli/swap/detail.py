@@ -39,7 +39,7 @@ _LINES = np.float32(3.0)
 """Deviations of the target's skin beyond which lines of the drawn face are softened"""
 _RELIEF_SIDE, _RELIEF_BROAD = 96, 0.08
 """Side at which relief is measured, and the blur that separates it from light, as a share of the crop"""
-_RELIEF_MOST, _RELIEF_LOW = 1.1, 0.5
+_RELIEF_MOST, _RELIEF_LOW = 1.2, 0.5
 """Most relief over the target's, and the least that is left of a face's own"""
 _BORROWED = 2
 """Bands that may be taken from the target's skin."""
