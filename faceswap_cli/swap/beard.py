@@ -33,7 +33,8 @@ _INNER = 0.85
 """Points of the outline take what lies inside, at this share of the way from the middle"""
 _LEVELS = (2, 4, 8, 16)
 _SIDE = 64
-_LEAST, _FEW = 0.05, 64
+_LEAST, _FEW, _SMOOTH = 0.05, 64, 1e-3
+"""Least share that is drawn, fewest pixels that say something, and least contrast: smooth pictures have none"""
 _LIPS, _LIPS_SOFT = 0.008, 0.005
 """How far around the lips the drawn face is shown, and how softly that ends, as shares of the crop"""
 
@@ -57,7 +58,7 @@ def measure_beard(octaves: detail.Bands, luma: F32, points: F32, window: Window)
     chosen = [rough[(skin > 0.5) & rows[:, None]] for rows in (cheeks, low)]
     if min(len(x) for x in chosen) < _FEW:
         return NONE
-    usual, below = (float(np.median(x)) for x in chosen)
+    usual, below = (max(float(np.median(x)), _SMOOTH) for x in chosen)
     center = points[list(parts.OVAL), :2].mean(axis=0)
     inner = (center + (points[:, :2] - center) * np.float32(_INNER)) * window.side - (window.x, window.y)
     places, _ = masks.masked_blur(rough, skin + np.float32(1e-4), _AROUND * window.side / 2)
