@@ -20,10 +20,14 @@ from faceswap_cli.swap import detail
 from faceswap_cli.swap.appearance import LAB_OFFSET
 from faceswap_cli.swap.glasses import eased
 
-BEARD, ROUGH = (1.25, 1.55), (1.0, 1.6)
-"""Contrast of 2 to 4 px on chin and jaw over that of the cheeks, from which there is a beard, a little and
-wholly; and the same of the places where it grows"""
-NUMBERS = MESH_POINTS + 1
+HAIRY, ROUGH = (1.3, 1.7), (1.25, 1.55)
+"""From where there is a beard, a little and wholly: the finest contrast (1 px) of chin and jaw over that of
+the cheeks, plus ``DARK`` times by how much they are darker; and the next contrast (2 px) over that of the
+cheeks"""
+DARK = 4.0
+PLACES = (1.0, 1.6)
+"""The latter of the places where it grows"""
+NUMBERS = MESH_POINTS + 2
 NONE = np.zeros(NUMBERS, np.float32)
 """Of a face of which nothing is known"""
 _INSIDE, _FEATURES, _AROUND = 0.035, 0.02, 0.02
@@ -33,39 +37,46 @@ _INNER = 0.85
 """Points of the outline take what lies inside, at this share of the way from the middle"""
 _LEVELS = (2, 4, 8, 16)
 _SIDE = 64
-_LEAST, _FEW, _SMOOTH = 0.05, 64, 1e-3
-"""Least share that is drawn, fewest pixels that say something, and least contrast: smooth pictures have none"""
+_LEAST, _FEW, _SMOOTH = 0.05, 64, 0.0025
+"""Least share that is drawn, fewest pixels that say something, and least contrast that a cheek is taken for"""
 _LIPS, _LIPS_SOFT = 0.008, 0.005
 """How far around the lips the drawn face is shown, and how softly that ends, as shares of the crop"""
 
 
 def measure_beard(octaves: detail.Bands, luma: F32, points: F32, window: Window) -> F32:
-    """(NUMBERS,): how rough each point of the lower face is, in [0, 1]; contrast of that over the cheeks'.
+    """(NUMBERS,): how rough each point of the lower face is, in [0, 1]; then what ``HAIRY``, ``ROUGH`` judge.
 
     They are smoothed over time before they are judged.  ``octaves`` of the L* ``luma`` of ``window``;
     ``points`` (478, 2+) unit coordinates.
     """
     size = octaves.coarse[0].shape[::-1]
-    fine, level = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (np.abs(octaves.fine[1]), luma))
-    rough = (fine + np.abs(octaves.coarse[0])) / (level + np.float32(LAB_OFFSET))
+    planes = (luma, *(np.abs(layer) for layer in octaves.fine))
+    level, finest, fine = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in planes)
+    level += np.float32(LAB_OFFSET)
+    finest, fine = finest / level, fine / level
     skin = masks.union(points, (parts.OVAL,), window, -_INSIDE * window.side)
     skin *= 1.0 - masks.union(points, parts.FEATURE_RINGS, window, _FEATURES * window.side)
     skin = cv2.resize(skin, size, interpolation=cv2.INTER_AREA)
     row = (window.y + (np.arange(size[1]) + 0.5) * window.height / size[1]) / window.side
     brows, nose, mouth, chin = (float(points[rows, 1].mean()) for rows in ([*parts.BROWS], 2, [61, 291], 152))
-    cheeks = (row > brows) & (row < nose - 0.05 * (chin - nose))
-    low = row > mouth + 0.25 * (chin - mouth)
-    chosen = [rough[(skin > 0.5) & rows[:, None]] for rows in (cheeks, low)]
-    if min(len(x) for x in chosen) < _FEW:
+    cheeks = (skin > 0.5) & ((row > brows) & (row < nose - 0.05 * (chin - nose)))[:, None]
+    below = (skin > 0.5) & (row > mouth + 0.25 * (chin - mouth))[:, None]
+    if min(np.count_nonzero(cheeks), np.count_nonzero(below)) < _FEW:
         return NONE
-    usual, below = (max(float(np.median(x)), _SMOOTH) for x in chosen)
+    light, dark = (float(np.median(level[where])) for where in (cheeks, below))
+    hairy, rough = (
+        float(np.median(plane[below])) / max(float(np.median(plane[cheeks])), _SMOOTH)
+        for plane in (finest, fine)
+    )
+    hairy += DARK * (light - dark) / light
     center = points[list(parts.OVAL), :2].mean(axis=0)
     inner = (center + (points[:, :2] - center) * np.float32(_INNER)) * window.side - (window.x, window.y)
-    places, _ = masks.masked_blur(rough, skin + np.float32(1e-4), _AROUND * window.side / 2)
+    places, _ = masks.masked_blur(fine, skin + np.float32(1e-4), _AROUND * window.side / 2)
     where = (inner * size / (window.width, window.height) - 0.5).astype(np.float32)
     found = cv2.remap(places, where[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    share = eased(found.ravel() / np.float32(usual), ROUGH) * lower_face()
-    return np.append(share, np.float32(below / usual)).astype(np.float32)
+    usual = max(float(np.median(fine[cheeks])), _SMOOTH)
+    share = eased(found.ravel() / np.float32(usual), PLACES) * lower_face()
+    return np.append(share, np.array([hairy, rough], np.float32)).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -84,7 +95,7 @@ def keep_beard(lab: F32, target: F32, beard: F32, points: F32, drawn: F32, windo
     ``lab``, ``target`` (h, w, 3) L*a*b* of ``window``; ``beard``: :func:`measure_beard`; ``points``,
     ``drawn`` (478, 2+): the target's mesh and the swapped face's, unit coordinates.
     """
-    share = beard[:-1] * eased(beard[-1:], BEARD)
+    share = beard[:-2] * eased(beard[-2:-1], HAIRY) * eased(beard[-1:], ROUGH)
     if float(share.max()) < _LEAST:
         return
     spread = warp.Spread(drawn[:, :2])

@@ -48,8 +48,16 @@ def at(luma: F32, point: int, mesh: F32 = POINTS) -> float:
 
 
 def test_a_beard_is_found_and_a_shaven_chin_is_not() -> None:
-    assert measured(face(6.0))[-1] > beard.BEARD[1]
-    assert measured(face(0.0))[-1] < beard.BEARD[0]
+    hairy, shaven = measured(face(6.0))[-2:], measured(face(0.0))[-2:]
+    assert hairy[0] > beard.HAIRY[1]
+    assert hairy[1] > beard.ROUGH[1]
+    assert shaven[0] < beard.HAIRY[0]
+    assert shaven[1] < beard.ROUGH[0]
+
+
+def test_a_dark_chin_without_hair_is_a_shadow() -> None:
+    shade = face(0.0) - 15.0 * np.linspace(0, 1, WINDOW.height, dtype=np.float32)[:, None] ** 2
+    assert measured(np.ascontiguousarray(shade))[-1] < beard.ROUGH[0]
 
 
 def test_it_does_not_grow_on_forehead_and_cheeks() -> None:
