@@ -38,7 +38,7 @@ _INNER = 0.85
 _LEVELS = (2, 4, 8, 16)
 _SIDE = 64
 _LEAST, _FEW, _SMOOTH = 0.05, 64, 0.0025
-"""Least share that is drawn, fewest pixels that say something, and least contrast that a cheek is taken for"""
+"""Least share that is drawn, fewest pixels that say something, and least contrast that cheeks count with"""
 _LIPS, _LIPS_SOFT = 0.008, 0.005
 """How far around the lips the drawn face is shown, and how softly that ends, as shares of the crop"""
 
