@@ -114,10 +114,11 @@ def skin_weight(lab: F32, points: F32) -> F32:
     shadows and highlights.
     """
     skin = skin_area(points, lab.shape[0])
-    return skin * _near_shading(lab, skin, float(points[list(parts.BROWS), 1].mean()))
+    mouth_line = float(points[2, 1]) * lab.shape[0]
+    return skin * _near_shading(lab, skin, float(points[list(parts.BROWS), 1].mean()), mouth_line)
 
 
-def _near_shading(lab: F32, skin: F32, brow_line: float) -> F32:
+def _near_shading(lab: F32, skin: F32, brow_line: float, mouth_line: float) -> F32:
     """(n, n) weight: 1 close to the robust shading of the skin, 0 far from it."""
     rows, columns = np.nonzero(skin > SOME_SKIN)
     if len(rows) < FEW_PIXELS:
@@ -138,6 +139,7 @@ def _near_shading(lab: F32, skin: F32, brow_line: float) -> F32:
         distance = (np.abs(off) / spread).max(axis=1)
         # What darkens a forehead is hair far more often than shadow.
         distance[(below < 0.0) & (off[:, 0] < 0.0)] *= FOREHEAD
+        distance[(rows > mouth_line) & (off[:, 0] < 0.0)] *= FOREHEAD
         near = masks.smoothstep(OUTLIER + 1.0 - distance)
         weight = inside * near
     out = np.zeros_like(skin)

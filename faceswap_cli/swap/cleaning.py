@@ -29,7 +29,7 @@ _RIM, _RIM_FROM, _RIM_FINE = 0.022, 2.0, 0.0025
 """The same around brows, lids and lips: how far, in sides, from what L*, and the blur"""
 _HAIR, _HAIR_FROM = 0.012, 2.0
 """Blur of a brow, as a share of the side, and L* above it from which a hair is white"""
-_LIPS, _GLOSS_FROM = 0.03, 4.0
+_LIPS, _GLOSS_FROM = 0.04, 4.0
 """The same of lips: they shine in one light, and not in another"""
 _TINT, _SKIN = 0.03, 0.27
 """Blurs of a tint and of the whole skin, as shares of the side"""
@@ -102,7 +102,7 @@ def _without_highlights(lab: F32, small: F32, weight: F32, skin: F32, points: F3
     shine = np.maximum(shine, np.maximum(light_hair, 0.0) * masks.blur(brows, 0.004 * side))
     lips = masks.union(points, (parts.LIPS_OUTER,), side, 0.004 * side)
     lips *= 1.0 - masks.union(points, (parts.LIPS_INNER,), side)
-    level = masks.masked_blur(lab, lips + np.float32(1e-4), _LIPS * side)[0]
+    level = _smooth_lips(lab, lips)
     gloss = np.maximum(masks.blur(lab[..., 0], _RIM_FINE * side) - level[..., 0] - _GLOSS_FROM, 0.0)
     gloss *= masks.blur(lips, 0.003 * side)
     base += (level - base) * np.clip(gloss, 0.0, 1.0)[..., None]
@@ -111,6 +111,14 @@ def _without_highlights(lab: F32, small: F32, weight: F32, skin: F32, points: F3
     out[..., 0] -= _SHARE * shine
     out[..., 1:] += (base[..., 1:] - lab[..., 1:]) * np.clip(shine / _PALE, 0.0, _SHARE)[..., None]
     return out
+
+
+def _smooth_lips(lab: F32, lips: F32) -> F32:
+    """(S, S, 3) ``lips`` (S, S) without their shine, which would lift a mean."""
+    weight, sigma = lips + np.float32(1e-4), _LIPS * lab.shape[0]
+    level = masks.masked_blur(lab, weight, sigma)[0]
+    matt = weight * masks.smoothstep(1.0 - (lab[..., 0] - level[..., 0]) / _GLOSS_FROM)
+    return masks.masked_blur(lab, matt, sigma)[0]
 
 
 def _beside_features(points: F32, side: int) -> F32:

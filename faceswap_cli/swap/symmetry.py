@@ -25,6 +25,8 @@ _STEEPER = 0.3
 """L* per pixel by which a change must be steeper than the mirrored one"""
 _SHARE = 0.7
 """Part of a one-sided change that is taken off: no face is quite symmetric"""
+_HARD = (0.6, 1.4)
+"""L* per pixel by which it must be steeper to be an edge of sunlight, which goes wholly"""
 _BROAD, _SOFT = 0.09, 0.007
 """Blurs of the light that differs between the halves, and around what the other brow gives, in sides"""
 _BLEACHED = (5.0, 11.0)
@@ -78,7 +80,10 @@ def _one_sided_light(lab: F32, points: F32, seen: F32) -> F32:
     skin = masks.blur(skin, 1.0) * both
     own, other = _gradients(soft), _gradients(_mirrored(soft, points))
     steep, usual = (np.hypot(across[..., 0], down[..., 0]) for across, down in (own, other))
-    share = (_SHARE * skin * masks.smoothstep((steep - usual) / _STEEPER))[..., None]
+    more = steep - usual
+    share = skin * masks.smoothstep(more / _STEEPER)
+    share *= _SHARE + (1.0 - _SHARE) * eased(more, _HARD)
+    share = share[..., None]
     change = _from_gradients(share * (other[0] - own[0]), share * (other[1] - own[1]))
     weight = appearance.skin_weight(small, points)[..., None]
     change -= (change * weight).sum(axis=(0, 1)) / np.maximum(weight.sum(), 1.0)
