@@ -187,6 +187,9 @@ def _describe(old: Any, new: Any) -> None:
         for key, value in old.metadata.items()
         if not (is_video and key.lower().startswith(_STALE)) and not key.lower().startswith("_statistics")
     )
+    # QuickTime calls a track's title its name when read, and wants the title when written.
+    if "name" in new.metadata:
+        new.metadata.setdefault("title", new.metadata.pop("name"))
     new.disposition = int(old.disposition)
 
 

@@ -54,7 +54,7 @@ def _flattened(clip: Clip, output: Path) -> list[str]:
     if is_hdr(clip.color):
         lines.append(f"{output.suffix} cannot hold HDR: written as SDR")
     if output.suffix.lower() == ".gif":
-        if clip.average_rate > GIF_RATE:
+        if clip.average_rate > GIF_RATE and clip.frames != 1:
             lines.append(
                 f"GIF shows at most {GIF_RATE} frames per second: frames are left out; .webp keeps all"
             )
