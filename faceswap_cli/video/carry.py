@@ -64,6 +64,7 @@ def carry_streams(
             continue
         else:
             _carry(stream, target, carried)
+    _carry_reel(source, target, carried)
     return carried
 
 
@@ -76,7 +77,23 @@ def lost_streams(
         others = stream.index != clip.video_stream
         if others and not _is_made_anew(stream, source, clip, muxer_of(target)):
             _carry(stream, target, carried)
+    _carry_reel(source, target, carried)
     return carried.notes
+
+
+def _carry_reel(
+    source: av.container.InputContainer, target: av.container.OutputContainer, carried: Carried
+) -> None:
+    """The name of the reel: new time code tracks take it from the video, in QuickTime only."""
+    muxer = muxer_of(target)
+    reels = [
+        s.metadata["reel_name"] for s in source.streams if s.type == "data" and "reel_name" in s.metadata
+    ]
+    for reel in reels:
+        if muxer not in ("mov", "matroska"):
+            carried.notes.append(f"the reel name {reel} does not fit {muxer}; use .mov to keep it")
+        elif carried.video is not None:
+            carried.video.metadata["reel_name"] = reel
 
 
 def _carry(stream: Any, target: av.container.OutputContainer, carried: Carried) -> None:
