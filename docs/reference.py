@@ -60,9 +60,8 @@ def containers_page() -> str:
         "",
         "Without `--codec`, a codec is chosen that keeps transparency where the container has one.",
         "",
-        "Windows Media sound is encoded again as AAC. Matroska can hold it (`A_MS/ACM`), but FFmpeg lists",
-        "that as non-standard, and PyAV refuses it. To put the sound of the input beside the new video:",
-        "`ffmpeg -i OUTPUT.mkv -i INPUT.wmv -map 0:v -map 1:a -c copy FINAL.mkv`.",
+        "Windows Media sound is copied into Matroska (`A_MS/ACM`), and encoded again as AAC where the input",
+        "has chapters, which cannot be written beside it, or another container was asked for.",
         "",
     ]
     return "\n".join(lines)

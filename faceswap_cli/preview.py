@@ -180,10 +180,8 @@ def labeled(tile: U8, *lines: str) -> U8:
 
 def _cut(frame: Frame, item: Swapped, clip: Clip) -> U8:
     rgb = color.rgb_from_planes(frame.planes, clip.color)
-    upright = np.rot90(rgb, k=(clip.rotation // 90) % 4)
-    width, height = clip.display_size
-    upright = cv2.resize(np.ascontiguousarray(upright), (width, height), interpolation=cv2.INTER_AREA)
-    boxes = np.array([row.box for row in item.ledger if row.swapped] or [(0, 0, width, height)])
+    upright = cv2.resize(clip.upright(rgb), clip.display_size, interpolation=cv2.INTER_AREA)
+    boxes = np.array([row.box for row in item.ledger if row.swapped] or [(0, 0, *clip.display_size)])
     center = (boxes[:, :2].min(axis=0) + boxes[:, 2:].max(axis=0)) / 2
     half = 0.85 * max(float((boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)).max()), 16.0)
     scale = TILE / (2 * half)

@@ -157,7 +157,7 @@ class Clip:
     alpha: bool = False
     """Frames are handed out with their alpha channel: the output keeps it."""
     mirrored: bool = False
-    """Left and right of the turned frame are exchanged for display; everything is drawn before that."""
+    """Left and right of the turned frame are exchanged for display."""
     max_pixels: int = CLIP_PIXELS
     """Frames that turn out larger than this are not decoded."""
 
@@ -173,7 +173,7 @@ class Clip:
 
     @property
     def display_from_frame(self) -> F64:
-        """(3, 3): stored pixels to upright, square pixels."""
+        """(3, 3): stored pixels to upright, square pixels, as players show them."""
         scaled = np.diag([float(self.sample_aspect), 1.0, 1.0])
         width, height = self.width * float(self.sample_aspect), float(self.height)
         turns: dict[int, list[list[float]]] = {
@@ -183,7 +183,15 @@ class Clip:
             270: [[0, -1, height], [1, 0, 0]],
         }
         turn = np.array([*turns[self.rotation % 360], [0, 0, 1]], dtype=np.float64)
+        if self.mirrored:
+            shown = height if self.rotation % 180 else width
+            turn = np.array([[-1.0, 0, shown], [0, 1, 0], [0, 0, 1]]) @ turn
         return turn @ scaled
+
+    def upright(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """A stored picture (H, W[, C]) turned, and mirrored, as players show it; pixels keep their shape."""
+        turned = np.rot90(stored, self.rotation // 90 % 4)
+        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

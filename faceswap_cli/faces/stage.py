@@ -125,7 +125,7 @@ def _overview(frame: Frame, clip: Clip, long_side: int = OVERVIEW) -> tuple[U8, 
     if clip.sample_aspect != 1:
         width = max(round(rgb.shape[0] * clip.width * float(clip.sample_aspect) / clip.height), 1)
         rgb = np.asarray(cv2.resize(rgb, (width, rgb.shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
-    upright = np.ascontiguousarray(np.rot90(rgb, clip.rotation // 90))
+    upright = np.asarray(clip.upright(rgb), np.uint8)
     return upright, np.float32(clip.display_size[0] / upright.shape[1])
 
 

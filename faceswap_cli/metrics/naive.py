@@ -80,7 +80,7 @@ def swap_clip(source: Path, target: Path, output: Path, max_frames: int | None =
     """Swap the largest face of every frame; returns the number of frames.  No sound, upright, 8 bit."""
     clip = probe(target)
     width, height = clip.display_size
-    upright = replace(clip, width=width, height=height, rotation=0, sample_aspect=Fraction(1))
+    upright = replace(clip, width=width, height=height, rotation=0, mirrored=False, sample_aspect=Fraction(1))
     photo = read_picture(source).rgb
     with (
         closing(FaceFinder(DetectOptions())) as finder,

@@ -58,7 +58,7 @@ def display_rgb(frame: Frame, clip: Clip) -> U8:
     if clip.sample_aspect != 1:
         width = round(clip.width * float(clip.sample_aspect))
         rgb = cv2.resize(rgb, (width, clip.height), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(np.rot90(rgb, clip.rotation // 90 % 4), dtype=np.uint8)
+    return np.asarray(clip.upright(rgb), np.uint8)
 
 
 def joined(

@@ -131,12 +131,12 @@ def _frames_at(clip: Clip, wanted: Sequence[int]) -> Generator[Frame, None, None
 def display_rgb(frame: Frame, clip: Clip) -> tuple[U8, float]:
     """(h, w, 3) upright with square pixels, at most ``LONG_SIDE`` long; and small over display scale."""
     rgb, _ = color.downscaled_rgb(frame.planes, clip.color, LONG_SIDE)
-    upright = np.rot90(rgb, k=(clip.rotation // 90) % 4)
+    upright = clip.upright(rgb)
     width, height = clip.display_size
     scale = min(LONG_SIDE / max(width, height), 1.0)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     if size != (upright.shape[1], upright.shape[0]):
-        upright = cv2.resize(np.ascontiguousarray(upright), size, interpolation=cv2.INTER_AREA)
+        upright = cv2.resize(upright, size, interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(upright, np.uint8), scale
 
 

@@ -8,10 +8,12 @@ becomes depends on the frames around it within the window, never on how the stre
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any, TypeVar
 
 import numpy as np
@@ -355,9 +357,19 @@ def asked(window: Window, scene: Scene) -> list[tuple[Any, FaceCrop, F32, int]]:
     found = []
     for crop, code in zip(item.crops, item.codes, strict=True):
         smooth = _smoothed(window, crop.track_id, code, scene)
-        seed = abs(hash((scene.seed, item.frame.pts, crop.track_id))) % (1 << 63)
+        seed = noise_seed(scene.seed, item.frame.pts, scene.clip, crop.track_id)
         found.append((scene.prepared[people[crop.track_id]], crop, smooth, seed))
     return found
+
+
+def noise_seed(seed: int, pts: int, clip: Clip, track_id: int) -> int:
+    """Seed of the noise of one face in one frame.
+
+    By milliseconds from the first frame, never by ticks: in another container, whose clock ticks differently
+    or begins elsewhere, the same frames get the same noise.
+    """
+    milliseconds = math.floor((pts - clip.start_pts) * clip.time_base * 1000 + Fraction(1, 2))
+    return abs(hash((seed, milliseconds, track_id))) % (1 << 63)
 
 
 def _pasted(item: Encoded, drawn: Sequence[RenderedFace], scene: Scene, clock: StageClock) -> Swapped:

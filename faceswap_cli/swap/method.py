@@ -56,7 +56,7 @@ class SwapMethod(Protocol):
     def render(self, prepared: Any, crop: FaceCrop, code: F32, seed: int) -> RenderedFace:
         """Draw the source as the target of ``crop``; ``code`` is smoothed over time.
 
-        ``seed`` depends on the frame's pts and the job's seed only, so noise is repeatable.
+        ``seed`` depends on the frame's time, the track and the job's seed only: noise is repeatable.
         """
 
 

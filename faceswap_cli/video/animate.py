@@ -153,8 +153,7 @@ def upright(samples: Samples, clip: Clip) -> Samples:
 
         width = max(round(samples.shape[1] * float(clip.sample_aspect)), 1)
         samples = np.asarray(cv2.resize(samples, (width, samples.shape[0]), interpolation=cv2.INTER_AREA))
-    turned = np.rot90(samples, clip.rotation // 90)
-    return np.ascontiguousarray(turned[:, ::-1] if clip.mirrored else turned)
+    return clip.upright(samples)
 
 
 def _pixels(picture: av.VideoFrame, clip: Clip) -> U8:

@@ -29,6 +29,7 @@ from faceswap_cli.video.carry import MUXER_OWN, Carried, Window, carried_packets
 from faceswap_cli.video.containers import container_format, muxer_options, part_path
 from faceswap_cli.video.kept import container, unturned
 from faceswap_cli.video.opening import clock_of, open_input
+from faceswap_cli.video.relay import relayed
 from faceswap_cli.video.timecode import move_timecode, sane_rate, stated_rate
 from faceswap_cli.video.writer import set_color, ticks
 
@@ -194,8 +195,9 @@ def _assemble(
     with open_input(clip.path) as source, open_input(video.template) as first:
         window = _window(clip, source, span)
         clocks = [clock_of(s) for s in source.streams]
-        options = muxer_options(muxer, clip, clocks)
-        with av.open(os.path.abspath(part), "w", format=muxer, options=options) as target:
+        form, options = relayed(source, muxer)
+        options |= muxer_options(muxer, clip, clocks)
+        with av.open(os.path.abspath(part), "w", format=form, options=options) as target:
             carried = carry_streams(source, target, clip, first.streams.video[0])
             carried.video.codec_context.framerate = rate = stated_rate(clip, video.pts)
             _dress(clip, source, target, carried, metadata)

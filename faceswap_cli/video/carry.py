@@ -16,6 +16,7 @@ from av.stream import Disposition
 from faceswap_cli.records import Clip
 from faceswap_cli.video.clock import unroll
 from faceswap_cli.video.opening import clock_of, exact, open_input
+from faceswap_cli.video.relay import RELAY, muxer_of, survives
 from faceswap_cli.video.sound import Converter, converter
 
 MUXER_OWN = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
@@ -59,10 +60,11 @@ def carry_streams(
         if stream.index == clip.video_stream:
             carried.video = target.add_stream_from_template(video, opaque=True)
             _describe(stream, carried.video)
-        elif _is_made_anew(stream, source, clip, target.format.name):
+        elif _is_made_anew(stream, source, clip, muxer_of(target)):
             continue
         else:
             _carry(stream, target, carried)
+    _carry_reel(source, target, carried)
     return carried
 
 
@@ -73,13 +75,29 @@ def lost_streams(
     carried = Carried()
     for stream in list(source.streams):
         others = stream.index != clip.video_stream
-        if others and not _is_made_anew(stream, source, clip, target.format.name):
+        if others and not _is_made_anew(stream, source, clip, muxer_of(target)):
             _carry(stream, target, carried)
+    _carry_reel(source, target, carried)
     return carried.notes
 
 
+def _carry_reel(
+    source: av.container.InputContainer, target: av.container.OutputContainer, carried: Carried
+) -> None:
+    """The name of the reel: new time code tracks take it from the video, in QuickTime only."""
+    muxer = muxer_of(target)
+    reels = [
+        s.metadata["reel_name"] for s in source.streams if s.type == "data" and "reel_name" in s.metadata
+    ]
+    for reel in reels:
+        if muxer not in ("mov", "matroska"):
+            carried.notes.append(f"the reel name {reel} does not fit {muxer}; use .mov to keep it")
+        elif carried.video is not None:
+            carried.video.metadata["reel_name"] = reel
+
+
 def _carry(stream: Any, target: av.container.OutputContainer, carried: Carried) -> None:
-    muxer = target.format.name
+    muxer = muxer_of(target)
     kind = stream.type or "data"
     if kind == "attachment" or _is_cover(stream):
         if "matroska" in muxer:
@@ -94,7 +112,8 @@ def _carry(stream: Any, target: av.container.OutputContainer, carried: Carried) 
         if kind == "attachment":
             carried.notes.append(f"attachment {_name_of(stream)} does not fit {muxer}; use .mkv to keep it")
             return
-    if not _fits(muxer, stream):
+    passes = _fits(muxer, stream) or (target.format.name == RELAY and kind == "audio" and survives(stream))
+    if not passes:
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
         codec = "time code" if "timecode" in stream.metadata else codec
         if kind == "audio" and (made := converter(stream, target)) is not None:
@@ -185,6 +204,9 @@ def _describe(old: Any, new: Any) -> None:
         for key, value in old.metadata.items()
         if not (is_video and key.lower().startswith(_STALE)) and not key.lower().startswith("_statistics")
     )
+    # QuickTime calls a track's title its name when read, and wants the title when written.
+    if "name" in new.metadata:
+        new.metadata.setdefault("title", new.metadata.pop("name"))
     new.disposition = int(old.disposition)
 
 

@@ -25,16 +25,18 @@ def compared_clip(clip: Clip, how: str | None) -> Clip:
 
 def compared(before: Frame, after: Frame, clip: Clip, how: str) -> Frame:
     """One frame of the comparison: ``side`` (before at the display's left) or ``wipe``."""
-    joined = (
-        _side(before.planes, after.planes, clip.rotation) if how == "side" else _wipe(before, after, clip)
-    )
+    joined = _side(before.planes, after.planes, clip) if how == "side" else _wipe(before, after, clip)
     return replace(after, planes=joined, alpha=None)
 
 
-def _side(before: Planes, after: Planes, rotation: int) -> Planes:
-    # Frames are stored turned: what is left on display is another edge there.
-    axis = 0 if rotation % 180 else 1
-    first, second = (after, before) if rotation % 360 in (180, 90) else (before, after)
+def _ends_left(clip: Clip) -> bool:
+    """Frames are stored turned and mirrored: whether their last rows or columns are at the display's left."""
+    return (clip.rotation % 360 in (180, 270)) != clip.mirrored
+
+
+def _side(before: Planes, after: Planes, clip: Clip) -> Planes:
+    axis = 0 if clip.rotation % 180 else 1
+    first, second = (after, before) if _ends_left(clip) else (before, after)
 
     def joined(a: Samples, b: Samples) -> Samples:
         return np.concatenate([a, b], axis=axis)
@@ -49,17 +51,17 @@ def _combined(how: Callable[[Samples, Samples], Samples], a: Planes, b: Planes) 
 def _wipe(before: Frame, after: Frame, clip: Clip) -> Planes:
     seconds = float((after.pts - clip.start_pts) * after.time_base)
     share = 0.5 - 0.5 * math.cos(2 * math.pi * seconds / _PERIOD_S)
-    return _combined(lambda a, b: _wiped(a, b, share, clip.rotation % 360), before.planes, after.planes)
+    return _combined(lambda a, b: _wiped(a, b, share, clip), before.planes, after.planes)
 
 
-def _wiped(before: Samples, after: Samples, share: float, rotation: int) -> Samples:
+def _wiped(before: Samples, after: Samples, share: float, clip: Clip) -> Samples:
     """Swapped at the display's left of the line, the original at its right."""
     height, width = after.shape
-    length = height if rotation % 180 else width
+    length = height if clip.rotation % 180 else width
     line = round(share * length)
-    swapped = slice(length - line, length) if rotation in (90, 180) else slice(0, line)
+    swapped = slice(length - line, length) if _ends_left(clip) else slice(0, line)
     out = before.copy()
-    if rotation % 180:
+    if clip.rotation % 180:
         out[swapped] = after[swapped]
     else:
         out[:, swapped] = after[:, swapped]

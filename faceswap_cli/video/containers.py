@@ -54,15 +54,21 @@ def container_format(output: Path) -> str:
 def output_extension(clip: Clip, encode: EncodeOptions | None = None) -> str:
     """The extension of a default output name.
 
-    That of the input for animations, and for MP4, QuickTime, Matroska and WebM that can hold the new video;
-    otherwise ``.mp4``, or ``.mkv`` when the sound or the subtitles do not fit MP4.
+    That of the input for animations, and for MP4, QuickTime, Matroska and WebM that can hold the new video
+    or, by another codec, its transparency; otherwise ``.mp4``, or ``.mkv`` when the sound or the subtitles do
+    not fit MP4.
     """
     suffix = clip.path.suffix.lower()
     if clip.container in ANIMATIONS and FORMATS.get(suffix) == clip.container:
         return suffix
-    encoder = encoding_for(clip, encode or EncodeOptions()).encoder
-    if suffix in _KEPT and holds(FORMATS[suffix], encoder):
-        return suffix
+    chosen = encode or EncodeOptions()
+    encoder = encoding_for(clip, chosen).encoder
+    if suffix in _KEPT:
+        transparent = clip.transparent and keeps_alpha(
+            FORMATS[suffix], encoding_for(clip, suited(clip, clip.path, chosen)).encoder
+        )
+        if transparent or holds(FORMATS[suffix], encoder):
+            return suffix
     fits = all(
         (s.kind != "audio" or s.codec in _MP4_SAFE_AUDIO)
         and (s.kind != "subtitle" or s.codec in _MP4_SAFE_SUBTITLES)

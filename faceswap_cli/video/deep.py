@@ -1,4 +1,4 @@
-"""16-bit color in PNG and TIFF files, which Pillow would cut to 8 bits."""
+"""More than 8 bits of color in PNG, TIFF and HEIC files, which Pillow would cut to 8."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def read_deep(path: Path) -> Samples | None:
         return None
     order = [2, 1, 0, 3][: pixels.shape[2]]
     return np.ascontiguousarray(pixels[:, :, order])
+
+
+def read_deep_heic(path: Path, depth: int) -> Samples:
+    """(H, W, 3 or 4) uint16 R'G'B'(A), turned as the file says, of a HEIC picture of ``depth`` bits."""
+    import pillow_heif
+
+    samples = np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False))
+    # They are in the upper bits: the highest ones repeated below make white 65535.
+    return np.asarray(samples | (samples >> depth), np.uint16)
 
 
 def with_alpha(deep: Samples, alpha: U8 | None) -> Samples:

@@ -18,6 +18,7 @@ from faceswap_cli.video.containers import container_format, prepare_for
 from faceswap_cli.video.encoders import encoding_for
 from faceswap_cli.video.kept import HDR_DATA, container, unturned
 from faceswap_cli.video.opening import open_input
+from faceswap_cli.video.relay import relayed
 
 
 def not_kept(clip: Clip, output: Path, encode: EncodeOptions) -> list[str]:
@@ -39,7 +40,10 @@ def not_kept(clip: Clip, output: Path, encode: EncodeOptions) -> list[str]:
         lines.append(f"HDR mastering data is not written by {encoder}; --codec libx265 keeps it")
     if clip.container in ANIMATIONS:
         return [*lines, *(f"{kind} of the animation is not kept" for kind in unkept_data(clip.path))]
-    with open_input(clip.path) as source, av.open(io.BytesIO(), "w", format=muxer) as target:
+    with (
+        open_input(clip.path) as source,
+        av.open(io.BytesIO(), "w", format=relayed(source, muxer)[0]) as target,
+    ):
         lines += lost_streams(source, target, clip)
     return lines
 
@@ -50,7 +54,7 @@ def _flattened(clip: Clip, output: Path) -> list[str]:
     if is_hdr(clip.color):
         lines.append(f"{output.suffix} cannot hold HDR: written as SDR")
     if output.suffix.lower() == ".gif":
-        if clip.average_rate > GIF_RATE:
+        if clip.average_rate > GIF_RATE and clip.frames != 1:
             lines.append(
                 f"GIF shows at most {GIF_RATE} frames per second: frames are left out; .webp keeps all"
             )

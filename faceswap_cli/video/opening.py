@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from faceswap_cli.video.files import check_file
 
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Metadata in another encoding than UTF-8 must not make a file unreadable; fixed from library 19 on."""
+_PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_PIXELS = 2**31 - 1
 CONVERT = "try to play it, or convert it to MP4 first"
 
@@ -30,7 +32,9 @@ def open_input(path: Path, max_pixels: int = 0) -> av.container.InputContainer:
     try:
         # An absolute name: "a:b.mp4" would be taken for a protocol.  Opening looks into frames already.
         name = os.path.abspath(path)
-        container: av.container.InputContainer = av.open(name, "r", options=limit, **_LENIENT)
+        container: av.container.InputContainer = av.open(
+            name, "r", format=_hidden_format(path), options=limit, **_LENIENT
+        )
         for stream in container.streams.video:
             if stream.codec_context is not None:  # it is for codecs that the library does not know
                 stream.codec_context.options = limit
@@ -40,6 +44,22 @@ def open_input(path: Path, max_pixels: int = 0) -> av.container.InputContainer:
         if isinstance(error, av.error.InvalidDataError):
             reason = "damaged, or of a kind that is not known"
         raise InputError(f"{path} cannot be read as a video ({reason}); {CONVERT}") from error
+
+
+def _hidden_format(path: Path) -> str | None:
+    """``apng`` for an animated PNG; None where the library identifies the format.
+
+    It looks for the animation in the first two kilobytes only, and takes a file with a color profile or a
+    signature before it for a still picture.
+    """
+    with suppress(OSError), path.open("rb") as handle:
+        if handle.read(len(_PNG)) != _PNG:
+            return None
+        while len(head := handle.read(8)) == 8 and (kind := head[4:]) != b"IDAT":
+            if kind == b"acTL":
+                return "apng"
+            handle.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    return None
 
 
 def exact(ratio: Any) -> Fraction | None:

@@ -21,7 +21,7 @@ import numpy as np
 from faceswap_cli.errors import InputError, OutputError, UsageError
 from faceswap_cli.limits import picture_pixels, size_problem
 from faceswap_cli.records import U8, Samples
-from faceswap_cli.video.deep import encode_png, encode_tiff, read_deep, with_alpha
+from faceswap_cli.video.deep import encode_png, encode_tiff, read_deep, read_deep_heic, with_alpha
 from faceswap_cli.video.files import check_file
 
 _SWITCH = threading.Lock()
@@ -224,7 +224,8 @@ def _read(image: Any, path: Path) -> Picture:
         orientation = exif.pop(_ORIENTATION, 1)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     stored, mode = image.format or "PNG", image.mode
-    deep = read_deep(path) if is_deep else None
+    heic_depth = int(image.info.get("bit_depth") or 8) if image.format == "HEIF" else 8
+    deep = read_deep(path) if is_deep else read_deep_heic(path, heic_depth) if heic_depth > 8 else None
     with odd_damage(path):
         image.load()
     if deep is not None:

@@ -8,6 +8,8 @@ from typing import Any
 import av
 import av.container
 
+from faceswap_cli.video.relay import muxer_of
+
 _CODECS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus", "nut": "aac"}
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _BITS_A_CHANNEL = {"aac": 96_000, "libopus": 80_000}
@@ -17,7 +19,7 @@ _GAP_S = 0.05
 
 def converter(stream: Any, target: av.container.OutputContainer) -> Converter | None:
     """A new stream of ``target`` for the sound of ``stream``; None when it cannot be decoded or encoded."""
-    codec = _CODECS.get(target.format.name)
+    codec = _CODECS.get(muxer_of(target))
     context = stream.codec_context
     if codec is None or context is None or not context.rate:
         return None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from faceswap_cli.records import (
     RenderedFace,
     Shot,
 )
-from faceswap_cli.swap.engine import StageClock, build_scene, render_frames
+from faceswap_cli.swap.engine import StageClock, build_scene, noise_seed, render_frames
 from faceswap_cli.swap.kernel import smoothing_kernel
 from faceswap_cli.swap.method import CodeSmoothing
 from faceswap_cli.tracking.smoothing import smooth
@@ -121,6 +122,37 @@ def test_pixels_do_not_depend_on_segments_or_threads(
     assert len(found) == len(reference)
     for k, (a, b) in enumerate(zip(found, reference, strict=True)):
         np.testing.assert_array_equal(a, b, err_msg=f"frame {k}")
+
+
+def in_ticks(ticks: int, start: int) -> list[np.ndarray]:
+    """The picture of each frame where a frame lasts ``ticks`` and the first is at ``start``."""
+    clock = Fraction(40, 1000 * ticks)
+    clip = replace(make_clip(), time_base=clock, start_pts=start)
+    analysis = make_analysis()
+
+    def moved(pts: Any) -> Any:
+        return pts // 40 * ticks + start
+
+    shots = tuple(Shot(moved(shot.first_pts), moved(shot.end_pts)) for shot in analysis.shots)
+    tracks = tuple(replace(track, pts=moved(track.pts)) for track in analysis.tracks)
+    analysis = replace(analysis, pts=moved(analysis.pts), shots=shots, tracks=tracks)
+    scene = build_scene(clip, analysis, Probe(), {0: None}, SmoothOptions(code_radius=5))
+    source = (replace(f, pts=f.index * ticks + start, time_base=clock) for f in frames(0, LENGTH * 40))
+    end = LENGTH * ticks + start
+    return [item.frame.planes.y for item in render_frames(source, scene, start, end, 1, StageClock())]
+
+
+def test_the_same_frames_on_another_clock_get_the_same_pixels() -> None:
+    for one, other in zip(in_ticks(40, 0), in_ticks(512, 1024), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_rounded_times_of_matroska_give_the_same_noise() -> None:
+    exact = replace(make_clip(), time_base=Fraction(1, 30000))
+    rounded = replace(make_clip(), time_base=Fraction(1, 1000))
+    seeds = [noise_seed(0, 1001 * k, exact, 0) for k in range(200)]
+    assert seeds == [noise_seed(0, (1001 * k + 15) // 30, rounded, 0) for k in range(200)]
+    assert len({*seeds, noise_seed(0, 0, exact, 1), noise_seed(1, 0, exact, 0)}) == 202
 
 
 def test_smoothing_changes_pixels_so_the_test_above_can_fail(reference: list[np.ndarray]) -> None:

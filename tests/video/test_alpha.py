@@ -12,6 +12,7 @@ import pytest
 
 from faceswap_cli.config import EncodeOptions
 from faceswap_cli.records import U8, Clip
+from faceswap_cli.video.containers import output_extension
 from faceswap_cli.video.formats import rescaled
 from faceswap_cli.video.losses import not_kept
 from faceswap_cli.video.probe import probe
@@ -21,6 +22,7 @@ from faceswap_cli.video.transcode import transcode
 PLAIN = EncodeOptions()
 KINDS = {
     "a.webm": ("libvpx-vp9", "yuva420p", {}),
+    "old.webm": ("libvpx", "yuva420p", {"auto-alt-ref": "0"}),
     "a.mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}),
 }
 
@@ -60,6 +62,7 @@ def alphas(clip: Clip, first_pts: int | None = None) -> list[U8]:
     ("name", "output", "codec"),
     [
         ("a.webm", "out.webm", "vp9"),
+        ("old.webm", "out.webm", "vp9"),
         ("a.webm", "out.mkv", "vp9"),
         ("a.webm", "out.mov", "prores"),
         ("a.mov", "out.mov", "prores"),
@@ -78,6 +81,15 @@ def test_transparency_is_kept(tmp_path: Path, name: str, output: str, codec: str
         assert np.abs(alpha.astype(int) - disc(k)[..., 3]).mean() < 2
     times = [[f.pts * f.time_base for f in read_frames(c)] for c in (clip, result)]
     assert np.abs(np.subtract(*times).astype(float)).max() < 0.001
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_default_output_keeps_transparency(tmp_path: Path, name: str) -> None:
+    clip = transparent_clip(tmp_path / name)
+    assert output_extension(clip) == clip.path.suffix
+    # A named codec decides: H.264 fits no WebM file.
+    h264 = output_extension(clip, EncodeOptions(codec="libx264"))
+    assert h264 == (".mp4" if clip.path.suffix == ".webm" else ".mov")
 
 
 def test_prores_with_alpha_is_4444_whatever_it_came_from(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -179,3 +181,20 @@ def test_an_animation_that_breaks_off_is_called_damaged(name: str, tmp_path: Pat
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match="damaged or cut off"):
         probe(path)
+
+
+def test_an_animated_png_is_a_clip_though_a_signature_comes_first(tmp_path: Path) -> None:
+    path = animation(tmp_path / "a.png")
+    data = path.read_bytes()
+    body = b"caBX" + bytes(5000)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    path.write_bytes(data[:33] + chunk + data[33:])
+    clip = probe(path)
+    assert (clip.container, clip.frames) == ("apng", 4)
+    assert len(list(read_frames(clip))) == 4
+
+
+def test_one_frame_of_gif_has_no_rate_to_warn_of(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    Image.fromarray(scene(1)).quantize(255).save(path)
+    assert not_kept(probe(path), tmp_path / "out.gif", PLAIN) == []

@@ -85,6 +85,23 @@ def test_chapters_and_keys_of_mp4_are_kept(tmp_path: Path) -> None:
     assert made.metadata["Iptc4xmpExt"] == "mark"
 
 
+@pytest.mark.parametrize(("ending", "key"), [(".mp4", "name"), (".mov", "name"), (".mkv", "title")])
+def test_names_of_tracks_in_mp4_are_kept(tmp_path: Path, ending: str, key: str) -> None:
+    make_clip(tmp_path / "plain.mp4", audio=2)
+    with av.open(str(tmp_path / "plain.mp4")) as plain, av.open(str(tmp_path / "a.mp4"), "w") as target:
+        copies = [target.add_stream_from_template(stream, opaque=True) for stream in plain.streams]
+        for copy, title in zip(copies, ("camera", "microphone", "music"), strict=True):
+            copy.metadata["title"] = title
+        for packet in plain.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                target.mux(packet)
+    output = tmp_path / f"out{ending}"
+    transcode(probe(tmp_path / "a.mp4"), output, EncodeOptions())
+    with av.open(str(output)) as container:
+        assert [s.metadata[key] for s in container.streams] == ["camera", "microphone", "music"]
+
+
 def test_metadata_that_is_not_utf_8_is_no_obstacle(tmp_path: Path) -> None:
     path, output = tmp_path / "a.mkv", tmp_path / "out.mkv"
     make_clip(path, metadata={"title": "Xaaaab"})

@@ -100,3 +100,19 @@ def test_heic_is_read_upright_and_a_damaged_one_is_not_for_want_of_a_package(tmp
     (tmp_path / "cut.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:200])
     with pytest.raises(InputError, match=r"again"):
         read_picture(tmp_path / "cut.heic")
+
+
+def test_ten_bits_of_heic_are_read(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="needs the extra heic")
+    ramp = np.repeat(np.linspace(0.2, 0.4, 256)[None, :, None], 64, axis=0).repeat(3, axis=2)
+    samples = (ramp * 65535).astype(np.uint16)
+    samples[:, -8:] = 65535
+    made = heif.from_bytes(mode="RGB;16", size=(256, 64), data=samples.tobytes())
+    made.save(tmp_path / "a.heic", quality=100, chroma=444)
+    picture = read_picture(tmp_path / "a.heic")
+    assert picture.deep is not None
+    off = np.abs(picture.deep[:, :240].astype(int) - samples[:, :240])
+    assert off.mean() < 50, "8 bits are 64 off at best"
+    assert len(np.unique(picture.deep[:, :240, 1])) > 100, "8 bits have 52 levels here"
+    assert picture.deep[:, -4:].min() > 65000
+    assert np.abs(picture.rgb.astype(int) - samples // 257).max() <= 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,8 +11,14 @@ import numpy as np
 import pytest
 
 from faceswap_cli.config import EncodeOptions
+from faceswap_cli.errors import OutputError
+from faceswap_cli.video.assemble import assemble
+from faceswap_cli.video.losses import not_kept
 from faceswap_cli.video.probe import probe
+from faceswap_cli.video.reader import read_frames
 from faceswap_cli.video.transcode import transcode
+from faceswap_cli.video.writer import write_segment
+from tests.jobs.test_full_disk import room_for
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +45,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_sound_is_converted_where_it_cannot_be_copied(recording: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"out{suffix}"
     transcode(probe(recording), output, EncodeOptions())
@@ -49,3 +57,78 @@ def test_sound_is_converted_where_it_cannot_be_copied(recording: Path, tmp_path:
     assert len(samples) / 48000 == pytest.approx(1.0, abs=0.08)
     loudest = np.abs(np.fft.rfft(samples)).argmax() * 48000 / len(samples)
     assert loudest == pytest.approx(440, abs=3)
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+def codec(path: Path) -> str:
+    with av.open(str(path)) as container:
+        return container.streams.audio[0].codec_context.name
+
+
+def in_matroska(recording: Path, path: Path, *, chapters: bool = False) -> Path:
+    """The recording in another container, with an attachment, or with a chapter."""
+    with av.open(str(recording)) as source:
+        container = "asf" if chapters else "fifo"
+        options = {} if chapters else {"fifo_format": "matroska"}
+        with av.open(str(path), "w", format=container, options=options) as target:
+            copies = {s.index: target.add_stream_from_template(s, opaque=True) for s in source.streams}
+            if chapters:
+                chapter = {"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000)}
+                target.set_chapters([{**chapter, "metadata": {"title": "one"}}])  # type: ignore[list-item]
+            else:
+                target.add_attachment("a.txt", "text/plain", b"hello")
+                target.metadata["title"] = "holiday"
+            for packet in source.demux():
+                if packet.size:
+                    packet.stream = copies[packet.stream.index]
+                    target.mux(packet)
+    return path
+
+
+def test_windows_media_sound_is_copied_into_matroska(recording: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mkv"
+    clip = probe(recording)
+    assert not_kept(clip, output, EncodeOptions()) == []
+    assert transcode(clip, output, EncodeOptions()) == 25
+    assert packets(output) == packets(recording)
+    assert codec(output) == "wmav2"
+    with av.open(str(output)) as container:
+        assert container.streams.video[0].average_rate == 25
+        first = [round(float(s.start_time * s.time_base), 2) for s in container.streams]
+    with av.open(str(recording)) as container:
+        assert first == [round(float(s.start_time * s.time_base), 2) for s in container.streams]
+
+
+def test_tags_and_attachments_stay_beside_copied_sound(recording: Path, tmp_path: Path) -> None:
+    source = in_matroska(recording, tmp_path / "a.mkv")
+    output = tmp_path / "out.mkv"
+    transcode(probe(source), output, EncodeOptions())
+    assert packets(output) == packets(recording)
+    with av.open(str(output)) as container:
+        assert bytes(container.streams.attachments[0].data) == b"hello"
+        assert {key.lower(): value for key, value in container.metadata.items()}["title"] == "holiday"
+
+
+def test_chapters_are_kept_rather_than_packets_of_sound(recording: Path, tmp_path: Path) -> None:
+    source = in_matroska(recording, tmp_path / "a.wmv", chapters=True)
+    output = tmp_path / "out.mkv"
+    (note,) = not_kept(probe(source), output, EncodeOptions())
+    assert "encoded again as aac" in note
+    transcode(probe(source), output, EncodeOptions())
+    assert codec(output) == "aac"
+    with av.open(str(output)) as container:
+        assert len(container.chapters()) == 1
+
+
+def test_a_full_disk_is_reported_beside_copied_sound(recording: Path, tmp_path: Path) -> None:
+    clip = probe(recording)
+    segment = tmp_path / "segment"
+    with closing(read_frames(clip)) as frames:
+        write_segment(segment, clip, frames, EncodeOptions())
+    with room_for(2000), pytest.raises(OutputError, match="File too large"):
+        assemble(tmp_path / "out.mkv", clip, [segment])
+    assert list(tmp_path.iterdir()) == [segment]

@@ -14,6 +14,7 @@ from faceswap_cli.config import EncodeOptions, RangeOptions
 from faceswap_cli.records import Clip
 from faceswap_cli.video.assemble import STATES_RATES, assemble
 from faceswap_cli.video.avc import read_header
+from faceswap_cli.video.losses import not_kept
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.ranges import pts_range
 from faceswap_cli.video.reader import read_frames
@@ -26,13 +27,15 @@ NTSC = Fraction(30000, 1001)
 needs_rates = pytest.mark.skipif(not STATES_RATES, reason="this PyAV cannot state rates")
 
 
-def with_timecode(path: Path, codec: str, pix_fmt: str, code: str, fps: Fraction) -> Clip:
+def with_timecode(path: Path, codec: str, pix_fmt: str, code: str, fps: Fraction, reel: str = "") -> Clip:
     """A small clip with a time code, as cameras write it."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
         stream.metadata["timecode"] = code
+        if reel:
+            stream.metadata["reel_name"] = reel
         for k in range(12):
             rgb = np.full((48, 64, 3), 20 * k, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
@@ -60,6 +63,18 @@ def test_time_codes_are_kept(tmp_path: Path, name: str, codec: str, pix_fmt: str
     output = tmp_path / f"out{clip.path.suffix}"
     transcode(clip, output, EncodeOptions())
     assert timecodes_of(output) == ["10:00:00:00", "10:00:00:00"]
+
+
+@needs_rates
+def test_the_name_of_the_reel_is_kept_or_named(tmp_path: Path) -> None:
+    clip = with_timecode(tmp_path / "a.mov", "libx264", "yuv420p", "10:00:00:00", Fraction(25), reel="A001")
+    output = tmp_path / "out.mov"
+    assert not_kept(clip, output, EncodeOptions()) == []
+    transcode(clip, output, EncodeOptions())
+    with av.open(str(output)) as container:
+        assert [s.metadata["reel_name"] for s in container.streams if s.type == "data"] == ["A001"]
+    (note,) = not_kept(clip, tmp_path / "out.mp4", EncodeOptions())
+    assert "reel name A001" in note
 
 
 @needs_rates
