@@ -24,6 +24,11 @@ _PALE = (0.2, 0.45)
 """Share of the skin's color, at equal lightness, that white reflections take, a little and wholly"""
 _NOT_DARK = (-8.0, -2.0)
 """L* against the target's skin: what is darker is pale as shadows are"""
+_OFF_HUE = (0.2, 0.32)
+"""Distance toward green from the skin's hue, over its usual color, that is a reflection, a little and wholly.
+Neither shadows nor lids look like that, so it may be darker than the skin, and close to the eye"""
+_NOT_BLACK = (-25.0, -12.0)
+"""L* against the target's skin: what is darker has no hue"""
 _COLORLESS = 0.08
 """Chroma of skin over its lightness below which nothing is known from color"""
 _MIRROR = (3.0, 5.0)
@@ -63,18 +68,21 @@ def behind_lenses(lab: F32, target: F32, lens: F32, points: F32, window: Window)
 
 
 def _tinted(lab: F32, target: F32, lens: F32, points: F32, window: Window) -> F32:
-    eyes = masks.union(points, (*parts.FEATURE_RINGS[:4],), window, 0.012 * window.side)
+    eyes, around = (masks.union(points, parts.FEATURE_RINGS[:4], window, n * window.side) for n in (0, 0.012))
     kept = np.zeros(window.shape, np.float32)
     middle = min(max(round(float(window.pixels(points[[168]])[0, 0])), 0), window.width)
     for own in (np.s_[:, :middle], np.s_[:, middle:]):
-        kept[own] = _one_lens(lab[own], target[own], lens[own], eyes[own], _EVEN * window.side)
+        kept[own] = _one_lens(lab[own], target[own], lens[own], eyes[own], around[own], _EVEN * window.side)
     return masks.blur(kept, _GLARE_SOFT * window.side)
 
 
-def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32, even_px: float) -> F32 | float:
-    """:func:`behind_lenses` of one side of the nose, sharp; ``eyes`` (h, w) with the brows."""
+def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32, around: F32, even_px: float) -> F32 | float:
+    """:func:`behind_lenses` of one side of the nose, sharp.
+
+    ``eyes`` (h, w): with the brows; ``around``: with what is close to them, too.
+    """
     some = np.s_[::2, ::2]  # enough for medians
-    skin = (lens[some] > 0.5) & (eyes[some] < 0.5)
+    skin = (lens[some] > 0.5) & (around[some] < 0.5)
     if np.count_nonzero(skin) < _FEW:
         return 0.0
     drawn, seen = (np.median(x[some][skin], axis=0) for x in (lab, target))
@@ -86,11 +94,13 @@ def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32, even_px: float) -> F3
         lab[..., 0] += (lit - lab[..., 0]) * lens
         for k in (1, 2):
             lab[..., k] += np.float32(shade * tint[k]) * lens + (factor - 1) * lab[..., k] * lens
-    glare = np.maximum(_bright(lab, target, seen), _pale(target, seen, skin))
-    skin_shown = np.asarray((1.0 - eyes) * (1.0 - glare), np.float32)
+    pale, off_hue = _colored(target, seen, skin)
+    glare = np.maximum(_bright(lab, target, seen), pale) * (1.0 - around)
+    glare = np.maximum(glare, off_hue * (1.0 - eyes))
+    skin_shown = np.asarray((1.0 - around) * (1.0 - glare), np.float32)
     _recolor(lab, target, lens, skin_shown, even_px)
     opaque = np.float32(max(1.0 - _ramp(tint[0], _OPAQUE), _mirrored(drawn, seen)))
-    return np.asarray(np.maximum(glare * (1.0 - eyes), opaque) * lens, np.float32)
+    return np.asarray(np.maximum(glare, opaque) * lens, np.float32)
 
 
 def _recolor(lab: F32, target: F32, lens: F32, skin: F32, sigma: float) -> None:
@@ -120,24 +130,28 @@ def _recolor(lab: F32, target: F32, lens: F32, skin: F32, sigma: float) -> None:
 def _bright(lab: F32, target: F32, seen: F32) -> F32:
     """(h, w) brighter than the drawn skin and than the target's skin, whose own wrinkles do not count."""
     base = np.maximum(lab[..., 0], seen[0])
-    return masks.smoothstep(
-        (target[..., 0] - base - np.float32(_GLARE[0])) / np.float32(_GLARE[1] - _GLARE[0])
-    )
+    return _rising(target[..., 0] - base, _GLARE)
 
 
-def _pale(target: F32, seen: F32, skin: NDArray[np.bool_]) -> F32 | float:
-    """(h, w) paler than the target's skin, though not darker: reflections too faint to be brighter.
+def _colored(target: F32, seen: F32, skin: NDArray[np.bool_]) -> tuple[F32 | float, F32 | float]:
+    """(h, w) each: reflections too faint to be brighter than skin, that are paler, or of another hue.
 
     ``skin``: every other pixel, True behind the lens and outside of the eyes.
     """
     hue = seen[1:] / max(float(np.hypot(*seen[1:])), 1e-6)
-    depth = (target[..., 1] * hue[0] + target[..., 2] * hue[1]) / np.maximum(target[..., 0] + LAB_OFFSET, 1.0)
+    scale = np.float32(1.0) / np.maximum(target[..., 0] + LAB_OFFSET, 1.0)
+    depth = (target[..., 1] * hue[0] + target[..., 2] * hue[1]) * scale
     usual = float(np.percentile(depth[::2, ::2][skin], 70))
     if usual < _COLORLESS:
-        return 0.0
-    pale = (1.0 - depth / np.float32(usual) - np.float32(_PALE[0])) / np.float32(_PALE[1] - _PALE[0])
-    lit = (target[..., 0] - seen[0] - np.float32(_NOT_DARK[0])) / np.float32(_NOT_DARK[1] - _NOT_DARK[0])
-    return masks.smoothstep(pale) * masks.smoothstep(lit)
+        return 0.0, 0.0
+    lighter = target[..., 0] - seen[0]
+    pale = _rising(1.0 - depth / np.float32(usual), _PALE) * _rising(lighter, _NOT_DARK)
+    green = (target[..., 2] * hue[0] - target[..., 1] * hue[1]) * scale / np.float32(usual)
+    return pale, _rising(green, _OFF_HUE) * _rising(lighter, _NOT_BLACK)
+
+
+def _rising(values: F32, bounds: tuple[float, float]) -> F32:
+    return masks.smoothstep((values - np.float32(bounds[0])) / np.float32(bounds[1] - bounds[0]))
 
 
 def _mirrored(drawn: F32, seen: F32) -> float:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,13 +16,22 @@ from numpy.typing import NDArray
 
 from faceswap_cli.config import MASK_REGIONS, PasteOptions
 from faceswap_cli.errors import WeightsError
-from faceswap_cli.faces.landmarks import BROWS, EYES, LEFT_BROW, LEFT_EYE, LEFT_LIDS, OVAL, RIGHT_EYE
+from faceswap_cli.faces.landmarks import (
+    BROWS,
+    EYES,
+    LEFT_BROW,
+    LEFT_BROW_RING,
+    LEFT_EYE,
+    LEFT_LIDS,
+    OVAL,
+    RIGHT_EYE,
+)
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.occluder import OccluderHead
 from faceswap_cli.nets.unet import fuse_norms
 from faceswap_cli.records import F32, U8, FaceCrop
-from faceswap_cli.swap import appearance, occluder_head, sight
+from faceswap_cli.swap import appearance, glasses, occluder_head, sight
 from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
 from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.occluder_head import Seen, look
@@ -279,6 +289,28 @@ def test_a_rim_is_no_wider_than_it_looks() -> None:
     assert found[middle + 6 : middle + 10].max() < 0.5
 
 
+def test_no_skin_stays_between_a_rim_and_a_brow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network sees a line, 3 px of 256, as 9 px wide: over a brow its width is that of its color."""
+    points = mesh_points(SIDE) / np.float32(SIDE)
+    brow = masks.union(points, (LEFT_BROW_RING,), SIDE) > 0.5
+    y, x = (round(float(v.mean())) for v in np.nonzero(brow))
+    rgb = np.full((SIDE, SIDE, 3), (200, 150, 130), np.uint8)
+    rgb[y - 1 : y + 2] = (90, 90, 95)
+    answer = np.zeros((SIDE, SIDE, 2), np.float32)
+    answer[y - 4 : y + 5, :, 0] = 1.0
+    monkeypatch.setattr(glasses, "rims_and_lenses", lambda *_: answer)
+    light = np.broadcast_to(appearance.lab_from_rgb(rgb)[0, 0], (8, 8, 3)).astype(np.float32)
+    nothing = Seen(np.zeros((96, 96, 6), np.float32), 1.0)
+    rims = glasses.find_glasses(rgb, light, points, Window.full(SIDE), nothing)[0]
+    assert rims[y, x] > 0.9
+    assert rims[y + 3, x] < 0.2
+    assert rims[y + 3, round(float(points[168, 0]) * SIDE)] > 0.9
+    # Of a small face a rim is as wide as a pixel, and keeps what the network gives it.
+    small = cv2.resize(rgb, (96, 96), interpolation=cv2.INTER_AREA)
+    found = glasses.find_glasses(small, light, points, Window.full(96), nothing)[0]
+    assert found[round((y + 2) * 96 / SIDE), round(x * 96 / SIDE)] > 0.9
+
+
 def test_a_face_without_glasses_wears_none(face: tuple[U8, F32]) -> None:
     rgb, points = face
     assert wears_glasses(rim_evidence(look(rgb, points), points)) == 0.0
@@ -362,6 +394,17 @@ def test_a_faint_reflection_stays_and_a_shadow_does_not() -> None:
     assert reflected[y + 22, x + 22] < 0.05
     shaded, x, y = behind(skin, (36.0, 9.0, 7.0))
     assert shaded[y, x] < 0.05
+
+
+def test_a_green_reflection_stays_though_it_is_darker_than_skin() -> None:
+    """Coated lenses reflect green light; shadows keep the skin's hue, and a red lid is not green."""
+    skin = (50.0, 17.0, 13.0)
+    reflected, x, y = behind(skin, (43.0, 3.0, 11.0))
+    assert reflected[y, x] > 0.9
+    assert reflected[y + 22, x + 22] < 0.05
+    for color in ((43.0, 15.0, 12.0), (43.0, 22.0, 9.0), (20.0, 1.0, 6.0)):
+        kept, x, y = behind(skin, color)
+        assert kept[y, x] < 0.2
 
 
 def test_dark_eye_sockets_are_as_pale_as_the_target_behind_a_lens() -> None:
