@@ -30,8 +30,9 @@ from faceswap_cli.swap.occlusion import TOLERANCE
 TEXTURE_SIDE, _SMALL_SIDE = 640, 320
 """Largest and smallest side of the source texture in pixels: small photographs need no large one."""
 _STEP = 32
-_RIM_SKIN = 0.03
-"""What is left out inside the outline, as a share of the side: hair and background shine in there."""
+_RIM_SKIN, _RIM_SOFT = 0.04, 0.02
+"""What is left out inside the outline, and how softly, as shares of the side: hair and background shine in
+there."""
 _MIRROR_QUALITY = 0.04
 """A mirrored view serves only where nothing else does."""
 _FLOOR = 1e-3
@@ -156,7 +157,7 @@ def _view(photo: SourcePhoto, side: int) -> _View:
     for ring, seen in zip((parts.LEFT_EYE, parts.RIGHT_EYE), parts.seen_irises(points), strict=True):
         weight[list(ring)] *= seen
     bare = _bare_skin(lab, points) * _uncovered(rgb, lab, points)
-    inside = masks.blur(masks.union(points, (parts.OVAL,), side, -_RIM_SKIN * side), 0.01 * side)
+    inside = masks.blur(masks.union(points, (parts.OVAL,), side, -_RIM_SKIN * side), _RIM_SOFT * side)
     clear = bare * inside
     seen = masks.smoothstep((facing - _SEEN_FROM) / _SEEN_OVER)
     seen *= np.clip(masks.sample(masks.blur(bare, 0.02 * side), points), 0.0, 1.0)
