@@ -35,11 +35,11 @@ CODED = np.array([1.1, 1.0, 1.0, 1.0], np.float32)
 _CODED_NOISE, _WHITE = 1.3, (1.3, 1.8)
 """They take this much more of noise, which is finer than skin; and the finest band over the next one, from
 where it is noise, a little and wholly (skin has about 1)."""
-_LINES = np.float32(3.0)
+_LINES = np.float32(4.5)
 """Deviations of the target's skin beyond which lines of the drawn face are softened"""
 _RELIEF_SIDE, _RELIEF_BROAD = 96, 0.08
 """Side at which relief is measured, and the blur that separates it from light, as a share of the crop"""
-_RELIEF_MOST, _RELIEF_LOW = 1.2, 0.5
+_RELIEF_MOST, _RELIEF_LOW = 1.25, 0.5
 """Most relief over the target's, and the least that is left of a face's own"""
 _BORROWED = 2
 """Bands that may be taken from the target's skin."""

@@ -30,7 +30,7 @@ from faceswap_cli.swap.occlusion import TOLERANCE
 TEXTURE_SIDE, _SMALL_SIDE = 640, 320
 """Largest and smallest side of the source texture in pixels: small photographs need no large one."""
 _STEP = 32
-_RIM_SKIN, _RIM_SOFT = 0.04, 0.02
+_RIM_SKIN, _RIM_SOFT = 0.03, 0.018
 """What is left out inside the outline, and how softly, as shares of the side: hair and background shine in
 there."""
 _MIRROR_QUALITY = 0.04
