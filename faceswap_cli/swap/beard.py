@@ -54,10 +54,10 @@ def measure_beard(octaves: detail.Bands, luma: F32, points: F32, window: Window)
     level, finest, fine = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in planes)
     level += np.float32(LAB_OFFSET)
     finest, fine = finest / level, fine / level
-    skin = masks.union(points, (parts.OVAL,), window, -_INSIDE * window.side)
-    skin *= 1.0 - masks.union(points, parts.FEATURE_RINGS, window, _FEATURES * window.side)
-    skin = cv2.resize(skin, size, interpolation=cv2.INTER_AREA)
-    row = (window.y + (np.arange(size[1]) + 0.5) * window.height / size[1]) / window.side
+    half = Window(window.x // 2, window.y // 2, *size, window.side // 2)
+    skin = masks.union(points, (parts.OVAL,), half, -_INSIDE * half.side)
+    skin *= 1.0 - masks.union(points, parts.FEATURE_RINGS, half, _FEATURES * half.side)
+    row = (half.y + np.arange(half.height) + 0.5) / half.side
     brows, nose, mouth, chin = (float(points[rows, 1].mean()) for rows in ([*parts.BROWS], 2, [61, 291], 152))
     cheeks = (skin > 0.5) & ((row > brows) & (row < nose - 0.05 * (chin - nose)))[:, None]
     below = (skin > 0.5) & (row > mouth + 0.25 * (chin - mouth))[:, None]
@@ -70,9 +70,9 @@ def measure_beard(octaves: detail.Bands, luma: F32, points: F32, window: Window)
     )
     hairy += DARK * (light - dark) / light
     center = points[list(parts.OVAL), :2].mean(axis=0)
-    inner = (center + (points[:, :2] - center) * np.float32(_INNER)) * window.side - (window.x, window.y)
-    places, _ = masks.masked_blur(fine, skin + np.float32(1e-4), _AROUND * window.side / 2)
-    where = (inner * size / (window.width, window.height) - 0.5).astype(np.float32)
+    inner = np.asarray(center + (points[:, :2] - center) * np.float32(_INNER), np.float32)
+    where = half.pixels(inner)
+    places, _ = masks.masked_blur(fine, skin + np.float32(1e-4), _AROUND * half.side)
     found = cv2.remap(places, where[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     usual = max(float(np.median(fine[cheeks])), _SMOOTH)
     share = eased(found.ravel() / np.float32(usual), PLACES) * lower_face()
