@@ -54,7 +54,7 @@ def measure_beard(octaves: detail.Bands, luma: F32, points: F32, window: Window)
     level, finest, fine = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in planes)
     level += np.float32(LAB_OFFSET)
     finest, fine = finest / level, fine / level
-    half = Window(window.x // 2, window.y // 2, *size, window.side // 2)
+    half = Window(window.x // 2, window.y // 2, size[0], size[1], window.side // 2)
     skin = masks.union(points, (parts.OVAL,), half, -_INSIDE * half.side)
     skin *= 1.0 - masks.union(points, parts.FEATURE_RINGS, half, _FEATURES * half.side)
     row = (half.y + np.arange(half.height) + 0.5) / half.side
