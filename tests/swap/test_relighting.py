@@ -102,3 +102,31 @@ def test_white_hairs_wet_lids_and_red_folds_are_taken_off() -> None:
     assert after[wet][..., 0].mean() < 73
     assert 14 < after[fold][..., 1].mean() < 18
     assert after[dark][..., 0].min() < 36  # brows stay dark
+
+
+def test_a_moustache_is_not_the_skins_light() -> None:
+    side = appearance.LIGHT_SIDE
+    rows = np.arange(side, dtype=np.float32)[:, None] / side
+    lab = np.empty((side, side, 3), np.float32)
+    lab[:] = (60, 14, 18)
+    lab[..., 0] += 3 * np.sin(40 * rows) * np.ones((1, side))  # skin is not quite even
+    hair = np.s_[int(POINTS[2, 1] * side) + 1 : int(POINTS[0, 1] * side), int(0.35 * side) : int(0.65 * side)]
+    lab[hair][..., 0] -= 12
+    weight = appearance.skin_weight(lab, POINTS)
+    lighter = lab.copy()
+    lighter[hair][..., 0] += 24
+    assert weight[hair].mean() < 0.5 * appearance.skin_weight(lighter, POINTS)[hair].mean()
+
+
+def test_lips_lose_their_shine() -> None:
+    side = 320
+    lab = np.tile(np.array((60, 14, 18), np.float32), (side, side, 1))
+    lips = (
+        masks.union(POINTS, (parts.LIPS_OUTER,), side) - masks.union(POINTS, (parts.LIPS_INNER,), side) > 0.9
+    )
+    lab[lips] = (45, 25, 14)
+    x, y = (int(v) for v in (POINTS[17, :2] * 0.5 + POINTS[14, :2] * 0.5) * side)
+    lab[y - 1 : y + 2, x - 6 : x + 6] = (75, 8, 6)
+    after = cleaned(lab, POINTS)
+    assert after[y, x - 3 : x + 3, 0].mean() < 57
+    assert after[y, x - 3 : x + 3, 1].mean() > 14
