@@ -32,8 +32,12 @@ _PART = 1 / 3
 """Of a pixel: a rim that covers as much as this keeps all of it, or its edges would lose their contrast"""
 _UNLIKE = (0.7, 1.0)
 """Distance from what is around, over the rim's, from which any color is a rim's: gloss, or a second color"""
-_FINE = 192
-"""Side of a crop below which pixels are as wide as rims, and their colors say little"""
+SMALL = 192
+"""Side of a crop below which pixels are as wide as rims: their colors say little, and rims look different in
+every frame (``small_glasses``)"""
+_SMALL_SURE, _BROW_SURE = (0.2, 0.6), (0.6, 0.9)
+"""RIM_SURE of small crops, where rims cover parts of pixels; and over their brows, which look like rims when
+they are blurred"""
 _COLOR_NOISE = 4.0
 """Distance of the two colors at which half of what they say counts"""
 _WIDE = 0.012
@@ -44,7 +48,7 @@ GLASSES_FROM = (0.045, 0.07)
 """Evidence of rims from which a face wears glasses, perhaps and surely"""
 BAND = (0.35, 0.55)
 """How far above and below the eyes glasses reach, in distances of the eyes' outer corners"""
-_RIM = CLASSES.index("rim")
+_RIM, _LENS = CLASSES.index("rim"), CLASSES.index("lens")
 
 
 def rim_evidence(seen: Seen, points: F32) -> float:
@@ -83,22 +87,32 @@ def eye_band(points: F32, window: Window) -> F32:
 def find_glasses(rgb: U8, light: F32, points: F32, window: Window, seen: Seen) -> tuple[F32, F32]:
     """(h, w) rims and lenses; arguments as those of ``occlusion.find_front``.
 
-    The network at full size decides where; over brows colors decide how wide a rim is, for skin that stays
-    beside it breaks the brow behind it.  Hinges and bridges that only the head sees count where they do not
-    have the skin's lightness.
+    The network at full size decides where; in small crops ``seen`` has its answer.  Over brows colors decide
+    how wide a rim is, for skin that stays beside it breaks the brow behind it.  Hinges and bridges that only
+    the head sees count where they do not have the skin's lightness.
     """
-    size = (window.width, window.height)
-    answer = rims_and_lenses(rgb, points, window, seen)
-    rim, lens = cv2.split(cv2.resize(answer, size, interpolation=cv2.INTER_LINEAR))
-    head_rim = seen.over(window, size, slice(_RIM, _RIM + 1))[..., 0]
-    off = np.abs(appearance.lightness(rgb) - warp.enlarge(np.ascontiguousarray(light[..., 0]), window))
-    missed = eased(head_rim, HEAD_SURE) * eased(off, _UNLIKE_SKIN) * (1.0 - eased(lens, LENS_SURE))
-    band = eye_band(points, window)
-    rims = np.maximum(eased(rim, RIM_SURE), missed) * band
-    if window.side >= _FINE:
+    size, band = (window.width, window.height), eye_band(points, window)
+    if window.side < SMALL:
+        rim, lens = cv2.split(seen.over(window, size, slice(_RIM, _LENS + 1)))
+        rims = eased(rim, _SMALL_SURE)
+        brows = masks.union(points, parts.FEATURE_RINGS[2:4], window)
+        rims = np.asarray((rims - brows * (rims - eased(rim, _BROW_SURE))) * band, np.float32)
+    else:
+        rim, lens = cv2.split(
+            cv2.resize(rims_and_lenses(rgb, points, window, seen), size, interpolation=cv2.INTER_LINEAR)
+        )
+        missed = _missed(rgb, light, window, seen) * (1.0 - eased(lens, LENS_SURE))
+        rims = np.asarray(np.maximum(eased(rim, RIM_SURE), missed) * band, np.float32)
         _narrow_at_brows(rims, rim, rgb, points, window)
     lenses = eased(lens, LENS_SURE) * band
     return masks.blur(rims, RIM_SOFT * window.side), masks.blur(lenses, LENS_SOFT * window.side)
+
+
+def _missed(rgb: U8, light: F32, window: Window, seen: Seen) -> F32:
+    """(h, w): rims that the head is sure of, where the lightness is not the skin's."""
+    rim = seen.over(window, (window.width, window.height), slice(_RIM, _RIM + 1))[..., 0]
+    off = np.abs(appearance.lightness(rgb) - warp.enlarge(np.ascontiguousarray(light[..., 0]), window))
+    return np.asarray(eased(rim, HEAD_SURE) * eased(off, _UNLIKE_SKIN))
 
 
 def _narrow_at_brows(rims: F32, rim: F32, rgb: U8, points: F32, window: Window) -> None:

@@ -41,6 +41,7 @@ from faceswap_cli.swap.proportions import Shares, result_mesh
 from faceswap_cli.swap.refining import Around, Refine, refine_drawn
 from faceswap_cli.swap.regions import regions_mask
 from faceswap_cli.swap.skin import brows, inner_face, inner_skin
+from faceswap_cli.swap.small_glasses import with_fine_glasses
 from faceswap_cli.swap.source_face import SourceFace
 
 SMALL = 256
@@ -109,8 +110,9 @@ def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
         mesh = real.landmarks / np.float32(side)
         seen = look(real.rgb, mesh)
         evidence = rim_evidence(seen, mesh)
-        front = sight.pack(seen, evidence)
-        weight *= bare_skin(seen, mesh, n, wears_glasses(evidence))
+        worn = wears_glasses(evidence)
+        front = sight.pack(with_fine_glasses(seen, real.rgb, mesh) if worn > 0.0 else seen, evidence)
+        weight *= bare_skin(seen, mesh, n, worn)
     light = appearance.light_at(small, weight, points)
     window = Window.around(points[list(parts.OVAL)], side)
     luma = appearance.lightness(window.of(crop.rgb))

@@ -100,21 +100,27 @@ def noise(rng: Rng, side: int, cells: int) -> F32:
     return np.asarray(cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC))
 
 
-def hand(rng: Rng, skin: F32, hull_center: F32, face: float, side: int) -> Layer:
+def hand(rng: Rng, skin: F32, hull_center: F32, face: float, side: int, touched: F32 | None = None) -> Layer:
     """A hand in front of the face.
 
     ``skin`` (3,) mean color in [0, 1]; ``hull_center`` (2,) px; ``face`` height of the face outline in px.
+    ``touched`` (2,) px: fingers lie across this place, from below or from a side.
     """
     ends, radii = bones(rng)
     if rng.random() < 0.5:
         ends[..., 0] *= -1
     size = face * rng.uniform(0.7, 1.5)
-    angle = rng.normal(0, 1.0) if rng.random() < 0.75 else rng.uniform(-np.pi, np.pi)
+    if touched is None:
+        angle = rng.normal(0, 1.0) if rng.random() < 0.75 else rng.uniform(-np.pi, np.pi)
+        at = hull_center + rng.uniform(-0.45, 0.45, 2) * face
+        anchor = np.array([0.0, rng.uniform(0.3, 0.95)])
+    else:
+        angle = rng.choice((-1, 1)) * rng.normal(1.1, 0.45)
+        at = touched + rng.normal(0, 0.06, 2) * face
+        anchor = np.array([rng.uniform(-0.15, 0.15), rng.uniform(0.5, 0.95)])
     c, s = np.cos(angle), np.sin(angle)
     # Image y points down: fingers point up when the angle is 0.
     turn = np.array([[c, s], [s, -c]]) * size
-    at = hull_center + rng.uniform(-0.45, 0.45, 2) * face
-    anchor = np.array([0.0, rng.uniform(0.3, 0.95)])
     ends = (ends - anchor) @ turn.T + at
     height, inside = height_field(ends.astype(np.float32), (radii * size).astype(np.float32), side)
     light = shaded(height, rng) * (1 + rng.uniform(0, 0.06) * noise(rng, side, int(rng.integers(4, 24))))

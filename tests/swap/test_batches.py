@@ -172,11 +172,14 @@ def tasks_for(method: Fslsd256Method) -> list[Task]:
     return [Task(t.prepared, t.crop, code, t.seed) for t, code in zip(tasks, codes, strict=True)]
 
 
-@pytest.mark.parametrize(("half", "most", "mean"), [(False, 1, 1e-3), (True, 3, 0.3)])
+@pytest.mark.parametrize(("half", "most", "mean"), [(False, 1, 0.03), (True, 3, 0.3)])
 def test_the_network_draws_each_face_as_if_it_were_alone(
     weights: Path, monkeypatch: pytest.MonkeyPatch, half: bool, most: int, mean: float
 ) -> None:
-    """In bfloat16 sums are rounded in another order: two levels here and there."""
+    """In bfloat16 sums are rounded in another order: two levels here and there.
+
+    The refiner sees bytes: where one is rounded the other way, a face changes by hundredths of a level.
+    """
     monkeypatch.setattr(fslsd256_weights, "half_precision", lambda device: half)
     fslsd256_weights.ready_net.cache_clear()
     method = Fslsd256Method(JobOptions(device="cpu", batch=8), PasteOptions(), weights)

@@ -17,6 +17,7 @@ from faceswap_cli.errors import InputError
 from faceswap_cli.faces.landmarks import LEFT_EYE, OVAL, RIGHT_EYE
 from faceswap_cli.geometry import masks
 from faceswap_cli.nets.occluder import CHANNELS_IN, CLASSES, SIDE, SIDE_OUT, OccluderHead
+from faceswap_cli.records import F32
 from faceswap_cli.training import hands, masking, occluders
 from faceswap_cli.training.covering import already_covered
 from faceswap_cli.training.glasses import draw_glasses
@@ -49,6 +50,39 @@ def test_hands_reach_over_the_face_in_the_color_of_the_skin() -> None:
             mean = rgb[alpha > 0.9].mean(axis=0)
             np.testing.assert_allclose(mean / mean.sum(), skin / skin.sum(), atol=0.06)
     assert 0.05 < np.mean(shares) < 0.6
+
+
+def test_fingers_lie_across_the_place_that_they_touch() -> None:
+    """Unless they are curled; and hands do not come from above."""
+    skin, mouth = np.array([0.8, 0.6, 0.5], np.float32), np.array([64.0, 90.0], np.float32)
+    reached, above = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        alpha = hands.hand(rng, skin, np.array([64.0, 70.0]), 80.0, 128, mouth)[1]
+        reached.append(alpha[82:98, 56:72].max() > 0.9)
+        above.append(alpha[0, 32:96].mean())
+    assert np.mean(reached) > 0.7
+    assert np.mean(above) < 0.1
+
+
+def test_half_of_the_hands_and_sticks_are_at_nose_mouth_or_chin(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched: list[F32 | None] = []
+
+    def note(*args: object) -> hands.Layer:
+        touched.append(args[5])  # type: ignore[arg-type]
+        return np.zeros((SIDE, SIDE, 3), np.float32), np.zeros((SIDE, SIDE), np.float32)
+
+    monkeypatch.setattr(occluders, "hand", note)
+    rng = np.random.default_rng(0)
+    face = occluders._cut(pool, 0, rng)
+    for _ in range(60):
+        occluders._hand(pool, face, rng)
+    places = [place for place in touched if place is not None]
+    assert 20 < len(places) < 40
+    low, high = (face.points[k, 1] * SIDE for k in (1, 199))
+    assert all(low - 1 <= place[1] <= high + 1 for place in places)
 
 
 @pytest.mark.parametrize("kind", ["_blob", "_bar", "_cup", "_mask", "_hand", "_hair"])
