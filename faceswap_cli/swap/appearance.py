@@ -28,7 +28,8 @@ BANDS = (1.0, 2.0, 4.0)
 """Gaussian sigmas in pixels that bound the three detail bands."""
 OUTLIER = 2.6
 """Robust standard deviations at which a pixel starts to count less as skin."""
-FOREHEAD = 1.8
+HAIR = 1.8
+"""Times that for what is darker than shading above the brows and beside the mouth"""
 SPREAD_FLOOR = np.array([2.0, 1.0, 1.0], np.float32)
 
 FEW_PIXELS, FEW_COLORS = 64, 32
@@ -114,16 +115,17 @@ def skin_weight(lab: F32, points: F32) -> F32:
     shadows and highlights.
     """
     skin = skin_area(points, lab.shape[0])
-    mouth_line = float(points[2, 1]) * lab.shape[0]
-    return skin * _near_shading(lab, skin, float(points[list(parts.BROWS), 1].mean()), mouth_line)
+    return skin * _near_shading(lab, skin, float(points[list(parts.BROWS), 1].mean()), float(points[2, 1]))
 
 
-def _near_shading(lab: F32, skin: F32, brow_line: float, mouth_line: float) -> F32:
+def _near_shading(lab: F32, skin: F32, brow_line: float, nose_line: float) -> F32:
     """(n, n) weight: 1 close to the robust shading of the skin, 0 far from it."""
     rows, columns = np.nonzero(skin > SOME_SKIN)
     if len(rows) < FEW_PIXELS:
         return np.ones_like(skin)
-    x, below = columns / skin.shape[1] - 0.5, rows / skin.shape[0] - brow_line
+    x, y = columns / skin.shape[1] - 0.5, rows / skin.shape[0]
+    below = y - brow_line
+    hairy = (below < 0.0) | (y > nose_line)
     basis = np.stack([np.ones_like(x), x, np.maximum(below, 0.0), x * x], axis=1).astype(np.float32)
     values = lab[rows, columns]
     inside = skin[rows, columns]
@@ -137,9 +139,8 @@ def _near_shading(lab: F32, skin: F32, brow_line: float, mouth_line: float) -> F
         chosen = weight > OF_MOST * weight.max()
         spread = DEVIATION * np.median(np.abs(off[chosen]), axis=0) + SPREAD_FLOOR
         distance = (np.abs(off) / spread).max(axis=1)
-        # What darkens a forehead is hair far more often than shadow.
-        distance[(below < 0.0) & (off[:, 0] < 0.0)] *= FOREHEAD
-        distance[(rows > mouth_line) & (off[:, 0] < 0.0)] *= FOREHEAD
+        # What darkens a forehead is hair, and skin beside the mouth a beard, far more often than shadow.
+        distance[hairy & (off[:, 0] < 0.0)] *= HAIR
         near = masks.smoothstep(OUTLIER + 1.0 - distance)
         weight = inside * near
     out = np.zeros_like(skin)
