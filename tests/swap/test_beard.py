@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from drawn import SIDE, mesh_points
+from drawn import SIDE, crop, identity, mesh_points, photo, picture
 
+from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32
 from faceswap_cli.swap import beard, detail
+from faceswap_cli.swap.methods.mesh import MeshMethod
 
 POINTS = np.asarray(mesh_points() / np.float32(SIDE), np.float32)
 N = 320
@@ -88,3 +90,23 @@ def test_a_beard_moves_with_the_face() -> None:
     drawn = POINTS + np.float32((0.03, 0.0, 0.0))
     kept = pasted(hairy, measured(face(6.0)), drawn)
     assert at(kept, CHIN, drawn) < 20.0
+
+
+def test_removed_beards_are_drawn_over() -> None:
+    side = 256
+    points = mesh_points(side)
+    source = picture(points, side=side)
+    target = source.astype(np.float32)
+    low = np.s_[int(points[17, 1]) + 2 :]
+    target[low] += np.random.default_rng(1).normal(-40, 30, target[low].shape[:2])[..., None]
+    hairy = crop(np.clip(target, 0, 255).astype(np.uint8), points, side)
+    x, y = (int(v) for v in hairy.landmarks[CHIN, :2])
+    light = {}
+    for choice in ("keep", "remove"):
+        method = MeshMethod(JobOptions(), PasteOptions(occlusion=False, beard=choice))
+        prepared = method.prepare(identity(photo(source, points)))
+        drawn = method.render(prepared, hairy, method.encode(prepared, hairy), 0)
+        shift = (hairy.crop_from_frame - drawn.crop.crop_from_frame)[:2, 2].round().astype(int)
+        rows, columns = (slice(v - s - 5, v - s + 6) for v, s in ((y, shift[1]), (x, shift[0])))
+        light[choice] = float(drawn.rgb[rows, columns].mean())
+    assert light["keep"] < light["remove"] - 10
