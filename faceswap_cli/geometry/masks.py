@@ -92,6 +92,11 @@ def smoothstep(x: NDArray[np.floating[Any]]) -> F32:
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
+def eased(x: F32, bounds: tuple[float, float]) -> F32:
+    """0 up to the first bound, 1 from the second, smooth between."""
+    return smoothstep((x - np.float32(bounds[0])) / np.float32(bounds[1] - bounds[0]))
+
+
 def grow(mask: F32, pixels: float) -> F32:
     """Dilate by about ``pixels`` (shrink when negative)."""
     return np.asarray(dilated(mask, pixels))

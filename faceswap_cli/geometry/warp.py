@@ -192,6 +192,14 @@ def sample_map(field: F32, window: Window | int, source_side: float) -> F32:
     return big
 
 
+def moved(picture: F32, field: F32, window: Window) -> F32:
+    """What a picture (h, w[, D]) of ``window`` shows at p + ``field`` (n, n, 2) of p, in unit coordinates."""
+    move = enlarge(field, window) * np.float32(window.side)
+    x, y = (np.arange(length, dtype=np.float32) for length in (window.width, window.height))
+    where = (move[..., 0] + x, move[..., 1] + y[:, None])
+    return np.asarray(cv2.remap(picture, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
 def vertex_normals(points: F32, triangles: NDArray[np.int64]) -> F32:
     """(P, 3) mesh with z growing away from the viewer -> (P, 3) unit normals, z > 0 facing the viewer."""
     a, b, c = (points[triangles[:, k]] for k in range(3))

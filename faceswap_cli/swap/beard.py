@@ -18,7 +18,6 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, MESH_POINTS
 from faceswap_cli.swap import detail
 from faceswap_cli.swap.appearance import LAB_OFFSET
-from faceswap_cli.swap.glasses import eased
 
 HAIRY, ROUGH = (1.3, 1.7), (1.25, 1.55)
 """From where there is a beard, a little and wholly: the finest contrast (1 px) of chin and jaw over that of
@@ -35,6 +34,9 @@ _INSIDE, _FEATURES, _AROUND = 0.035, 0.02, 0.02
 crop"""
 _INNER = 0.85
 """Points of the outline take what lies inside, at this share of the way from the middle"""
+_ABOVE_NOSE, _BELOW_LIPS = 0.05, 0.25
+"""How far above the nose's base cheeks end, as a share of the way to the chin; where the chin begins, as a
+share of that from the mouth"""
 _LEVELS = (2, 4, 8, 16)
 _SIDE = 64
 _LEAST, _FEW, _SMOOTH = 0.05, 64, 0.0025
@@ -59,14 +61,14 @@ def measure_beard(octaves: detail.Bands, luma: F32, points: F32, window: Window)
     skin *= 1.0 - masks.union(points, parts.FEATURE_RINGS, half, _FEATURES * half.side)
     row = (half.y + np.arange(half.height) + 0.5) / half.side
     brows, nose, mouth, chin = (float(points[rows, 1].mean()) for rows in ([*parts.BROWS], 2, [61, 291], 152))
-    cheeks = (skin > 0.5) & ((row > brows) & (row < nose - 0.05 * (chin - nose)))[:, None]
-    below = (skin > 0.5) & (row > mouth + 0.25 * (chin - mouth))[:, None]
+    cheeks = (skin > 0.5) & ((row > brows) & (row < nose - _ABOVE_NOSE * (chin - nose)))[:, None]
+    below = (skin > 0.5) & (row > mouth + _BELOW_LIPS * (chin - mouth))[:, None]
     if min(np.count_nonzero(cheeks), np.count_nonzero(below)) < _FEW:
         return NONE
     light, dark = (float(np.median(level[where])) for where in (cheeks, below))
+    usual = [max(float(np.median(plane[cheeks])), _SMOOTH) for plane in (finest, fine)]
     hairy, rough = (
-        float(np.median(plane[below])) / max(float(np.median(plane[cheeks])), _SMOOTH)
-        for plane in (finest, fine)
+        float(np.median(plane[below])) / u for plane, u in zip((finest, fine), usual, strict=True)
     )
     hairy += DARK * (light - dark) / light
     center = points[list(parts.OVAL), :2].mean(axis=0)
@@ -74,8 +76,7 @@ def measure_beard(octaves: detail.Bands, luma: F32, points: F32, window: Window)
     where = half.pixels(inner)
     places, _ = masks.masked_blur(fine, skin + np.float32(1e-4), _AROUND * half.side)
     found = cv2.remap(places, where[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    usual = max(float(np.median(fine[cheeks])), _SMOOTH)
-    share = eased(found.ravel() / np.float32(usual), PLACES) * lower_face()
+    share = masks.eased(found.ravel() / np.float32(usual[1]), PLACES) * lower_face()
     return np.append(share, np.array([hairy, rough], np.float32)).astype(np.float32)
 
 
@@ -95,15 +96,12 @@ def keep_beard(lab: F32, target: F32, beard: F32, points: F32, drawn: F32, windo
     ``lab``, ``target`` (h, w, 3) L*a*b* of ``window``; ``beard``: :func:`measure_beard`; ``points``,
     ``drawn`` (478, 2+): the target's mesh and the swapped face's, unit coordinates.
     """
-    share = beard[:-2] * eased(beard[-2:-1], HAIRY) * eased(beard[-1:], ROUGH)
+    share = beard[:-2] * masks.eased(beard[-2:-1], HAIRY) * masks.eased(beard[-1:], ROUGH)
     if float(share.max()) < _LEAST:
         return
     spread = warp.Spread(drawn[:, :2])
     density = spread.field(share[:, None], levels=_LEVELS, side=_SIDE)[..., 0]
-    move = spread.field(points[:, :2] - drawn[:, :2])
-    where = warp.sample_map(move, window, window.side)
-    where -= np.array([window.x, window.y], np.float32)
-    own = cv2.remap(target, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    own = warp.moved(target, spread.field(points[:, :2] - drawn[:, :2]), window)
     lips = masks.union(drawn, (parts.LIPS_OUTER,), window, _LIPS * window.side)
     lips = masks.blur(lips, _LIPS_SOFT * window.side)
     shown = np.clip(warp.enlarge(density, window), 0.0, 1.0) * (1.0 - lips)

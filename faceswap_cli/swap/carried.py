@@ -73,7 +73,7 @@ class Carried:
 
         Lips of a mouth that was open in the photograph are stretched, and there are teeth between them.
         """
-        shown = masks.smoothstep((warp.enlarge(self.visibility, window) - _SEEN[0]) / (_SEEN[1] - _SEEN[0]))
+        shown = masks.eased(warp.enlarge(self.visibility, window), _SEEN)
         unlike = np.clip((_gap(self.face.texture.points) - _gap(self.points)) / _MOUTH_UNLIKE, 0.0, 1.0)
         if unlike > 0.0:
             reach = _LIPS_REACH * window.side

@@ -94,17 +94,11 @@ def _without_highlights(lab: F32, small: F32, weight: F32, skin: F32, points: F3
     side = lab.shape[0]
     base = warp.enlarge(masks.masked_blur(small, weight, _AROUND * _SIDE)[0], side)
     shine = np.maximum(masks.blur(lab[..., 0], _FINE * side) - base[..., 0] - _FROM, 0.0) * skin
-    fine = np.maximum(masks.blur(lab[..., 0], _RIM_FINE * side) - base[..., 0] - _RIM_FROM, 0.0)
-    shine = np.maximum(shine, fine * _beside_features(points, side))
-    # White hairs among dark ones.
-    light_hair = lab[..., 0] - masks.blur(lab[..., 0], _HAIR * side) - _HAIR_FROM
-    brows = masks.union(points, parts.FEATURE_RINGS[2:4], side, 0.5 * _RIM * side)
-    shine = np.maximum(shine, np.maximum(light_hair, 0.0) * masks.blur(brows, 0.004 * side))
-    lips = masks.union(points, (parts.LIPS_OUTER,), side, 0.004 * side)
-    lips *= 1.0 - masks.union(points, (parts.LIPS_INNER,), side)
-    level = _smooth_lips(lab, lips)
-    gloss = np.maximum(masks.blur(lab[..., 0], _RIM_FINE * side) - level[..., 0] - _GLOSS_FROM, 0.0)
-    gloss *= masks.blur(lips, 0.003 * side)
+    fine = masks.blur(lab[..., 0], _RIM_FINE * side)
+    shine = np.maximum(shine, (fine - base[..., 0] - _RIM_FROM) * _beside_features(points, side))
+    shine = np.maximum(shine, _white_hairs(lab[..., 0], points))
+    lips, level = _smooth_lips(lab, points)
+    gloss = np.maximum(fine - level[..., 0] - _GLOSS_FROM, 0.0) * lips
     base += (level - base) * np.clip(gloss, 0.0, 1.0)[..., None]
     shine = np.maximum(shine, gloss)
     out = lab.copy()
@@ -113,12 +107,23 @@ def _without_highlights(lab: F32, small: F32, weight: F32, skin: F32, points: F3
     return out
 
 
-def _smooth_lips(lab: F32, lips: F32) -> F32:
-    """(S, S, 3) ``lips`` (S, S) without their shine, which would lift a mean."""
-    weight, sigma = lips + np.float32(1e-4), _LIPS * lab.shape[0]
+def _white_hairs(luma: F32, points: F32) -> F32:
+    """(S, S) L* of white hairs over the dark ones of a brow."""
+    side = luma.shape[0]
+    brows = masks.union(points, parts.FEATURE_RINGS[2:4], side, 0.5 * _RIM * side)
+    lighter = np.maximum(luma - masks.blur(luma, _HAIR * side) - _HAIR_FROM, 0.0)
+    return np.asarray(lighter * masks.blur(brows, 0.004 * side), np.float32)
+
+
+def _smooth_lips(lab: F32, points: F32) -> tuple[F32, F32]:
+    """Lips (S, S), and their color (S, S, 3) without the shine, which would lift a mean."""
+    side = lab.shape[0]
+    lips = masks.union(points, (parts.LIPS_OUTER,), side, 0.004 * side)
+    lips *= 1.0 - masks.union(points, (parts.LIPS_INNER,), side)
+    weight, sigma = lips + np.float32(1e-4), _LIPS * side
     level = masks.masked_blur(lab, weight, sigma)[0]
     matt = weight * masks.smoothstep(1.0 - (lab[..., 0] - level[..., 0]) / _GLOSS_FROM)
-    return masks.masked_blur(lab, matt, sigma)[0]
+    return masks.blur(lips, 0.003 * side), masks.masked_blur(lab, matt, sigma)[0]
 
 
 def _beside_features(points: F32, side: int) -> F32:

@@ -94,17 +94,17 @@ def find_glasses(rgb: U8, light: F32, points: F32, window: Window, seen: Seen) -
     size, band = (window.width, window.height), eye_band(points, window)
     if window.side < SMALL:
         rim, lens = cv2.split(seen.over(window, size, slice(_RIM, _LENS + 1)))
-        rims = eased(rim, _SMALL_SURE)
+        rims = masks.eased(rim, _SMALL_SURE)
         brows = masks.union(points, parts.FEATURE_RINGS[2:4], window)
-        rims = np.asarray((rims - brows * (rims - eased(rim, _BROW_SURE))) * band, np.float32)
+        rims = np.asarray((rims - brows * (rims - masks.eased(rim, _BROW_SURE))) * band, np.float32)
     else:
         rim, lens = cv2.split(
             cv2.resize(rims_and_lenses(rgb, points, window, seen), size, interpolation=cv2.INTER_LINEAR)
         )
-        missed = _missed(rgb, light, window, seen) * (1.0 - eased(lens, LENS_SURE))
-        rims = np.asarray(np.maximum(eased(rim, RIM_SURE), missed) * band, np.float32)
+        missed = _missed(rgb, light, window, seen) * (1.0 - masks.eased(lens, LENS_SURE))
+        rims = np.asarray(np.maximum(masks.eased(rim, RIM_SURE), missed) * band, np.float32)
         _narrow_at_brows(rims, rim, rgb, points, window)
-    lenses = eased(lens, LENS_SURE) * band
+    lenses = masks.eased(lens, LENS_SURE) * band
     return masks.blur(rims, RIM_SOFT * window.side), masks.blur(lenses, LENS_SOFT * window.side)
 
 
@@ -112,7 +112,7 @@ def _missed(rgb: U8, light: F32, window: Window, seen: Seen) -> F32:
     """(h, w): rims that the head is sure of, where the lightness is not the skin's."""
     rim = seen.over(window, (window.width, window.height), slice(_RIM, _RIM + 1))[..., 0]
     off = np.abs(appearance.lightness(rgb) - warp.enlarge(np.ascontiguousarray(light[..., 0]), window))
-    return np.asarray(eased(rim, HEAD_SURE) * eased(off, _UNLIKE_SKIN))
+    return np.asarray(masks.eased(rim, HEAD_SURE) * masks.eased(off, _UNLIKE_SKIN))
 
 
 def _narrow_at_brows(rims: F32, rim: F32, rgb: U8, points: F32, window: Window) -> None:
@@ -137,21 +137,16 @@ def _share_by_color(rim: F32, lab: F32, side: int) -> F32:
     # Both colors change slowly: half the size will do.
     size, reach = tuple(max(n // 2, 1) for n in rim.shape[::-1]), 0.5 * _AROUND * side
     small_lab, small = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (lab, rim))
-    beside = masks.masked_blur(small_lab, np.float32(1.0) - eased(small, _APART), reach)[0]
+    beside = masks.masked_blur(small_lab, np.float32(1.0) - masks.eased(small, _APART), reach)[0]
     off = small_lab - beside
     # The skin at the edges of a rim has colors between the two.
-    own = masks.masked_blur(off, eased(small, _CORE) * np.linalg.norm(off, axis=-1), reach)[0]
+    own = masks.masked_blur(off, masks.eased(small, _CORE) * np.linalg.norm(off, axis=-1), reach)[0]
     beside, own = (cv2.resize(x, rim.shape[::-1], interpolation=cv2.INTER_LINEAR) for x in (beside, own))
     off = lab - beside
     distance = np.sqrt((off * off).sum(axis=-1))
     whole = (own * own).sum(axis=-1)
     share = np.clip((off * own).sum(axis=-1) / np.maximum(_PART * whole, 1.0), 0.0, 1.0)
-    share = np.maximum(share, eased(distance / np.sqrt(np.maximum(whole, 1.0)), _UNLIKE))
-    inside = masks.grow(eased(rim, RIM_SURE), -_WIDE * side)
+    share = np.maximum(share, masks.eased(distance / np.sqrt(np.maximum(whole, 1.0)), _UNLIKE))
+    inside = masks.grow(masks.eased(rim, RIM_SURE), -_WIDE * side)
     known = whole / (whole + np.float32(_COLOR_NOISE**2))
     return np.asarray(1.0 - known * (1.0 - np.maximum(share, inside)), np.float32)
-
-
-def eased(p: F32, bounds: tuple[float, float]) -> F32:
-    """0 up to the first bound, 1 from the second, smooth between."""
-    return masks.smoothstep((p - bounds[0]) / (bounds[1] - bounds[0]))

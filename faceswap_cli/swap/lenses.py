@@ -130,7 +130,7 @@ def _recolor(lab: F32, target: F32, lens: F32, skin: F32, sigma: float) -> None:
 def _bright(lab: F32, target: F32, seen: F32) -> F32:
     """(h, w) brighter than the drawn skin and than the target's skin, whose own wrinkles do not count."""
     base = np.maximum(lab[..., 0], seen[0])
-    return _rising(target[..., 0] - base, _GLARE)
+    return masks.eased(target[..., 0] - base, _GLARE)
 
 
 def _colored(target: F32, seen: F32, skin: NDArray[np.bool_]) -> tuple[F32 | float, F32 | float]:
@@ -145,13 +145,9 @@ def _colored(target: F32, seen: F32, skin: NDArray[np.bool_]) -> tuple[F32 | flo
     if usual < _COLORLESS:
         return 0.0, 0.0
     lighter = target[..., 0] - seen[0]
-    pale = _rising(1.0 - depth / np.float32(usual), _PALE) * _rising(lighter, _NOT_DARK)
+    pale = masks.eased(1.0 - depth / np.float32(usual), _PALE) * masks.eased(lighter, _NOT_DARK)
     green = (target[..., 2] * hue[0] - target[..., 1] * hue[1]) * scale / np.float32(usual)
-    return pale, _rising(green, _OFF_HUE) * _rising(lighter, _NOT_BLACK)
-
-
-def _rising(values: F32, bounds: tuple[float, float]) -> F32:
-    return masks.smoothstep((values - np.float32(bounds[0])) / np.float32(bounds[1] - bounds[0]))
+    return pale, masks.eased(green, _OFF_HUE) * masks.eased(lighter, _NOT_BLACK)
 
 
 def _mirrored(drawn: F32, seen: F32) -> float:

@@ -24,7 +24,6 @@ from faceswap_cli.swap import appearance
 from faceswap_cli.swap.glasses import (
     LENS_SOFT,
     RIM_SOFT,
-    eased,
     eye_band,
     find_glasses,
     rim_evidence,
@@ -152,8 +151,8 @@ def _others(rgb: U8, light: F32, points: F32, window: Window, seen: Seen) -> F32
     size, n = (max(round(part.width * scale), 1), max(round(part.height * scale), 1)), scale * window.side
     small = appearance.lab_from_rgb(cv2.resize(_view(rgb, window, part), size, interpolation=cv2.INTER_AREA))
     told = np.minimum(Seen(told[..., None], seen.share).over(part, size)[..., 0], 1.0)
-    front = eased(_along_edges(told, small, EDGE_RADIUS * n), SURE)
-    doubt = eased(masks.blur(masks.grow(told, NEAR * n), 0.5 * NEAR * n), DOUBT)
+    front = masks.eased(_along_edges(told, small, EDGE_RADIUS * n), SURE)
+    doubt = masks.eased(masks.blur(masks.grow(told, NEAR * n), 0.5 * NEAR * n), DOUBT)
     if doubt.any():
         expected = warp.enlarge(light, part, size)
         front = np.maximum(front, doubt * _odd_color(small, expected, points, part, n))
@@ -200,7 +199,7 @@ def bare_skin(seen: Seen, points: F32, side: int, worn: float) -> F32:
         front += glasses * np.float32(worn) * eye_band(np.asarray(inner, np.float32), Window.full(n))
     if front.max() < DOUBT[1]:
         return np.ones((side, side), np.float32)
-    covered = masks.grow(eased(front, _COVERED), SHADOW * n)
+    covered = masks.grow(masks.eased(front, _COVERED), SHADOW * n)
     bare = 1.0 - masks.blur(covered, 0.5 * SHADOW * n)
     return Seen(bare[..., None], seen.share).over(Window.full(side), (side, side))[..., 0]
 

@@ -78,7 +78,7 @@ def lit_as(source: SourceLight, light: F32, points: F32) -> F32:
 def _seen(points: F32) -> F32:
     """(478,) weight of the mesh points in fits: 0 where they face away; irises do not count."""
     facing = warp.vertex_normals(points, parts.topology().triangles)[:, 2]
-    weight = masks.smoothstep((facing - _FACING[0]) / (_FACING[1] - _FACING[0]))
+    weight = masks.eased(facing, _FACING)
     weight[list(parts.IRISES)] = 0.0
     return np.asarray(weight + 1e-4, np.float32)
 

@@ -187,7 +187,7 @@ def render(
     if (own := in_frame(crop).user_mask) is not None:
         matte = np.maximum(matte, window.of(own).astype(np.float32) / np.float32(255))
     if bend is not None and matte.any():
-        matte = bent_along(matte, bend, window)
+        matte = warp.moved(matte, bend, window)
     occluded = float((mask * matte).sum() / max(float(mask.sum()), 1.0))
     mask = mask * (1.0 - matte)
     if network is not None and network.refine is not None:
@@ -237,15 +237,7 @@ def _small_target(crop: FaceCrop, bend: F32 | None) -> F32:
     n = refiner.SIDE
     how = cv2.INTER_AREA if crop.rgb.shape[0] > n else cv2.INTER_CUBIC
     small = appearance.lab_from_rgb(cv2.resize(crop.rgb, (n, n), interpolation=how))
-    return small if bend is None else bent_along(small, bend, Window.full(n))
-
-
-def bent_along(picture: F32, bend: F32, window: Window) -> F32:
-    """A picture (h, w[, D]) of the crop as it is, moved as the frame around the face is bent."""
-    move = warp.enlarge(bend, window) * np.float32(window.side)
-    x, y = (np.arange(length, dtype=np.float32) for length in (window.width, window.height))
-    where = (move[..., 0] + x, move[..., 1] + y[:, None])
-    return np.asarray(cv2.remap(picture, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    return small if bend is None else warp.moved(small, bend, Window.full(n))
 
 
 def cut_down(crop: FaceCrop, window: Window) -> FaceCrop:

@@ -15,7 +15,7 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.occluder import CLASSES
 from faceswap_cli.nets.rims import CROP_SIDE
 from faceswap_cli.records import F32, U8
-from faceswap_cli.swap.glasses import SMALL, eased
+from faceswap_cli.swap.glasses import SMALL
 from faceswap_cli.swap.occluder_head import Seen
 from faceswap_cli.swap.rims import rims_and_lenses
 
@@ -69,7 +69,7 @@ def _narrow(rim: F32, head_rim: F32) -> F32:
 
     Sunlit skin beside a rim, and a brow with a rim in it, are that wide.
     """
-    wide = eased(masks.grow(masks.grow(rim, -_LINE), _LINE + 1), _WIDE)
+    wide = masks.eased(masks.grow(masks.grow(rim, -_LINE), _LINE + 1), _WIDE)
     highest = np.maximum(masks.grow(head_rim, _REACH), np.float32(_LEAST))
-    ridge = eased(masks.blur(np.asarray(head_rim / highest, np.float32), 0.6), _RIDGE)
+    ridge = masks.eased(masks.blur(np.asarray(head_rim / highest, np.float32), 0.6), _RIDGE)
     return np.asarray(rim * (1.0 - wide * (1.0 - ridge)), np.float32)

@@ -15,7 +15,6 @@ from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks, warp
 from faceswap_cli.records import F32
 from faceswap_cli.swap import appearance
-from faceswap_cli.swap.glasses import eased
 
 _SIDE = 160
 """Side at which the halves are compared"""
@@ -55,8 +54,9 @@ def _whole_brows(lab: F32, points: F32, seen: F32) -> F32:
     lighter = masks.blur((small - other - light)[..., 0], _SOFT * _SIDE)
     own_seen, other_seen = _shown(points, seen), _shown(points, seen[parts.topology().mirror])
     brows = parts.FEATURE_RINGS[2:4]
-    bleached = eased(lighter, _BLEACHED) * eased(other_seen, (0.85, 1.0)) * masks.union(points, brows, _SIDE)
-    covered = eased(other_seen - own_seen, _BETTER) * eased(other_seen, _WELL)
+    bleached = masks.eased(lighter, _BLEACHED) * masks.eased(other_seen, (0.85, 1.0))
+    bleached *= masks.union(points, brows, _SIDE)
+    covered = masks.eased(other_seen - own_seen, _BETTER) * masks.eased(other_seen, _WELL)
     covered *= masks.blur(masks.union(points, brows, _SIDE, _AROUND_BROW * _SIDE), 2.0)
     taken = masks.blur(masks.grow(np.maximum(bleached, covered), _SOFT * _SIDE), _SOFT * _SIDE)
     side = lab.shape[0]
@@ -82,7 +82,7 @@ def _one_sided_light(lab: F32, points: F32, seen: F32) -> F32:
     steep, usual = (np.hypot(across[..., 0], down[..., 0]) for across, down in (own, other))
     more = steep - usual
     share = skin * masks.smoothstep(more / _STEEPER)
-    share *= _SHARE + (1.0 - _SHARE) * eased(more, _HARD)
+    share *= _SHARE + (1.0 - _SHARE) * masks.eased(more, _HARD)
     share = share[..., None]
     change = _from_gradients(share * (other[0] - own[0]), share * (other[1] - own[1]))
     weight = appearance.skin_weight(small, points)[..., None]

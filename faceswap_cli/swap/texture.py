@@ -23,7 +23,7 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.identity.enrolled import Enrolled
 from faceswap_cli.records import F32, MESH_POINTS, U8, SourcePhoto
 from faceswap_cli.swap import appearance
-from faceswap_cli.swap.glasses import eased, rim_evidence, wears_glasses
+from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import TOLERANCE
 
@@ -181,12 +181,12 @@ def _uncovered(rgb: U8, lab: F32, points: F32) -> F32:
     if skin.any() and (lens > 0.5).any():
         dark = np.median(small[lens > 0.5]) < _DARK_LENS * np.median(small[skin])
         thing = np.maximum(thing, lens) if dark else thing
-    found = np.maximum(eased(hair, _HAIR), eased(thing, _THING))
+    found = np.maximum(masks.eased(hair, _HAIR), masks.eased(thing, _THING))
     fringe = masks.grow(found, _AROUND_FRINGE * n)
     fringe[int(np.clip(points[list(parts.BROWS), 1].min() * n, 0, n)) :] = 0.0
     found = np.maximum(masks.grow(found, _AROUND * n), fringe)
     rim = np.maximum(rim, 4.0 * lens * shares[..., 0])
-    sure, over = eased(rim, _RIM), eased(rim, _RIM_AT_BROWS)
+    sure, over = masks.eased(rim, _RIM), masks.eased(rim, _RIM_AT_BROWS)
     # What is left out there is filled with skin: a brow that a rim touches would be gone.
     brows = masks.blur(masks.union(points, parts.FEATURE_RINGS[2:4], n, 0.02 * n), 0.01 * n)
     rims = masks.grow(sure, _AROUND_RIM * n)

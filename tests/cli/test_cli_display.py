@@ -17,12 +17,17 @@ class _Screen(io.StringIO):
         return True
 
 
-def test_plain_says_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+def shown(*steps: tuple[float, Event]) -> Plain:
+    """A plain display that was shown an event at each time, in seconds; its clock stands at the last."""
     moment = [0.0]
     display = Plain(now=lambda: moment[0])
-    for second in range(35):
-        moment[0] = float(second)
-        display.show(progress("render", second * 2, 100))
+    for moment[0], event in steps:
+        display.show(event)
+    return display
+
+
+def test_plain_says_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    shown(*((float(second), progress("render", second * 2, 100)) for second in range(35)))
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "render: 20/100 frames, 2.0 fps, 0:40 left",
@@ -43,21 +48,18 @@ def test_plain_says_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str])
     ],
 )
 def test_a_stage_counts_in_its_own_unit(capsys: pytest.CaptureFixture[str], stage: str, line: str) -> None:
-    moment = [0.0]
-    display = Plain(now=lambda: moment[0])
-    display.show(progress(stage, 0, 256))
-    moment[0] = 16.0
-    display.show(progress(stage, 64, 256))
+    shown((0.0, progress(stage, 0, 256)), (16.0, progress(stage, 64, 256)))
     assert capsys.readouterr().err.splitlines() == [line]
 
 
 def test_plain_names_the_row_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
-    moment = [0.0]
-    display = Plain(now=lambda: moment[0])
-    for start, row in ((0.0, 1), (20.0, 2)):
-        for second in (0.0, 12.0):
-            moment[0] = start + second
-            display.show(Event("progress", {**progress("render", int(second), 24).data, "row": row}))
+    shown(
+        *(
+            (start + second, Event("progress", {**progress("render", second, 24).data, "row": row}))
+            for start, row in ((0.0, 1), (20.0, 2))
+            for second in (0, 12)
+        )
+    )
     assert capsys.readouterr().err.splitlines() == [
         "row 1, render: 12/24 frames, 1.0 fps, 0:12 left",
         "row 2, render: 12/24 frames, 1.0 fps, 0:12 left",
@@ -65,24 +67,18 @@ def test_plain_names_the_row_of_a_batch(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_plain_says_nothing_of_a_stage_before_its_first_frame(capsys: pytest.CaptureFixture[str]) -> None:
-    moment = [0.0]
-    display = Plain(now=lambda: moment[0])
-    display.show(progress("render", 1, 38))
-    moment[0] = 20.0
-    display.show(progress("assemble", 0, 38))
+    display = shown((0.0, progress("render", 1, 38)), (20.0, progress("assemble", 0, 38)))
     assert capsys.readouterr().err == ""
     display.show(progress("assemble", 38, 38))
     assert capsys.readouterr().err.startswith("join: 38/38 frames")
 
 
 def test_plain_starts_its_clock_again_with_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    moment = [0.0]
-    display = Plain(now=lambda: moment[0])
-    display.show(progress("analyse", 1, 10))
-    moment[0] = 100.0
-    display.show(progress("render", 0, 10))
-    moment[0] = 111.0
-    display.show(progress("render", 5, 10))
+    shown(
+        (0.0, progress("analyse", 1, 10)),
+        (100.0, progress("render", 0, 10)),
+        (111.0, progress("render", 5, 10)),
+    )
     assert capsys.readouterr().err.splitlines()[-1].startswith("render: 5/10 frames, 0.5 fps")
 
 
