@@ -23,9 +23,12 @@ from faceswap_cli.weights.registry import bundled
 FILE = "proportions.safetensors"
 INNER, OUTLINE = 0.8, 0.6
 """Default share of the source's proportions: inside the face, and along jaw and cheeks."""
-_SURE = 1.375
+_SURE = 1.72
 """The split was estimated from single pictures, and shrinks what noise and expression make uncertain there;
-the shapes compared here are medians of a track and of photographs"""
+the shapes compared here are medians of a track and of photographs."""
+_WHOLE = 1 / INNER
+"""An offset may go as far as, at the default share, the whole visible difference, and never against it: an
+expression that the split takes away may not turn the difference between two people round."""
 _OUTLINE_REACH = 0.35
 """Distance from the outline at which the inner share is reached."""
 _MOST_OUTLINE = 0.10
@@ -104,7 +107,8 @@ def identity_offset(source: F32, target: F32) -> F32:
     split = _split()
     difference = (source - target).reshape(-1)
     found = split.components.T @ (split.gain @ (split.components @ difference))
-    offset = _SURE * found.reshape(-1, 3)
+    most = _WHOLE * (source - target)
+    offset = np.clip(_SURE * found.reshape(-1, 3), np.minimum(most, 0.0), np.maximum(most, 0.0))
     for ring, iris in _IRISES:
         offset[list(iris)] = offset[list(ring)].mean(axis=0)
     return np.asarray(offset, np.float32)

@@ -9,7 +9,14 @@ from drawn import mesh_points
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry.canonical import remove_pose
 from faceswap_cli.records import F32
-from faceswap_cli.swap.proportions import Shares, facing, identity_offset, neutral_shape, result_mesh
+from faceswap_cli.swap.proportions import (
+    INNER,
+    Shares,
+    facing,
+    identity_offset,
+    neutral_shape,
+    result_mesh,
+)
 
 MEAN = parts.topology().mean_shape
 NOSE = list(parts.NOSE)
@@ -54,6 +61,15 @@ def test_a_difference_of_identity_passes_and_a_smile_less_so() -> None:
     left = identity_offset(MEAN + smile, MEAN)
     share = (left * smile).sum() / (smile**2).sum()
     assert share < (kept * nose).sum() / (nose**2).sum()
+
+
+def test_taking_an_expression_away_never_turns_a_difference_round() -> None:
+    pouting = MEAN.copy()
+    pouting[list(parts.LIPS), 0] *= 0.8
+    difference, offset = pouting - MEAN, identity_offset(pouting, MEAN)
+    free = np.setdiff1d(np.arange(len(MEAN)), parts.IRISES)  # an iris goes where its lids go
+    assert (offset[free] * difference[free] >= 0).all()
+    assert (np.abs(offset[free]) <= np.abs(difference[free]) / INNER + 1e-6).all()
 
 
 def test_the_offset_is_the_same_in_every_frame_and_turns_with_the_head() -> None:
