@@ -26,6 +26,11 @@ _SEEN_LEVELS = (2, 4, 8, 16, 32)
 _SEEN = (0.1, 0.35)
 """Interpolated visibility from which the photograph shows a place, a little and wholly."""
 _FACING = 0.05
+_INSET = 0.2
+"""Share of a lip at its inner edge that is not shown when the mouth opens otherwise: teeth, wet rims and the
+dark line of a shut mouth reach into it"""
+_MOUTH_OTHER = 0.1
+"""Difference of the openings at which that holds wholly, in widths of the mouth"""
 _MOUTH_UNLIKE, _LIPS_REACH = 0.2, 0.012
 """Excess of the photograph's mouth opening at which its lips are not shown at all, in widths of the mouth;
 how far around the lips that holds, as a share of the crop."""
@@ -81,6 +86,10 @@ class Carried:
             shown = shown * (1.0 - np.float32(unlike) * lips)
         return np.asarray(shown, np.float32)
 
+    def other_mouth(self) -> float:
+        """How far the mouth opens otherwise than in the photograph, 0 to 1."""
+        return _other_mouth(self.face.texture.points, self.points)
+
     def _where(self, window: Window) -> tuple[F32, int]:
         pyramid = self.face.pyramid
         level = coarsest(pyramid[0].shape[0], len(pyramid), window.side)
@@ -94,7 +103,7 @@ def carry(face: SourceFace, points: F32, light: F32, chroma: F32) -> Carried:
     """
     texture = face.texture
     spread = warp.Spread(points[:, :2], trust(points))
-    move = spread.field(texture.points[:, :2] - points[:, :2])
+    move = spread.field(_lips_alone(texture.points, points)[:, :2] - points[:, :2])
     lit = lit_as(face.light, light, points)
     values = np.column_stack([texture.light, lit, light])
     lights = spread.field(values, levels=_LIGHT_LEVELS, side=_LIGHT_SIDE)
@@ -104,6 +113,18 @@ def carry(face: SourceFace, points: F32, light: F32, chroma: F32) -> Carried:
         seen = spread.field(texture.seen[:, None], levels=_SEEN_LEVELS, side=_LIGHT_SIDE)[..., 0]
     colorful = np.clip(chroma / face.chroma, *COLORFUL).astype(np.float32)
     return Carried(face, points, move, before, after, own, seen, colorful)
+
+
+def _lips_alone(points: F32, drawn: F32) -> F32:
+    """(478, 3) a texture's mesh with the inner edge of lips that are ``drawn`` otherwise moved into them."""
+    out = points.copy()
+    inner, outer = list(parts.LIPS_INNER), list(parts.LIPS_OUTER)
+    out[inner] += np.float32(_INSET * _other_mouth(points, drawn)) * (points[outer] - points[inner])
+    return out
+
+
+def _other_mouth(points: F32, drawn: F32) -> float:
+    return min(abs(_gap(points) - _gap(drawn)) / _MOUTH_OTHER, 1.0)
 
 
 def trust(points: F32) -> F32:

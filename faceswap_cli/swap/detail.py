@@ -30,11 +30,9 @@ _FORM = 0.03
 """Bands of a larger sigma than this share of the crop are the form of the face: they stay."""
 _SOFT = 7
 """Blur between skin and features, px."""
-CODED = np.array([1.1, 1.0, 1.0, 1.0], np.float32)
-"""The finest band is made this much stronger: pasting and coding take of it."""
-_CODED_NOISE, _WHITE = 1.3, (1.3, 1.8)
-"""They take this much more of noise, which is finer than skin; and the finest band over the next one, from
-where it is noise, a little and wholly (skin has about 1)."""
+_CODED, _WHITE = 1.4, (1.3, 1.8)
+"""The finest band is made this much stronger where it is noise, of which pasting and coding take; and the
+finest band over the next one, from where it is noise, a little and wholly (skin has about 1)."""
 _LINES = np.float32(4.5)
 """Deviations of the target's skin beyond which lines of the drawn face are softened"""
 _RELIEF_SIDE, _RELIEF_BROAD = 96, 0.08
@@ -146,8 +144,8 @@ def match_detail(
     wanted = skin.wanted
     noisy = float(np.clip((wanted[0] / wanted[1] - _WHITE[0]) / (_WHITE[1] - _WHITE[0]), 0.0, 1.0))
     finer = np.ones(BANDS, np.float32)
-    finer[0] += (_CODED_NOISE - 1.0) * noisy
-    have, wanted = measure(drawn, skin.where), wanted * CODED * finer
+    finer[0] += (_CODED - 1.0) * noisy
+    have, wanted = measure(drawn, skin.where), wanted * finer
     form = np.array(_SIGMAS) > _FORM * window.side
     ratio = wanted / have
     of_hair = ratio if hair is None else np.maximum(ratio, hair.wanted / measure(drawn, hair.where))
@@ -168,7 +166,12 @@ def match_detail(
         for k, layer in enumerate(drawn.coarse)
     )
     luma += cv2.resize(change, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    missing = np.sqrt(np.maximum(wanted**2 - (have * gains) ** 2, 0.0)) / wanted
+    # Octaves overlap: what is left of a coarser one shows in the finer ones.
+    again = split(luma)
+    have = measure(again, skin.where)
+    for k, layer in enumerate(again.fine):
+        luma += layer * on_skin * (np.clip(wanted[k] / have[k], SKIN_LOW[k], np.float32(1)) - np.float32(1))
+    missing = np.sqrt(np.maximum(wanted**2 - have**2, 0.0)) / wanted
     if float(missing[:_BORROWED].max()) > _LITTLE:
         own, noise = (split(x).fine for x in (np.ascontiguousarray(target[..., 0]), _noise(window, seed)))
         for k in range(_BORROWED):

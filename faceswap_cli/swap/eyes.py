@@ -51,6 +51,9 @@ SHADING, SOFT = 0.012, 0.003
 """Blur that separates shading from form, and softness of an iris' rim, as shares of the crop"""
 STRAY = 8.0
 """a* and b* by which two eyes may differ: more is a reflection of the sky on glasses."""
+UNEVEN = 2.0
+"""L* by which the drawn face's shading of an eye may differ from its mean over both, beside the target's own
+difference: more is a lamp beside the source, and eyes that differ are seen at once"""
 LEAST_WHITE = 0.002
 """What the shading of other parts of an eye counts beside that of its white"""
 OWN_SHADE = 0.7
@@ -185,6 +188,7 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
         for (ring, _), share in zip(EYES, inside, strict=True)
     ]
     _agree([(eye, share[..., 0]) for _, eye, share in filter(None, found)])
+    drawn_eyes = []
     for (ring, iris), seen, amount in zip(EYES, found, opened, strict=True):
         if seen is None:
             continue
@@ -199,8 +203,15 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
         white = (np.float32(1.0) - soft) * _lit(drawn, share[..., 0]) + np.float32(LEAST_WHITE)
         white *= share[..., 0]
         shade = shading(drawn[..., 0] - eye[..., 0], white, SHADING * window.side)
+        drawn_eyes.append((area, eye, share * amount, shade, soft, white))
+    levels = np.array(
+        [(shade * white).sum() / max(float(white.sum()), 1e-3) for *_, shade, _, white in drawn_eyes]
+    )
+    for (area, eye, share, shade, soft, _), level in zip(drawn_eyes, levels, strict=True):
+        apart = level - levels.mean()
+        shade = shade - (apart - np.clip(apart, -UNEVEN, UNEVEN))
         eye[..., 0] += shade * (1.0 - np.float32(OWN_SHADE) * soft)
-        lab[area] += (eye - lab[area]) * (share * amount)
+        lab[area] += (eye - lab[area]) * share
 
 
 def ring_change(own: EyeTones, source: EyeTones) -> F32:

@@ -18,7 +18,7 @@ from faceswap_cli.records import F32, F64, FaceCrop
 from faceswap_cli.swap.appearance import LAB_OFFSET
 
 MOUTH_EDGE = 0.004
-"""Softness of the mouth's inner edge, as a share of the crop."""
+"""Softness of the mouth's inner edge, and how far onto the lips it lies, as a share of the crop."""
 EYE_REACH, LID_BLUR = 0.28, 0.35
 """How far beyond its outline an eye's lids reach, and what blurs the skin around a shut one, in widths of the
 eye"""
@@ -26,6 +26,8 @@ EYE_SOFT = 0.35
 """Blur of an eye's area, as a share of that reach"""
 OF_LIPS, MOST_RED, MOST_LIPS = 0.8, 22.0, 0.6
 """Least a* and b*/a* of lips, as a share of the target's, and the most asked for: the rest is lipstick."""
+DARKER, REDDER = 8.0, 5.0
+"""L* by which lips may be darker than the target's, and a* and b* by which they may be larger"""
 LIPS_REACH = 0.006
 """How far around the lips that holds, as a share of the crop"""
 FEW = 8
@@ -61,10 +63,10 @@ def shut_eyes(now: F32, usual: F32) -> F32:
 
 
 def limit_lips(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
-    """Lips are hardly more violet or paler than the target's own, which the light has colored; in place.
+    """Lips differ in color from the target's own, which the light has colored, within limits; in place.
 
-    A source's lips keep their distance from the skin in a* and b*: beside a paler skin than the source's they
-    would turn violet, or gray.
+    A source's lips keep their distance from the skin in L*a*b*: beside a paler skin than the source's they
+    would turn violet, and lipstick would be the first thing seen in any other face.
     """
     there = part_around(points, (parts.LIPS_OUTER,), window, 0.0)
     reach = LIPS_REACH * window.side
@@ -75,11 +77,13 @@ def limit_lips(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
     share = masks.blur(masks.grow(_lips(wanted, part), reach), reach)
     if len(seen) < FEW or not share.any():
         return
-    a, b = (float(v) for v in seen[:, 1:].mean(axis=0))
+    own = seen.mean(axis=0)
+    least = [own[0] - DARKER, min(OF_LIPS * own[1], MOST_RED), -np.inf]
+    most = [np.inf, own[1] + REDDER, own[2] + REDDER]
     drawn = cut_part(lab, part, window)
-    have = float((drawn[..., 1] * share).sum() / share.sum())
-    drawn[..., 1] += max(min(OF_LIPS * a, MOST_RED) - have, 0.0) * share
-    hue = np.float32(min(max(OF_LIPS * b / max(a, 1.0), 0.0), MOST_LIPS))
+    have = (drawn * share[..., None]).sum(axis=(0, 1)) / share.sum()
+    drawn += share[..., None] * (np.clip(have, least, most) - have).astype(np.float32)
+    hue = np.float32(min(max(OF_LIPS * own[2] / max(own[1], 1.0), 0.0), MOST_LIPS))
     drawn[..., 2] += np.maximum(hue * drawn[..., 1] - drawn[..., 2], np.float32(0)) * share
 
 
@@ -105,15 +109,23 @@ def cut_part(picture: F32, part: Window, window: Window) -> F32:
     return picture[y : y + part.height, x : x + part.width]
 
 
-def keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
-    """The inside of an open mouth is the target's own, moved to the new lips; in place."""
-    inside = masks.union(wanted, (parts.LIPS_INNER,), window)
-    found = own_part(
-        target, points, wanted, parts.LIPS_INNER, masks.blur(inside, MOUTH_EDGE * window.side), window
+def keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window, onto: float = 0.0) -> None:
+    """The inside of a mouth is the target's own, moved to the new lips; in place.
+
+    ``onto``, 0 to 1: how far the edges of the lips are no lighter than the target's, so that lips that shut
+    have a line between them.
+    """
+    edge = MOUTH_EDGE * window.side
+    inside, reach = (
+        masks.blur(masks.union(wanted, (parts.LIPS_INNER,), window, out), edge) for out in (0.0, onto * edge)
     )
-    if found is not None:
-        area, own, share = found
-        lab[area] += (own - lab[area]) * share
+    found = own_part(target, points, wanted, parts.LIPS_INNER, reach, window)
+    if found is None:
+        return
+    area, own, share = found
+    drawn = lab[area]
+    drawn[..., 0] += np.minimum(own[..., 0] - drawn[..., 0], np.float32(0)) * share[..., 0]
+    drawn += (own - drawn) * inside[area][..., None]
 
 
 def keep_shut_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window) -> None:

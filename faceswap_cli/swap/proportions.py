@@ -124,7 +124,14 @@ def result_mesh(points: F32, source: F32, target: F32, shares: Shares) -> F32:
     outline = list(parts.OVAL)
     length = np.linalg.norm(offset[outline], axis=1, keepdims=True)
     offset[outline] *= np.minimum(1.0, _MOST_OUTLINE / np.maximum(length, 1e-6))
-    return np.asarray(points + pose.direct(_with_openings(offset, canonical, target)), np.float32)
+    lips = _thickness(source) - _thickness(target)
+    lips *= _weights(shares)[_LIP_OUTER]
+    return np.asarray(points + pose.direct(_with_openings(offset, canonical, target, lips)), np.float32)
+
+
+def _thickness(canonical: F32) -> F32:
+    """(18, 3) from the inner to the outer edge of the lips."""
+    return np.asarray(canonical[_LIP_OUTER] - canonical[_LIP_INNER], np.float32)
 
 
 @lru_cache(maxsize=64)
@@ -139,8 +146,12 @@ def _weights(shares: Shares) -> F32:
     return np.asarray(weight[:, None], np.float32)
 
 
-def _with_openings(offset: F32, canonical: F32, neutral: F32) -> F32:
-    """``offset`` changed so that lids and lips are open as the target's, in proportion to their new size."""
+def _with_openings(offset: F32, canonical: F32, neutral: F32, lips: F32) -> F32:
+    """``offset`` changed so that lids and lips are open as the target's, in proportion to their new size.
+
+    ``lips`` (18, 3) is added to the lips' thickness: what is left of an open mouth in the source's shape
+    would swell lips that are shut.
+    """
     moved = neutral + offset
     gaps = canonical[_UPPER] - canonical[_LOWER]
     factors = np.empty((len(_UPPER), 1), np.float32)
@@ -153,26 +164,32 @@ def _with_openings(offset: F32, canonical: F32, neutral: F32) -> F32:
     width = [float(np.linalg.norm(m[left] - m[right])) for m in (moved, neutral)]
     factors[_MOUTH] = np.clip(width[0] / max(width[1], 1e-4), *_OPENING_MOUTH)
     middle, half = (offset[_UPPER] + offset[_LOWER]) / 2, (factors - 1) * gaps / 2
-    change = np.concatenate([middle + half - offset[_UPPER], middle - half - offset[_LOWER]])
-    out = offset + _follow() @ change
+    change = np.zeros_like(offset)
+    change[_UPPER], change[_LOWER] = middle + half - offset[_UPPER], middle - half - offset[_LOWER]
+    change[_LIP_OUTER] = (offset + change)[_LIP_INNER] + lips - offset[_LIP_OUTER]
+    out = offset + _follow() @ change[_MOVED]
     for ring, iris in _IRISES:
         out[list(iris)] = out[list(ring)].mean(axis=0)
     return np.asarray(out, np.float32)
 
 
+_LIP_INNER, _LIP_OUTER = (
+    np.array([k for k in ring if k not in (78, 308, 61, 291)])
+    for ring in (parts.LIPS_INNER, parts.LIPS_OUTER)
+)
 _UPPER, _LOWER = (np.array(column) for column in zip(*_EYE_PAIRS, *_LIP_PAIRS, strict=True))
 _EYES = (slice(0, 7), slice(7, 14))
 _MOUTH = slice(14, None)
+_MOVED = np.concatenate([_UPPER, _LOWER, _LIP_OUTER])
 
 
 @lru_cache(maxsize=1)
 def _follow() -> F32:
-    """(478, 46): how far each point follows the moved lids and lips, which come first above, then below."""
+    """(478, 64): how far each point follows the moved lids and lips, ``_MOVED``."""
     mean = parts.topology().mean_shape[:, :2]
-    moved = np.concatenate([_UPPER, _LOWER])
-    apart = np.linalg.norm(mean[:, None] - mean[None, moved], axis=-1)
+    apart = np.linalg.norm(mean[:, None] - mean[None, _MOVED], axis=-1)
     near = np.exp(-np.square(apart / _NEAR))
     follow = near / np.maximum(near.sum(axis=1, keepdims=True), 1e-6)
     follow *= np.exp(-np.square(apart.min(axis=1, keepdims=True) / _REACH))
-    follow[moved] = np.eye(len(moved))
+    follow[_MOVED] = np.eye(len(_MOVED))
     return np.asarray(follow, np.float32)

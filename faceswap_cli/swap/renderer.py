@@ -174,7 +174,7 @@ def render(
     matte = np.zeros(window.shape, np.float32) if front is None else front.matte
     if front is not None and front.lens is not None:
         matte = np.maximum(front.matte, behind_lenses(lab, target, front.lens, points, window))
-    features.keep_mouth(lab, target, points, drawn, window)
+    features.keep_mouth(lab, target, points, drawn, window, carried.other_mouth())
     keep_eyes(lab, target, crop, drawn, window, face.tones)
     features.keep_shut_eyes(lab, target, crop, drawn, window)
     mask = np.maximum.reduce([face_mask(mesh, points, window, paste.feather) for mesh in outlines])

@@ -107,6 +107,18 @@ def test_lines_are_no_deeper_than_the_footage_has_them() -> None:
     assert beside > 0.9 * depth
 
 
+def test_what_is_left_of_a_coarse_octave_is_not_sharper_than_the_footage() -> None:
+    rng = np.random.default_rng(5)
+    white = rng.standard_normal((SIDE, SIDE)).astype(np.float32)
+    target, lab = (np.tile(np.array((60, 14, 18), np.float32), (SIDE, SIDE, 1)) for _ in range(2))
+    target[..., 0] += 8 * cv2.GaussianBlur(white, (0, 0), 3)
+    lab[..., 0] += 4 * cv2.GaussianBlur(white, (0, 0), 1.5)
+    wanted = detail.measure(detail.split(np.ascontiguousarray(target[..., 0])), SKIN)
+    detail.match_detail(lab, target, Window.full(SIDE), detail.Part(wanted, SKIN))
+    found = detail.measure(detail.split(np.ascontiguousarray(lab[..., 0])), SKIN)
+    assert (found[:2] < 1.6 * wanted[:2]).all(), found / wanted
+
+
 @pytest.mark.parametrize(("own", "wanted", "after"), [(6.0, 2.0, 3.0), (1.5, 2.0, 1.5)])
 def test_a_face_under_a_hard_lamp_is_flattened(own: float, wanted: float, after: float) -> None:
     wave = np.sin(np.arange(SIDE) * 2 * np.pi / 20).astype(np.float32)

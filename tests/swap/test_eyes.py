@@ -145,6 +145,17 @@ def test_between_the_lids_the_shading_is_the_drawn_ones() -> None:
     assert WHITE[0] - 17 < found[0] < WHITE[0] - 9
 
 
+def test_a_lamp_beside_the_source_does_not_make_two_kinds_of_eyes() -> None:
+    points = mesh()
+    shown = face(points, BROWN)
+    left, right = (masks.union(points, (ring,), SIDE) > 0.5 for ring, _ in eyes.EYES)
+    drawn = shown.copy()
+    drawn[left, 0] -= 30
+    found = kept(drawn, shown, points, eyes.UNKNOWN)
+    apart = found[right, 0].mean() - found[left, 0].mean()
+    assert 1 < apart < 2 * eyes.UNEVEN + 3  # 30 before; some lies in the softness of the lids
+
+
 def test_shut_or_grey_eyes_tell_nothing() -> None:
     """Nor do eyes outside the picture; then the target's keep their color."""
     points = mesh()

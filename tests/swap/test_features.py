@@ -91,6 +91,22 @@ def test_the_mouth_is_moved_to_the_new_lips() -> None:
     assert int(np.argmax(column)) == y + 3
 
 
+def test_lips_that_shut_keep_the_line_between_them() -> None:
+    points = face((USUAL, USUAL)).landmarks / np.float32(SIDE)
+    inner = list(parts.LIPS_INNER)
+    points[inner, 1] = points[inner, 1].mean()
+    x, y = (points[inner, :2].mean(axis=0) * SIDE).astype(int)
+    target = flat(DRAWN)
+    target[y - 1 : y + 2] = (10.0, 0.0, 0.0)
+    beside = []
+    for onto in (0.0, 1.0):
+        lab = flat(DRAWN)
+        features.keep_mouth(lab, target, points, points, Window.full(SIDE), onto)
+        beside.append(lab[y + 1, x])
+    assert beside[1][0] < beside[0][0] - 8
+    np.testing.assert_array_equal(beside[1][1:], beside[0][1:])  # darker, of the same color
+
+
 def limited(drawn: F32, warped: F32, light: F32) -> F32:
     lab = np.broadcast_to(np.asarray(drawn, np.float32), (8, 8, 3)).copy()
     features.limit_color(lab, *(np.broadcast_to(x, (4, 4, 3)).astype(np.float32) for x in (warped, light)))
@@ -112,11 +128,14 @@ def lips(drawn: tuple[float, float, float], target: tuple[float, float, float]) 
     return lab[y, x], lab[top[1], top[0]]
 
 
-def test_lips_are_neither_more_violet_nor_paler_than_the_targets() -> None:
+def test_lips_are_neither_more_violet_nor_paler_nor_more_painted_than_the_targets() -> None:
     violet, elsewhere = lips((50, 30, -6), (50, 25, 12))
     assert violet[2] > 6
     assert elsewhere.tolist() == [50, 30, -6]
     pale, _ = lips((50, 8, 9), (50, 25, 12))
     assert 15 < pale[1] <= 21
+    painted, elsewhere = lips((30, 45, 30), (50, 25, 12))
+    assert painted.tolist() == pytest.approx([42, 30, 17], abs=1)
+    assert elsewhere.tolist() == [30, 45, 30]
     plain, _ = lips((50, 28, 15), (50, 25, 12))
     assert plain.tolist() == pytest.approx([50, 28, 15])

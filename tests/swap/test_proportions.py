@@ -72,6 +72,20 @@ def test_taking_an_expression_away_never_turns_a_difference_round() -> None:
     assert (np.abs(offset[free]) <= np.abs(difference[free]) / INNER + 1e-6).all()
 
 
+@pytest.mark.parametrize("opening", [0.05, 0.15])
+def test_lips_are_no_thicker_because_the_source_smiles(opening: float) -> None:
+    """Its open mouth has the lips apart; those of the result are shut, and as thick as before."""
+    smiling = MEAN.copy()
+    for ring in (parts.LIPS_INNER, parts.LIPS_OUTER):
+        for row, sign in ((ring[1:10], 0.5), (ring[11:], -0.5)):
+            smiling[list(row), 1] += sign * opening
+    points = mesh_points()
+    drawn, own = (remove_pose(mesh)[0] for mesh in (result_mesh(points, smiling, MEAN, Shares()), points))
+    for outer, inner in ((0, 13), (17, 14)):
+        had = np.linalg.norm(own[outer] - own[inner])
+        assert np.linalg.norm(drawn[outer] - drawn[inner]) == pytest.approx(had, rel=0.05)
+
+
 def test_the_offset_is_the_same_in_every_frame_and_turns_with_the_head() -> None:
     def moved(degrees: float) -> F32:
         points = rotated(mesh_points(), degrees)
