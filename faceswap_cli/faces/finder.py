@@ -52,8 +52,10 @@ Cut = Callable[[F64], U8]
 class FaceFinder:
     """The models, made lazily for each thread that asks."""
 
-    def __init__(self, options: DetectOptions) -> None:
+    def __init__(self, options: DetectOptions, *, twice: bool = False) -> None:
+        """``twice``: a clip's faces are measured on the overview and on crops of their own, and averaged."""
         self.options = options
+        self.twice = twice
         self._local = threading.local()
         self._lock = threading.Lock()
         self._made: list[Landmarker] = []

@@ -1,11 +1,11 @@
 """The detection stage of a clip: every frame's faces, in display pixels.
 
 Two steps.  The first looks at each frame alone, on several threads: all faces on an overview of
-about 640 px, then, where the frame has more to give, each face again on an upright crop cut
-straight from the planes.  The second runs in order: a face that was there a moment ago and is
-not seen now is looked for at its old place, so hands, blinks of the detector and faces too small
-or too turned for the overview (found by a patient search every now and then) are carried on; and a
-face that appears is looked for in the frames before.
+about 640 px, then, where the frame has more to give and wherever a swap is planned, each face
+again on an upright crop cut straight from the planes.  The second runs in order: a face that was
+there a moment ago and is not seen now is looked for at its old place, so hands, blinks of the
+detector and faces too small or too turned for the overview (found by a patient search every now
+and then) are carried on; and a face that appears is looked for in the frames before.
 The result depends on the clip and the options alone, not on the number of threads.
 """
 
@@ -74,10 +74,16 @@ def detect_faces(
             yield one.without_pixels()
 
 
-def observe(frames: Iterable[Frame], clip: Clip, options: DetectOptions) -> Generator[Seen, None, None]:
-    """Each frame with its faces and a thumbnail; closing it closes ``frames`` and the models."""
+def observe(
+    frames: Iterable[Frame], clip: Clip, options: DetectOptions, *, twice: bool = False
+) -> Generator[Seen, None, None]:
+    """Each frame with its faces and a thumbnail; closing it closes ``frames`` and the models.
+
+    ``twice`` averages two measurements of each face.  Their errors differ, and a swapped face would move with
+    each of them.
+    """
     workers = options.workers or os.cpu_count() or 1
-    finder = FaceFinder(options)
+    finder = FaceFinder(options, twice=twice)
     try:
         first = ordered_map(partial(look, clip=clip, finder=finder), frames, workers)
         with closing(first), closing(_followed(first, clip, finder)) as seen:
@@ -132,7 +138,7 @@ def _overview(frame: Frame, clip: Clip, long_side: int = OVERVIEW) -> tuple[U8, 
 def _closer(
     mesh: F32, display_from_overview: np.float32, frame: Frame, clip: Clip, finder: FaceFinder
 ) -> F32 | None:
-    """``mesh`` in display pixels, measured again at full resolution where that helps.
+    """``mesh`` in display pixels, measured again at full resolution where that helps, or in any case.
 
     Between "helps" and "does not" the two are mixed, so a face that grows slowly makes no jump.
     None when the closer look shows that this is not a face.
@@ -140,8 +146,10 @@ def _closer(
     cut = partial(display_crop, frame, clip)
     doubtful = shape_error(mesh) > DOUBTFUL_SHAPE
     size = width_px(mesh) / float(display_from_overview)
-    share = float(np.clip((ENOUGH_PX - size) / (ENOUGH_PX - POOR_PX), 0, 1))
-    if not doubtful and (share == 0 or display_from_overview <= 1.0):
+    share = 0.5 if finder.twice else 0.0
+    if display_from_overview > 1.0:
+        share = max(share, float(np.clip((ENOUGH_PX - size) / (ENOUGH_PX - POOR_PX), 0, 1)))
+    if not doubtful and share == 0:
         return mesh
     exact = finder.confirmed(mesh, cut) if doubtful else finder.again(mesh, cut)
     if exact is None:

@@ -65,7 +65,7 @@ def analyse_clip(  # noqa: PLR0913  the groups of options are separate on purpos
     spans: Sequence[tuple[int | None, int | None]] = windows or [(first_pts, end_pts)]
     frames = prefetch(_read(clip, spans, damage), DEPTH)
     expected = sum(expected_frames(clip, *span) for span in spans)
-    with closing(frames), closing(observe(frames, clip, detect)) as seen:
+    with closing(frames), closing(observe(frames, clip, detect, twice=True)) as seen:
         gathered = gather(seen, clip, track, listen, stop, expected)
     if keep is not None:
         keep(gathered)

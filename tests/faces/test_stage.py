@@ -106,6 +106,19 @@ def test_large_frames_are_measured_at_full_resolution(portrait: U8, mesh: F32, f
     assert face.landmarks[:, 2].std() == pytest.approx(mesh[:, 2].std(), rel=0.1)
 
 
+def test_faces_measured_twice_shake_less(portrait: U8) -> None:
+    random = np.random.default_rng(3)
+    noise = random.normal(0, 8, (8, *portrait.shape))
+    pictures = [np.clip(portrait + one, 0, 255).astype(np.uint8) for one in noise]
+    shaking = []
+    for twice in (False, True):
+        frames, options = frames_of(pictures, first=1), DetectOptions(workers=1)
+        seen = observe(frames, clip_of(portrait), options, twice=twice)
+        meshes = np.stack([one.faces[0].landmarks[:, :2] for one in seen])
+        shaking.append(float(meshes.std(axis=0).mean()))
+    assert shaking[1] < 0.95 * shaking[0]
+
+
 def test_the_number_of_threads_changes_nothing(portrait: U8) -> None:
     pictures = [np.roll(portrait, 6 * k, axis=1) for k in range(6)]
     found = []
