@@ -33,8 +33,6 @@ _SOFT = 7
 _CODED, _WHITE = 1.4, (1.3, 1.8)
 """The finest band is made this much stronger where it is noise, of which pasting and coding take; and the
 finest band over the next one, from where it is noise, a little and wholly (skin has about 1)."""
-_LINES = np.float32(4.5)
-"""Deviations of the target's skin beyond which lines of the drawn face are softened"""
 _RELIEF_SIDE, _RELIEF_BROAD = 96, 0.08
 """Side at which relief is measured, and the blur that separates it from light, as a share of the crop"""
 _RELIEF_MOST, _RELIEF_LOW = 1.25, 0.5
@@ -155,16 +153,9 @@ def match_detail(
     )
     on_skin = cv2.blur(skin.where.astype(np.float32), (_SOFT, _SOFT))
     gain_maps = on_skin[..., None] * (gains - feature_gains) + feature_gains
-    limits = np.where(form, np.float32(np.inf), _LINES * wanted)
-    luma = drawn.base + sum(
-        _limited(layer * gain_maps[..., k], limits[k], on_skin) for k, layer in enumerate(drawn.fine)
-    )
+    luma = drawn.base + sum(layer * gain_maps[..., k] for k, layer in enumerate(drawn.fine))
     small = cv2.resize(gain_maps[..., 2:], _half(luma.shape), interpolation=cv2.INTER_AREA) - 1.0
-    skin_small = cv2.resize(on_skin, _half(luma.shape), interpolation=cv2.INTER_AREA)
-    change = sum(
-        _limited(layer * (1.0 + small[..., k]), limits[k + 2], skin_small) - layer
-        for k, layer in enumerate(drawn.coarse)
-    )
+    change = sum(layer * small[..., k] for k, layer in enumerate(drawn.coarse))
     luma += cv2.resize(change, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
     # Octaves overlap: what is left of a coarser one shows in the finer ones.
     again = split(luma)
@@ -211,13 +202,6 @@ def _relief(luma: F32, skin: NDArray[np.bool_], window: Window) -> tuple[F32, F3
     area = cv2.resize(skin.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     low, _ = masks.masked_blur(small, area + np.float32(1e-3), _RELIEF_BROAD * _RELIEF_SIDE)
     return np.asarray(small - low[..., 0], np.float32), np.asarray(area, np.float32)
-
-
-def _limited(layer: F32, limit: float, where: F32) -> F32:
-    """``layer`` with its lines brought below ``limit``, softly, where ``where`` is 1."""
-    if not np.isfinite(limit):
-        return layer
-    return np.asarray(layer + where * (limit * np.tanh(layer / limit) - layer), np.float32)
 
 
 def _plain(layer: F32, noise: F32, strength: float) -> F32:

@@ -102,16 +102,25 @@ def neutral_shape(landmarks: F32, trusted: F32 | None = None) -> F32:
     return np.asarray(np.median(canonical[frontal >= np.median(frontal)], axis=0), np.float32)
 
 
-def identity_offset(source: F32, target: F32) -> F32:
-    """(478, 3) identity part of ``source - target``, both canonical; irises move with their eyes."""
+def identity_offset(difference: F32) -> F32:
+    """(478, 3) identity part of a :func:`difference`; irises move with their eyes."""
     split = _split()
-    difference = (source - target).reshape(-1)
-    found = split.components.T @ (split.gain @ (split.components @ difference))
-    most = _WHOLE * (source - target)
+    found = split.components.T @ (split.gain @ (split.components @ difference.reshape(-1)))
+    most = _WHOLE * difference
     offset = np.clip(_SURE * found.reshape(-1, 3), np.minimum(most, 0.0), np.maximum(most, 0.0))
     for ring, iris in _IRISES:
         offset[list(iris)] = offset[list(ring)].mean(axis=0)
     return np.asarray(offset, np.float32)
+
+
+def difference(source: F32, target: F32) -> F32:
+    """(478, 3) ``source - target``, both canonical, as far as it is symmetric.
+
+    The rest is mostly a head turned a little in one photograph, or half a smile: the target keeps its own.
+    """
+    apart = source - target
+    mirrored = apart[parts.topology().mirror] * np.array([-1, 1, 1], np.float32)
+    return np.asarray((apart + mirrored) / 2, np.float32)
 
 
 def result_mesh(points: F32, source: F32, target: F32, shares: Shares) -> F32:
@@ -120,18 +129,13 @@ def result_mesh(points: F32, source: F32, target: F32, shares: Shares) -> F32:
     ``points`` (478, 3): the target in this frame; ``source``, ``target`` (478, 3): canonical neutral shapes.
     """
     canonical, pose = remove_pose(points)
-    offset = identity_offset(source, target) * _weights(shares)
+    apart = difference(source, target)
+    offset = identity_offset(apart) * _weights(shares)
     outline = list(parts.OVAL)
     length = np.linalg.norm(offset[outline], axis=1, keepdims=True)
     offset[outline] *= np.minimum(1.0, _MOST_OUTLINE / np.maximum(length, 1e-6))
-    lips = _thickness(source) - _thickness(target)
-    lips *= _weights(shares)[_LIP_OUTER]
+    lips = (apart[_LIP_OUTER] - apart[_LIP_INNER]) * _weights(shares)[_LIP_OUTER]
     return np.asarray(points + pose.direct(_with_openings(offset, canonical, target, lips)), np.float32)
-
-
-def _thickness(canonical: F32) -> F32:
-    """(18, 3) from the inner to the outer edge of the lips."""
-    return np.asarray(canonical[_LIP_OUTER] - canonical[_LIP_INNER], np.float32)
 
 
 @lru_cache(maxsize=64)

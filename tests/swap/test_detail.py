@@ -90,23 +90,6 @@ def test_noise_stays_where_it_is_when_the_window_shifts(coarse: bool) -> None:
     assert (fields[0][both] == fields[1][both]).all()
 
 
-def test_lines_are_no_deeper_than_the_footage_has_them() -> None:
-    rng = np.random.default_rng(2)
-    plain = cv2.GaussianBlur(rng.standard_normal((SIDE, SIDE)).astype(np.float32), (0, 0), 1.5)
-    target, lab = (np.tile(np.array((60, 14, 18), np.float32), (SIDE, SIDE, 1)) for _ in range(2))
-    for each in (target, lab):
-        each[..., 0] += plain
-    lab[62:66, :, 0] -= 15
-    feature = SKIN.copy()
-    feature[:, 64:] = False
-    wanted = detail.measure(detail.split(np.ascontiguousarray(target[..., 0])), SKIN)
-    depth = 60 - lab[62:66, :64, 0].mean()
-    detail.match_detail(lab, target, Window.full(SIDE), detail.Part(wanted, feature), None, 7)
-    on_skin, beside = (60 - lab[62:66, part, 0].mean() for part in (np.s_[4:56], np.s_[72:124]))
-    assert on_skin < 0.75 * depth
-    assert beside > 0.9 * depth
-
-
 def test_what_is_left_of_a_coarse_octave_is_not_sharper_than_the_footage() -> None:
     rng = np.random.default_rng(5)
     white = rng.standard_normal((SIDE, SIDE)).astype(np.float32)

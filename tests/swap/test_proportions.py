@@ -12,6 +12,7 @@ from faceswap_cli.records import F32
 from faceswap_cli.swap.proportions import (
     INNER,
     Shares,
+    difference,
     facing,
     identity_offset,
     neutral_shape,
@@ -52,13 +53,13 @@ def test_nothing_moves_without_shares_or_difference() -> None:
 
 def test_a_difference_of_identity_passes_and_a_smile_less_so() -> None:
     nose = wide_nose() - MEAN
-    kept = identity_offset(wide_nose(), MEAN)
+    kept = identity_offset(nose)
     assert (kept[NOSE] * nose[NOSE]).sum() > 0.2 * (nose[NOSE] ** 2).sum()
     smile = np.zeros_like(MEAN)
     for corner, out in ((61, -1.0), (291, 1.0)):
         near = np.exp(-np.square(np.linalg.norm(MEAN[:, :2] - MEAN[corner, :2], axis=1) / 0.15))
         smile += near[:, None] * np.array([0.08 * out, -0.08, 0.0], np.float32)
-    left = identity_offset(MEAN + smile, MEAN)
+    left = identity_offset(smile)
     share = (left * smile).sum() / (smile**2).sum()
     assert share < (kept * nose).sum() / (nose**2).sum()
 
@@ -66,10 +67,19 @@ def test_a_difference_of_identity_passes_and_a_smile_less_so() -> None:
 def test_taking_an_expression_away_never_turns_a_difference_round() -> None:
     pouting = MEAN.copy()
     pouting[list(parts.LIPS), 0] *= 0.8
-    difference, offset = pouting - MEAN, identity_offset(pouting, MEAN)
+    apart = difference(pouting, MEAN)
+    offset = identity_offset(apart)
     free = np.setdiff1d(np.arange(len(MEAN)), parts.IRISES)  # an iris goes where its lids go
-    assert (offset[free] * difference[free] >= 0).all()
-    assert (np.abs(offset[free]) <= np.abs(difference[free]) / INNER + 1e-6).all()
+    assert (offset[free] * apart[free] >= 0).all()
+    assert (np.abs(offset[free]) <= np.abs(apart[free]) / INNER + 1e-6).all()
+
+
+def test_a_head_that_was_turned_a_little_moves_no_mouth_aside() -> None:
+    aside = MEAN.copy()
+    aside[list(parts.LIPS), 0] += 0.05
+    assert np.abs(difference(aside, MEAN)).max() < 5e-3
+    wide = MEAN * np.array([1.1, 1, 1], np.float32)
+    np.testing.assert_allclose(difference(wide, MEAN), wide - MEAN, atol=2e-3)
 
 
 @pytest.mark.parametrize("opening", [0.05, 0.15])
