@@ -321,6 +321,7 @@ def _result(order: Order, report: Report, device: str, figures: Mapping[str, flo
         "people": report.people,
         "people_swapped": report.people_swapped,
         "damaged_packets": report.damaged_packets,
+        "size_changes": report.size_changes,
         "figures": dict(figures),
         "by_person": ledger.by_person(report.ledger),
         "tracks": ledger.summary(report.ledger),

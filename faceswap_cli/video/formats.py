@@ -71,6 +71,8 @@ def planes_from_picture(picture: av.VideoFrame, clip: Clip) -> Planes:
     """
     name = picture.format.name
     same_size = (picture.width, picture.height) == (clip.width, clip.height)
+    if not same_size and is_gray(name) and not name.startswith("mono"):
+        picture, same_size = picture.reformat(clip.width, clip.height), True
     planar = name.replace("yuvj", "yuv").replace("yuva", "yuv")
     if same_size and planar == clip.work_format:
         return _views(picture, clip)

@@ -85,7 +85,9 @@ def read_frames(
                 return
             if first_pts is None or pts >= first_pts:
                 planes, alpha = planes_from_picture(picture, clip), alpha_from_picture(picture, clip)
-                yield Frame(index, pts, clip.time_base, planes, alpha)
+                stored = picture.width, picture.height
+                scaled_from = None if stored == (clip.width, clip.height) else stored
+                yield Frame(index, pts, clip.time_base, planes, alpha, scaled_from=scaled_from)
                 index += 1
     finally:
         pictures.close()
