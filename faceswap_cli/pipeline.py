@@ -70,7 +70,7 @@ from faceswap_cli.video.assemble import assemble
 from faceswap_cli.video.containers import prepare_for
 from faceswap_cli.video.copying import cuts_for
 from faceswap_cli.video.probe import probe
-from faceswap_cli.video.ranges import cut_short, pts_range
+from faceswap_cli.video.ranges import cut_short, missing_inside, pts_range
 from faceswap_cli.video.reader import read_frames
 from faceswap_cli.video.resized import size_note
 from faceswap_cli.video.user_mask import open_clip_mask, with_mask
@@ -113,8 +113,9 @@ def swap_video(
         with meanwhile(lambda: prepare_ahead(people, options)):
             analysis = known_analysis(clip, options, journal, listen, stop, span, earlier)
         clock.lap("analyse")
-        if short := cut_short(clip, analysis.pts, span[1]):
-            listen(Event("warning", {"message": short}))
+        for note in (cut_short(clip, analysis.pts, span[1]), missing_inside(clip, analysis.pts)):
+            if note:
+                listen(Event("warning", {"message": note}))
         tell_shots(clip, analysis, listen)
         check_clip(clip, analysis, options.policy, listen, stop)
         scene, job = prepare(clip, analysis, people, options, listen)
