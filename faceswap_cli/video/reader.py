@@ -8,7 +8,7 @@ around it, so after the first damage reading continues with slice threads from t
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -36,18 +36,27 @@ _FROM_THE_BEGINNING = len(_PREROLLS_S)
 
 @dataclass
 class Damage:
-    """Counts packets that could not be decoded; shared by the reads of one clip."""
+    """Counts packets that could not be decoded, or only in part; shared by the reads of one clip."""
 
     packets: int = 0
-    seen: set[int] = field(default_factory=set, repr=False)
-    """Places in the file of the packets counted, so that none counts twice."""
+    seen: set[tuple[str, int]] = field(default_factory=set, repr=False)
+    """Places in the file of packets and times of pictures that were counted, so that none counts twice."""
 
     def add(self, packet: Any) -> None:
-        place = packet.pos if packet.pos is not None else packet.dts
-        if place is None or place not in self.seen:
+        """A packet that could not be decoded."""
+        self._add("packet", packet.pos if packet.pos is not None else packet.dts)
+
+    def add_concealed(self, pictures: Iterable[av.VideoFrame]) -> None:
+        """Those of ``pictures`` in which the decoder has filled damaged parts."""
+        for picture in pictures:
+            if picture.is_corrupt:
+                self._add("picture", picture.pts)
+
+    def _add(self, kind: str, place: int | None) -> None:
+        if place is None or (kind, place) not in self.seen:
             self.packets += 1
         if place is not None:
-            self.seen.add(place)
+            self.seen.add((kind, place))
 
 
 class _Damaged(Exception):
@@ -277,6 +286,8 @@ class _Run:
                     damage.add(packet)
                 continue
             tally.pictures += len(decoded)
+            if not tally.ignore_errors:
+                damage.add_concealed(decoded)
             yield from decoded
 
 
