@@ -46,11 +46,12 @@ class Damage:
         """A packet that could not be decoded."""
         self._add("packet", packet.pos if packet.pos is not None else packet.dts)
 
-    def add_concealed(self, pictures: Iterable[av.VideoFrame]) -> None:
-        """Those of ``pictures`` in which the decoder has filled damaged parts."""
-        for picture in pictures:
-            if picture.is_corrupt:
-                self._add("picture", picture.pts)
+    def add_concealed(self, pictures: Iterable[av.VideoFrame]) -> bool:
+        """Count the ``pictures`` in which the decoder has filled damaged parts; whether there are any."""
+        concealed = [picture for picture in pictures if picture.is_corrupt]
+        for picture in concealed:
+            self._add("picture", picture.pts)
+        return bool(concealed)
 
     def _add(self, kind: str, place: int | None) -> None:
         if place is None or (kind, place) not in self.seen:
@@ -286,8 +287,8 @@ class _Run:
                     damage.add(packet)
                 continue
             tally.pictures += len(decoded)
-            if not tally.ignore_errors:
-                damage.add_concealed(decoded)
+            if not tally.ignore_errors and damage.add_concealed(decoded) and not self.careful:
+                raise _Damaged  # what frame threads fill in differs from one reading to the next
             yield from decoded
 
 

@@ -58,6 +58,7 @@ def test_a_concealed_frame_is_kept_and_counted(name: str, codec: str, pix_fmt: s
     frames, damaged = counted(probe(path))
     assert damaged == 1
     assert [f.pts for f in frames] == times
+    assert_same_frames(counted(probe(path))[0], frames)
 
 
 @pytest.mark.parametrize("number", [2, 9, 17, 22])
