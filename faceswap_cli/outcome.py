@@ -86,6 +86,7 @@ def report(
         faces_swapped=len(swapped),
         people=len(analysis.people),
         damaged_packets=analysis.damaged_packets,
+        size_changes=len(analysis.size_changes),
         seconds=seconds,
         ledger=rows,
         notes=tuple(notes),

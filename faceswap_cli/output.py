@@ -62,8 +62,16 @@ class Naming:
         return f"{self.target.stem}{self.suffix}{self.ext}"
 
 
+def is_special(path: Path) -> bool:
+    """Whether ``path`` is there and neither a file nor a folder: a pipe, a socket or a device."""
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
+
+
 def output_path(asked: str | None, naming: Naming) -> Path:
-    """The output file for what was given as ``-o``; :class:`UsageError` when it cannot be named."""
+    """The output file for what was given as ``-o``; :class:`UsageError` when it cannot be named.
+
+    :class:`OutputError` for a pipe or a device, which the finished file would take the place of.
+    """
     if asked is None:
         return _short_enough(naming.target.parent / naming.default_name)
     if asked == "":
@@ -73,6 +81,8 @@ def output_path(asked: str | None, naming: Naming) -> Path:
     path = Path(asked)
     if os.path.isdir(path) or asked.endswith(("/", os.sep)):
         path = path / naming.default_name
+    if is_special(path):
+        raise OutputError(f"{path} is a pipe or a device; name a file, or write to stdout with -o -")
     if not path.suffix:
         path = path.with_name(path.name + naming.ext)
     if path.suffix.lower() not in naming.kinds:
@@ -116,9 +126,13 @@ def _filled(template: str, naming: Naming) -> str:
 
 
 def check_inputs(paths: Iterable[Path]) -> None:
-    """Each path exists, can be opened and, if a file, is not empty; else :class:`InputError`."""
+    """Each path is a folder, or a file that can be opened and is not empty; else :class:`InputError`."""
     for path in paths:
         try:
+            if is_special(path):  # to open a pipe waits for its other end, and takes what is in it
+                raise InputError(
+                    f"{path} is a pipe or a device, not a regular file; pipe it into '-' instead"
+                )
             if path.is_dir():
                 if next(path.iterdir(), None) is None:
                     raise InputError(f"{path} is an empty folder; give a file, or a folder with pictures")

@@ -70,8 +70,9 @@ from faceswap_cli.video.assemble import assemble
 from faceswap_cli.video.containers import prepare_for
 from faceswap_cli.video.copying import cuts_for
 from faceswap_cli.video.probe import probe
-from faceswap_cli.video.ranges import cut_short, pts_range
+from faceswap_cli.video.ranges import cut_short, missing_inside, pts_range
 from faceswap_cli.video.reader import read_frames
+from faceswap_cli.video.resized import size_note
 from faceswap_cli.video.user_mask import open_clip_mask, with_mask
 from faceswap_cli.video.writer import write_segment
 
@@ -112,8 +113,9 @@ def swap_video(
         with meanwhile(lambda: prepare_ahead(people, options)):
             analysis = known_analysis(clip, options, journal, listen, stop, span, earlier)
         clock.lap("analyse")
-        if short := cut_short(clip, analysis.pts, span[1]):
-            listen(Event("warning", {"message": short}))
+        for note in (cut_short(clip, analysis.pts, span[1]), missing_inside(clip, analysis.pts)):
+            if note:
+                listen(Event("warning", {"message": note}))
         tell_shots(clip, analysis, listen)
         check_clip(clip, analysis, options.policy, listen, stop)
         scene, job = prepare(clip, analysis, people, options, listen)
@@ -169,9 +171,13 @@ def known_analysis(
 ) -> Analysis:
     """Pass 1, or what an earlier run of it left in the job folder, or what an ``earlier`` job has found."""
     key = analysis_key(clip, options, *span)
-    if (found := journal.analysis(key)) is None:
-        keep = raw_keeper(journal.folder, key, options.job)
-        found = earlier.analysis(clip, options, key) or analyse(clip, options, listen, stop, span, keep)
+    stored = journal.analysis(key)
+    known = stored or earlier.analysis(clip, options, key)
+    if known is not None and known.size_changes:  # pass 1 itself warns as soon as it meets one
+        listen(Event("warning", {"message": size_note(clip, known.size_changes)}))
+    keep = raw_keeper(journal.folder, key, options.job)
+    found = known or analyse(clip, options, listen, stop, span, keep)
+    if stored is None:
         journal.keep_analysis(key, found)
     listen(progress("analyse", len(found.pts), len(found.pts)))
     return found
@@ -276,7 +282,7 @@ def prepare(
         source_names={person: source.name for person, source in sources.items()},
         mask=open_clip_mask(options.paste.occlusion_mask, clip, pts_range(clip, options.range)[1]),
     )
-    cuts = partial(cuts_for, clip, options)
+    cuts = partial(cuts_for, clip, options, resized=bool(analysis.size_changes))
     return scene, plan(clip, analysis, cast, options.job, options.smooth, cuts, options.strength)
 
 

@@ -82,6 +82,7 @@ def preview(
         faces_swapped=len(swapped),
         people=len(analysis.people),
         damaged_packets=analysis.damaged_packets,
+        size_changes=len(analysis.size_changes),
         seconds=clock.seconds,
         ledger=tuple(rows),
         notes=_fewer(len(hardest), count, target),

@@ -93,6 +93,8 @@ class Frame:
     """(H, W) opacity in the depth of ``planes``, full range; None when opaque, or not wanted"""
     mask: Planes | None = field(repr=False, default=None)
     """The user's mask at this time, where there is one (``video.user_mask``)"""
+    scaled_from: tuple[int, int] | None = None
+    """(width, height) as stored, where that is not the clip's size: ``planes`` are scaled to the clip's"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +329,15 @@ class Person:
     embedding: F32 = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class SizeChange:
+    """Frames are stored in another size from ``pts`` on."""
+
+    pts: int
+    width: int
+    height: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
     """All that pass 1 leaves behind: landmarks and times, never pixels."""
@@ -339,6 +350,8 @@ class Analysis:
     damaged_packets: int = 0
     tint: Tint | None = None
     """Of a clip of one hue"""
+    size_changes: tuple[SizeChange, ...] = ()
+    """In order; empty for a clip whose frames all have one size"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,6 +478,8 @@ class Report:
     """Of the part of the clip that was worked on; empty for a picture."""
     consent: str = ""
     """SHA-256 of the consent file that the mark names; empty without one."""
+    size_changes: int = 0
+    """How often the frame size changes inside the clip; frames of another size are scaled to the first."""
 
     @property
     def people_swapped(self) -> int:

@@ -56,6 +56,7 @@ def figures(row: Row, report: Report) -> dict[str, Any]:
         "people": report.people,
         "people_swapped": report.people_swapped,
         "damaged_packets": report.damaged_packets,
+        "size_changes": report.size_changes,
         "seconds": dict(report.seconds),
         "notes": list(report.notes),
     }

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _AT_TIMES, _MOSTLY = 0.25, 0.6
 """Shares of the frames with glasses from which a person wears them at times, or throughout"""
+_SIZES = 3
+"""Changes of the frame size that are listed"""
 
 
 @expanded
@@ -212,6 +214,10 @@ def _people_data(analysis: Analysis, glasses: Sequence[float], time_base: Fracti
 
     return {
         "damaged_packets": analysis.damaged_packets,
+        "size_changes": [
+            {"start_s": seconds(one.pts), "width": one.width, "height": one.height}
+            for one in analysis.size_changes
+        ],
         "shots": [{"start_s": seconds(s.first_pts), "end_s": seconds(s.end_pts)} for s in analysis.shots],
         "people": [
             {
@@ -252,7 +258,7 @@ def _video_lines(found: VideoReport, sheet: Path | None) -> list[tuple[str, str]
             (f"stream {s.index}", ", ".join(filter(None, (s.kind, s.codec, _language(s.language), s.detail))))
             for s in clip.streams
         ),
-        *(_people_lines(found.analysis, found.glasses) if found.analysis is not None else ()),
+        *(_people_lines(clip, found.analysis, found.glasses) if found.analysis is not None else ()),
         *(("note", note) for note in clip.notes),
         *marks_lines(found),
         *([("sheet", str(sheet))] if sheet is not None else ()),
@@ -280,12 +286,17 @@ def _timing_line(found: VideoReport) -> str:
     return f"{frames}, {length}, {rate}, {kind}"
 
 
-def _people_lines(analysis: Analysis, glasses: Sequence[float]) -> list[tuple[str, str]]:
+def _people_lines(clip: Clip, analysis: Analysis, glasses: Sequence[float]) -> list[tuple[str, str]]:
     lines = [("shots", str(len(analysis.shots))), ("people", str(len(analysis.people)))]
     for person, worn in zip(analysis.people, glasses, strict=True):
         frames = "1 frame" if person.frames == 1 else f"{person.frames} frames"
         text = f"{frames}, about {person.mean_size_px:.0f} px wide, at x = {person.mean_x:.0f}"
         lines.append((f"  --face {person.person + 1}", text + _worn(worn)))
+    if analysis.size_changes:
+        changes = analysis.size_changes
+        sizes = [f"{one.width}x{one.height} from {clip.seconds(one.pts):.2f} s" for one in changes]
+        more = [f"{len(sizes) - _SIZES} more changes"] if len(sizes) > _SIZES else []
+        lines.append(("frame size", ", ".join([*sizes[:_SIZES], *more])))
     if analysis.damaged_packets:
         lines.append(("damaged", f"{analysis.damaged_packets} packets"))
     return lines

@@ -321,6 +321,7 @@ def _result(order: Order, report: Report, device: str, figures: Mapping[str, flo
         "people": report.people,
         "people_swapped": report.people_swapped,
         "damaged_packets": report.damaged_packets,
+        "size_changes": report.size_changes,
         "figures": dict(figures),
         "by_person": ledger.by_person(report.ledger),
         "tracks": ledger.summary(report.ledger),
@@ -352,6 +353,6 @@ def _sentence(order: Order, report: Report) -> str:
     spent = sum(seconds for stage, seconds in report.seconds.items() if ":" not in stage)
     text = f"faceswap: swapped {faces}{where}, {spent:.1f} s"
     if report.damaged_packets:
-        text += f", damaged packets skipped: {report.damaged_packets}"
+        text += f", damaged packets: {report.damaged_packets}"
     others = some_swapped(report.people_swapped, report.people, order.options.track, still=still)
     return text + (f"; {others}" if others else "")

@@ -15,9 +15,9 @@ import numpy as np
 
 from faceswap_cli.errors import InputError
 from faceswap_cli.jobs.files import whole_file
-from faceswap_cli.records import Analysis, FaceTrack, Person, Shot, Tint
+from faceswap_cli.records import Analysis, FaceTrack, Person, Shot, SizeChange, Tint
 
-SCHEMA = 2
+SCHEMA = 3
 UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, ArithmeticError, RuntimeError),
     *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
@@ -33,6 +33,7 @@ def save_analysis(path: Path, analysis: Analysis) -> None:
         "schema": SCHEMA,
         "damaged_packets": analysis.damaged_packets,
         "tint": analysis.tint,
+        "size_changes": [[one.pts, one.width, one.height] for one in analysis.size_changes],
         "shots": [[shot.first_pts, shot.end_pts] for shot in analysis.shots],
         "tracks": [_taken_apart(one, f"track{k}", arrays) for k, one in enumerate(analysis.tracks)],
         "people": [_taken_apart(one, f"person{k}", arrays) for k, one in enumerate(analysis.people)],
@@ -56,6 +57,7 @@ def load_analysis(path: Path) -> Analysis:
                 people=_put_together(Person, header["people"], "person", stored),
                 damaged_packets=int(header["damaged_packets"]),
                 tint=_tint(header["tint"]),
+                size_changes=tuple(SizeChange(*map(int, one)) for one in header["size_changes"]),
             )
     except UNREADABLE as error:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"

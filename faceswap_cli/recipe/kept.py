@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +55,19 @@ class Kept:
             kept = load_analysis(path)
             if not changed:
                 return kept
-            return self._smoothed_anew(clip, options, key, kept.damaged_packets)
+            return self._smoothed_anew(clip, options, key, kept)
         except (OSError, InputError, KeyError, TypeError) as error:
             self.tell(f"the faces are found again: {' '.join(str(error).split())}")
             return None
 
-    def _smoothed_anew(self, clip: Clip, options: SwapOptions, key: Key, damaged_packets: int) -> Analysis:
+    def _smoothed_anew(self, clip: Clip, options: SwapOptions, key: Key, kept: Analysis) -> Analysis:
         from faceswap_cli.tracking.analyse import build_analysis
 
         found, old = load_raw(self.folder / NAME)
         if changed := _changed(old, key) - _AFTER_FINDING:
             raise InputError(f"they were found with another setting of {', '.join(sorted(changed))}")
-        return build_analysis(found, clip, options.track, options.smooth, damaged_packets)
+        found = replace(found, size_changes=kept.size_changes)
+        return build_analysis(found, clip, options.track, options.smooth, kept.damaged_packets)
 
     def lend(self, journal: Journal, job: Plan, scene: Scene, key: Key) -> None:
         """Segments that would come out alike: all of the same job, else those without a swapped face."""

@@ -14,10 +14,10 @@ from fractions import Fraction
 import numpy as np
 
 from faceswap_cli.config import DetectOptions, SmoothOptions, TrackOptions
-from faceswap_cli.events import NEVER, Listener, StopRequest, ignore, progress
+from faceswap_cli.events import NEVER, Event, Listener, StopRequest, ignore, progress
 from faceswap_cli.faces.stage import Seen, observe
 from faceswap_cli.identity.embed import EMBEDDING
-from faceswap_cli.records import F32, F64, I64, Analysis, Clip, Face, FaceTrack, Frame, Tint
+from faceswap_cli.records import F32, F64, I64, Analysis, Clip, Face, FaceTrack, Frame, SizeChange, Tint
 from faceswap_cli.stream import prefetch
 from faceswap_cli.tint import TintGauge
 from faceswap_cli.tracking.cover import uncovered
@@ -34,6 +34,7 @@ from faceswap_cli.tracking.shots import (
 from faceswap_cli.tracking.smoothing import smooth_face
 from faceswap_cli.tracking.tracks import Linker, Open, Piece, filled, joined, lasting, opacity
 from faceswap_cli.video.reader import Damage, read_frames
+from faceswap_cli.video.resized import SizeGauge, size_note
 
 SUSPECT = 3.0
 """A step of the picture at which tracks end for a while: what they look like decides whether they go on."""
@@ -103,6 +104,7 @@ class Gathered:
     signatures: tuple[Signature, ...] = field(repr=False)
     pieces: tuple[Piece, ...]
     tint: Tint | None = None
+    size_changes: tuple[SizeChange, ...] = ()
 
 
 def gather(
@@ -122,6 +124,7 @@ def gather(
 
     moved: list[float] = []
     gauge = TintGauge()
+    sizes = SizeGauge(clip)
 
     def close(ended: Iterable[Open]) -> None:
         for piece in ended:
@@ -130,6 +133,8 @@ def gather(
     for done, one in enumerate(seen):
         stop.check(f"analyzing {clip.path.name}")
         pts.append(one.frame.pts)
+        if sizes.add(one.frame) and len(sizes.changes) == 1:
+            listen(Event("warning", {"message": size_note(clip, sizes.changes)}))
         signatures.append(signature(one.thumbnail))
         moved.append(difference(signatures[-2], signatures[-1]) if done else 0.0)
         suspected = moved[-1] >= SUSPECT and moved[-1] >= STANDS_OUT * float(np.mean(moved[-3:-1] or [0.0]))
@@ -142,7 +147,9 @@ def gather(
             listen(progress("analyse", done + 1, max(expected, done + 1)))
     close(linker.finish())
     listen(progress("analyse", len(pts), len(pts)))
-    return Gathered(np.array(pts, dtype=np.int64), tuple(signatures), tuple(pieces), gauge.tint())
+    return Gathered(
+        np.array(pts, dtype=np.int64), tuple(signatures), tuple(pieces), gauge.tint(), tuple(sizes.changes)
+    )
 
 
 def _stored_box(face: Face, clip: Clip) -> F64:
@@ -188,6 +195,7 @@ def build_analysis(
         people=persons,
         damaged_packets=damaged_packets,
         tint=gathered.tint,
+        size_changes=gathered.size_changes,
     )
 
 

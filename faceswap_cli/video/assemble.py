@@ -29,10 +29,12 @@ from faceswap_cli.video.carry import MUXER_OWN, Carried, Window, carried_packets
 from faceswap_cli.video.containers import container_format, muxer_options, part_path
 from faceswap_cli.video.kept import container, unturned
 from faceswap_cli.video.opening import clock_of, open_input
-from faceswap_cli.video.relay import relayed
+from faceswap_cli.video.relay import muxer_of, relayed
 from faceswap_cli.video.timecode import move_timecode, sane_rate, stated_rate
 from faceswap_cli.video.writer import set_color, ticks
 
+_REPEATS_TIMES = ("matroska", "webm")
+"""Formats in which packets of a stream may have the same time."""
 _FAR_START_S = 60
 """Broadcast clocks start anywhere: a file that begins later than this is moved to begin at 0."""
 STATES_RATES = tuple(int(part) for part in av.__version__.split(".")[:2]) >= (18, 1)
@@ -296,16 +298,20 @@ def _mux(
 ) -> None:
     """Write packets of all sources in the order of their times; decoding times strictly increase.
 
-    Damage in sound or subtitles that the container refuses costs its own packet, and a note.
+    Those of sound and subtitles may stay the same where the container allows it: TrueHD has packets of
+    less than a tick of Matroska.  Damage in sound or subtitles that the container refuses costs its own
+    packet, and a note.
     """
     last: dict[int, int] = {}
+    repeats = muxer_of(target) in _REPEATS_TIMES
     refused: Counter[str] = Counter()
     for _, stream, packet in heapq.merge(*sources, key=lambda item: item[0]):
         _rescale(packet, clock_of(stream))
         before = last.get(stream.index)
         if packet.dts is not None:
-            if before is not None and packet.dts <= before:
-                packet.dts = before + 1
+            if before is not None:
+                least = before if repeats and stream is not carried.video else before + 1
+                packet.dts = max(packet.dts, least)
             last[stream.index] = packet.dts
             if packet.pts is not None and packet.pts < packet.dts:
                 packet.pts = packet.dts

@@ -47,12 +47,17 @@ class Cuts:
     """Why nothing can be copied"""
 
 
-def cuts_for(clip: Clip, options: SwapOptions) -> Cuts:
-    """Where the packets of ``clip`` may be cut in a job with ``options``."""
+def cuts_for(clip: Clip, options: SwapOptions, *, resized: bool = False) -> Cuts:
+    """Where the packets of ``clip`` may be cut in a job with ``options``.
+
+    ``resized``: its frame size changes, so that packets would not all have the size of the output.
+    """
     if options.mark.label or options.mark.compare:
         return Cuts(reason="every frame is changed by --label or --compare")
     if not options.encode.copy_untouched:
         return Cuts(reason="encode.copy_untouched is off")
+    if resized:
+        return Cuts(reason="the frame size changes")
     return find_cuts(clip, options.encode)
 
 

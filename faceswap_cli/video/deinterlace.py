@@ -34,13 +34,18 @@ def as_read(clip: Clip, encode: EncodeOptions) -> Clip:
 def deinterlaced(
     pictures: Generator[tuple[int, av.VideoFrame], None, None], clip: Clip
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """(pts, picture) as they came, each without combs."""
+    """(pts, picture) as they came, each without combs.  Each run of one frame size is filtered on its own."""
     graph: Any = None
     source: Any = None
+    kind: tuple[int, int, str] | None = None
     waiting: list[int] = []
     for pts, picture in pictures:
-        if graph is None:
-            graph, source = _graph(picture, clip)
+        new = picture.width, picture.height, picture.format.name
+        if new != kind:
+            if graph is not None:
+                source.push(None)
+                yield from _pulled(graph, waiting)
+            (graph, source), waiting, kind = _graph(picture, clip), [], new
         picture.pts, picture.time_base = len(waiting), Fraction(1, 25)
         waiting.append(pts)
         source.push(picture)

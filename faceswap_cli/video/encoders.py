@@ -37,6 +37,8 @@ _PQ_FINER = 3
 faces lose as much as those of SDR and HLG do at the usual crf."""
 
 _HARDWARE = (*(f"_{chip}" for chip in CHIPS), "_vaapi", "_mf", "_d3d12va", "vulkan")
+LIMITED_ONLY = ("prores_ks",)
+"""Encoders of codecs that cannot say that samples are of full range."""
 _EVEN_ONLY = ("libx264", "libx265")
 _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444", "XQ": "4444xq"}
 
@@ -51,6 +53,8 @@ class Encoding:
     """Format of a segment file: one with an exact clock."""
     options: dict[str, str]
     notes: tuple[str, ...] = ()
+    narrowed: bool = False
+    """Full-range samples are written in limited range, the only one that the codec has"""
 
 
 def encoding_for(clip: Clip, encode: EncodeOptions) -> Encoding:
@@ -68,7 +72,8 @@ def encoding_for(clip: Clip, encode: EncodeOptions) -> Encoding:
     if clip.alpha:
         chosen = chosen.replace("yuv", "yuva")
         container = "matroska" if encoder == "libvpx-vp9" else container  # MP4 drops the alpha packets
-    return Encoding(encoder, chosen, container, _settings(encoder, clip, encode), notes)
+    narrowed = clip.color.full_range and encoder in LIMITED_ONLY
+    return Encoding(encoder, chosen, container, _settings(encoder, clip, encode), notes, narrowed)
 
 
 def _on_a_chip(clip: Clip, encode: EncodeOptions) -> Encoding:

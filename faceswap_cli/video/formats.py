@@ -7,7 +7,7 @@ from typing import Any
 import av
 import numpy as np
 
-from faceswap_cli.color import planes_region_from_rgb
+from faceswap_cli.color import planes_region_from_rgb, to_samples
 from faceswap_cli.records import Clip, ColorTags, Planes, Samples
 
 _CHROMA = {(2, 2): "420", (1, 2): "422", (1, 1): "444"}
@@ -71,6 +71,8 @@ def planes_from_picture(picture: av.VideoFrame, clip: Clip) -> Planes:
     """
     name = picture.format.name
     same_size = (picture.width, picture.height) == (clip.width, clip.height)
+    if not same_size and is_gray(name) and not name.startswith("mono"):
+        picture, same_size = picture.reformat(clip.width, clip.height), True
     planar = name.replace("yuvj", "yuv").replace("yuva", "yuv")
     if same_size and planar == clip.work_format:
         return _views(picture, clip)
@@ -158,12 +160,18 @@ def _from_rgb(picture: av.VideoFrame, clip: Clip) -> Planes:
 
 
 def picture_from_planes(
-    planes: Planes, clip: Clip, pixel_format: str, alpha: Samples | None = None
+    planes: Planes, clip: Clip, pixel_format: str, alpha: Samples | None = None, *, narrowed: bool = False
 ) -> av.VideoFrame:
     """A library picture with a copy of ``planes``, converted to ``pixel_format`` if that differs.
 
-    Where ``pixel_format`` has an alpha channel and there is no ``alpha``, the picture is opaque.
+    Where ``pixel_format`` has an alpha channel and there is no ``alpha``, the picture is opaque.  With
+    ``narrowed`` full-range samples become limited ones.
     """
+    if narrowed:
+        # The library has no 4:2:0 of 12 bits with alpha.
+        depth = 10 if planes.chroma_step == (2, 2) else format_depth(pixel_format)
+        alpha = None if alpha is None else rescaled(alpha, planes.bit_depth, depth)
+        planes = _narrowed(planes, depth)
     height, width = planes.shape
     name = format_of(planes)
     parts = [planes.y, planes.cb, planes.cr]
@@ -177,3 +185,15 @@ def picture_from_planes(
     if name != pixel_format:
         picture = picture.reformat(format=pixel_format, src_color_range=1, dst_color_range=1)
     return picture
+
+
+def _narrowed(planes: Planes, bit_depth: int) -> Planes:
+    """Full-range ``planes`` as limited ones of ``bit_depth``: 8-bit luma 0 to 255 becomes 16 to 235."""
+    unit, top = 1 << (bit_depth - 8), (1 << planes.bit_depth) - 1
+    neutral = 1 << (planes.bit_depth - 1)
+    luma = planes.y.astype(np.float32) * (219 * unit / top) + 16 * unit
+    cb, cr = (
+        to_samples((plane.astype(np.float32) - neutral) * (224 * unit / top) + 128 * unit, bit_depth)
+        for plane in (planes.cb, planes.cr)
+    )
+    return Planes(to_samples(luma, bit_depth), cb, cr, bit_depth)

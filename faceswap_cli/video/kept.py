@@ -86,6 +86,19 @@ def container(muxer: str) -> Container | None:
     return next((row for row in CONTAINERS if row.muxer == muxer), None)
 
 
+def keeps_aspect(muxer: str, encoder: str) -> bool:
+    """Whether the shape of pixels is kept: MP4 and QuickTime store it, H.264 and HEVC name it themselves."""
+    return muxer in ("mp4", "mov") or encoder.startswith(("libx264", "libx265", "h264_", "hevc_"))
+
+
+def unshaped(muxer: str, encoder: str, clip: Clip) -> str:
+    """The line for pixels that are not square, where neither container nor codec can say so."""
+    shape, codec = clip.sample_aspect, CODECS.get(encoder, (encoder,))[0]
+    ending = ".mov" if encoder == "prores_ks" else ".mp4"
+    ratio = f"{shape.numerator}:{shape.denominator}"
+    return f"the pixel shape {ratio} is not written for {codec} in {muxer}; {ending} keeps it"
+
+
 def unturned(muxer: str, clip: Clip) -> str:
     """The line for a container that cannot say how the frame is turned."""
     turn = "mirroring" if clip.mirrored else f"rotation of {clip.rotation} degrees"

@@ -16,7 +16,7 @@ from faceswap_cli.video.animated import unkept_data
 from faceswap_cli.video.carry import MUXER_OWN, lost_streams
 from faceswap_cli.video.containers import container_format, prepare_for
 from faceswap_cli.video.encoders import encoding_for
-from faceswap_cli.video.kept import HDR_DATA, container, unturned
+from faceswap_cli.video.kept import HDR_DATA, container, keeps_aspect, unshaped, unturned
 from faceswap_cli.video.opening import open_input
 from faceswap_cli.video.relay import relayed
 
@@ -36,6 +36,8 @@ def not_kept(clip: Clip, output: Path, encode: EncodeOptions) -> list[str]:
         lines += _flattened(clip, output)
     elif (clip.rotation or clip.mirrored) and not (row and row.rotation):
         lines.append(unturned(muxer, clip))
+    if clip.sample_aspect != 1 and muxer not in ANIMATIONS and not keeps_aspect(muxer, encoder):
+        lines.append(unshaped(muxer, encoder, clip))
     if (clip.mastering_display or clip.light_level) and encoder not in HDR_DATA and muxer not in ANIMATIONS:
         lines.append(f"HDR mastering data is not written by {encoder}; --codec libx265 keeps it")
     if clip.container in ANIMATIONS:

@@ -173,7 +173,9 @@ def _notes(picture: av.VideoFrame, work: str, *, is_animation: bool) -> tuple[st
     stored = picture.format.name
     if has_alpha(stored) or is_animation:
         return ()
-    if stored.startswith("yuv411") or stored.startswith("yuv410") or is_rgb(stored):
+    deepest = max(component.bits for component in picture.format.components)
+    other_chroma = stored.startswith(("yuv411", "yuv410", "yuv440"))
+    if other_chroma or is_rgb(stored) or deepest > format_depth(work):
         notes.append(f"pixel format {stored} is read and written as {work}")
     return tuple(notes)
 

@@ -20,6 +20,9 @@ from faceswap_cli.video.opening import clock_of, open_input
 
 _SHORT_S, _SHORT_SHARE = 0.4, 0.03
 """Pictures that end earlier than the file claims by more than this are missing."""
+_HOLE_S, _HOLE_STEPS, _MOST_HOLES, _STEADY_FRAMES = 0.25, 5, 3, 12
+"""A hole is longer than this, and than this many frames; clips with more holes or fewer frames are left
+out."""
 
 
 def frame_times(clip: Clip) -> I64:
@@ -73,6 +76,27 @@ def cut_short(clip: Clip, pts: I64, end_pts: int | None) -> str:
     return (
         f"{clip.path.name}: only {read:.1f} of {clip.duration_s:.1f} s ({len(pts)} frames) could be read; "
         "the file is cut off or damaged: copy it again if the rest matters"
+    )
+
+
+def missing_inside(clip: Clip, pts: I64) -> str:
+    """A line when a constant rate stops for a while inside the pictures ``pts`` (N,); empty otherwise.
+
+    Some containers (Matroska) hide damage so: the library reads on behind it and reports no error.
+    """
+    steps = np.diff(pts)
+    if len(steps) < _STEADY_FRAMES:
+        return ""
+    usual = float(np.median(steps))
+    holes = np.flatnonzero(steps * float(clip.time_base) > max(_HOLE_S, _HOLE_STEPS * usual * clip.time_base))
+    others = np.delete(steps, holes)
+    if not 0 < len(holes) <= _MOST_HOLES or (np.abs(others - usual) > 1).any():
+        return ""
+    first, last = clip.seconds(int(pts[holes[0]])), clip.seconds(int(pts[holes[0] + 1]))
+    more = f" and in {len(holes) - 1} more places" if len(holes) > 1 else ""
+    return (
+        f"{clip.path.name}: no frame between {first:.2f} and {last:.2f} s{more}; "
+        "the file may be damaged there: copy it again if they matter"
     )
 
 

@@ -8,7 +8,7 @@ around it, so after the first damage reading continues with slice threads from t
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -36,18 +36,28 @@ _FROM_THE_BEGINNING = len(_PREROLLS_S)
 
 @dataclass
 class Damage:
-    """Counts packets that could not be decoded; shared by the reads of one clip."""
+    """Counts packets that could not be decoded, or only in part; shared by the reads of one clip."""
 
     packets: int = 0
-    seen: set[int] = field(default_factory=set, repr=False)
-    """Places in the file of the packets counted, so that none counts twice."""
+    seen: set[tuple[str, int]] = field(default_factory=set, repr=False)
+    """Places in the file of packets and times of pictures that were counted, so that none counts twice."""
 
     def add(self, packet: Any) -> None:
-        place = packet.pos if packet.pos is not None else packet.dts
-        if place is None or place not in self.seen:
+        """A packet that could not be decoded."""
+        self._add("packet", packet.pos if packet.pos is not None else packet.dts)
+
+    def add_concealed(self, pictures: Iterable[av.VideoFrame]) -> bool:
+        """Count the ``pictures`` in which the decoder has filled damaged parts; whether there are any."""
+        concealed = [picture for picture in pictures if picture.is_corrupt]
+        for picture in concealed:
+            self._add("picture", picture.pts)
+        return bool(concealed)
+
+    def _add(self, kind: str, place: int | None) -> None:
+        if place is None or (kind, place) not in self.seen:
             self.packets += 1
         if place is not None:
-            self.seen.add(place)
+            self.seen.add((kind, place))
 
 
 class _Damaged(Exception):
@@ -85,7 +95,9 @@ def read_frames(
                 return
             if first_pts is None or pts >= first_pts:
                 planes, alpha = planes_from_picture(picture, clip), alpha_from_picture(picture, clip)
-                yield Frame(index, pts, clip.time_base, planes, alpha)
+                stored = picture.width, picture.height
+                scaled_from = None if stored == (clip.width, clip.height) else stored
+                yield Frame(index, pts, clip.time_base, planes, alpha, scaled_from=scaled_from)
                 index += 1
     finally:
         pictures.close()
@@ -275,6 +287,8 @@ class _Run:
                     damage.add(packet)
                 continue
             tally.pictures += len(decoded)
+            if not tally.ignore_errors and damage.add_concealed(decoded) and not self.careful:
+                raise _Damaged  # what frame threads fill in differs from one reading to the next
             yield from decoded
 
 

@@ -89,7 +89,10 @@ def _write(part: Path, clip: Clip, frames: Iterable[Frame], encoding: Encoding, 
         stream = _add_stream(container, clip, encoding, threads)
         decoding = DecodingClock() if encoding.container != TICKED else _Ticks(clip.start_pts)
         for frame in frames:
-            picture = picture_from_planes(frame.planes, clip, encoding.pixel_format, frame.alpha)
+            picture = picture_from_planes(
+                frame.planes, clip, encoding.pixel_format, frame.alpha, narrowed=encoding.narrowed
+            )
+            _name_color(picture, clip)
             picture.pts, picture.time_base = count, stream.codec_context.time_base
             decoding.pts.append(frame.pts)
             with explained(part, encoding.encoder):
@@ -201,10 +204,21 @@ def _new_stream(
     return stream
 
 
+def _name_color(picture: av.VideoFrame, clip: Clip) -> None:
+    """The tags of the stream on a picture: ProRes writes those into the header of each frame."""
+    color = clip.color
+    picture.color_primaries, picture.color_trc = color.primaries, color.transfer
+    picture.colorspace = color.matrix if _is_named(clip) else 2
+
+
+def _is_named(clip: Clip) -> bool:
+    return clip.color.tagged or is_rgb(clip.pixel_format)
+
+
 def set_color(context: av.VideoCodecContext, clip: Clip) -> None:
     """Write the tags that the clip had: what it left unnamed stays unnamed, except for R'G'B' input."""
     color = clip.color
-    named = color.tagged or is_rgb(clip.pixel_format)
+    named = _is_named(clip)
     context.color_primaries, context.color_trc = color.primaries, color.transfer
     context.colorspace = color.matrix if named else 2
     context.color_range = 2 if color.full_range else 1 if named else 0

@@ -168,3 +168,13 @@ def test_unreadable_inputs(machine: Path) -> None:
     locked.mkdir(mode=0o000)
     with pytest.raises(InputError, match="permissions"):
         check_inputs([locked])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_named_pipes_are_neither_read_nor_replaced(machine: Path, naming: Naming) -> None:
+    """To open one waits for a writer, and takes what it has written."""
+    os.mkfifo(machine / "pipe")
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        check_inputs([machine / "pipe"])
+    with pytest.raises(OutputError, match="is a pipe or a device"):
+        output_path(str(machine / "pipe"), naming)

@@ -142,11 +142,11 @@ def test_memory_refused(where: str, job: SmallJob, whole: str, monkeypatch: pyte
     module, name, kind, after = MEMORY[where]
     original, calls = getattr(module, name), SimpleNamespace(count=0)
 
-    def refused(*given: Any) -> Any:
+    def refused(*given: Any, **named: Any) -> Any:
         calls.count += 1
         if calls.count > after:
             raise kind("no memory")
-        return original(*given)
+        return original(*given, **named)
 
     monkeypatch.setattr(module, name, refused)
     assert "out of memory" in ended(job, DeviceError)

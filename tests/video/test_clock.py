@@ -14,7 +14,7 @@ from faceswap_cli.config import EncodeOptions, RangeOptions
 from faceswap_cli.records import Clip
 from faceswap_cli.video.clock import restart_offsets
 from faceswap_cli.video.probe import probe
-from faceswap_cli.video.ranges import cut_short, frame_times, pts_range
+from faceswap_cli.video.ranges import cut_short, frame_times, missing_inside, pts_range
 from faceswap_cli.video.reader import read_frames
 from faceswap_cli.video.transcode import transcode
 from tests.clips import make_clip
@@ -93,3 +93,16 @@ def test_a_file_with_longer_sound_is_whole(tmp_path: Path) -> None:
     pts = np.array([frame.pts for frame in read_frames(clip)])
     assert cut_short(clip, pts, None) == ""
     assert cut_short(replace(clip, duration_s=2.0), pts[:25], None) == ""
+
+
+def test_a_hole_in_a_constant_rate_is_named(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mkv", frames=40)
+    clip = probe(tmp_path / "a.mkv")
+    pts = np.array([frame.pts for frame in read_frames(clip)])
+    assert missing_inside(clip, pts) == ""
+    assert "no frame between 0.36 and 0.80 s;" in missing_inside(clip, np.delete(pts, slice(10, 20)))
+    assert missing_inside(clip, np.delete(pts, slice(10, 12))) == ""
+    two = np.delete(pts, [*range(5, 15), *range(20, 30)])
+    assert "and in 1 more places" in missing_inside(clip, two)
+    varying = np.delete(pts, [3, *range(10, 20)])
+    assert missing_inside(clip, varying) == ""

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from faceswap_cli.records import Clip, Frame
@@ -38,6 +39,26 @@ def test_a_damaged_packet_costs_one_frame(
     frames, damaged = counted(probe(path))
     assert damaged == 1
     assert [f.pts for f in frames] == times[:number] + times[number + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"), [("a.mp4", "libx264", "yuv420p"), ("a.mov", "prores_ks", "yuv422p10le")]
+)
+def test_a_concealed_frame_is_kept_and_counted(name: str, codec: str, pix_fmt: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    times = make_clip(path, codec=codec, pix_fmt=pix_fmt, size=(128, 96))
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    begin, size = places[5]
+    assert begin is not None
+    data = bytearray(path.read_bytes())
+    for place in range(begin + size // 2, begin + size // 2 + 60):
+        data[place] ^= 0x5A
+    path.write_bytes(bytes(data))
+    frames, damaged = counted(probe(path))
+    assert damaged == 1
+    assert [f.pts for f in frames] == times
+    assert_same_frames(counted(probe(path))[0], frames)
 
 
 @pytest.mark.parametrize("number", [2, 9, 17, 22])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
 
 from faceswap_cli.config import EncodeOptions
-from faceswap_cli.video.containers import FORMATS, holds
+from faceswap_cli.video.containers import FORMATS, holds, prepare_for
 from faceswap_cli.video.encoders import ENCODERS, encoder_formats
 from faceswap_cli.video.formats import format_depth
 from faceswap_cli.video.kept import CODECS, CONTAINERS, HDR_DATA, HEAD, Container, rows
@@ -109,3 +110,17 @@ def test_hdr_data_is_kept_by_hevc_alone(tmp_path: Path) -> None:
 def test_every_row_has_every_column() -> None:
     assert all(len(row) == len(HEAD) for row in rows())
     assert {ending for each in CONTAINERS for ending in each.endings} <= set(FORMATS)
+
+
+@pytest.mark.parametrize("encoder", CODECS)
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".webm", ".nut"])
+def test_the_pixel_shape_is_kept_or_named(ending: str, encoder: str, tmp_path: Path) -> None:
+    row = next(each for each in CONTAINERS if ending in each.endings)
+    if encoder not in row.encoders:
+        return
+    make_clip(tmp_path / "a.mp4", frames=2, sar=Fraction(4, 3))
+    clip, output = probe(tmp_path / "a.mp4"), tmp_path / f"out{ending}"
+    clip, encode = prepare_for(clip, output, EncodeOptions(codec=encoder))
+    transcode(clip, output, encode)
+    is_named = any("pixel shape 4:3" in line for line in not_kept(clip, output, encode))
+    assert (probe(output).sample_aspect == Fraction(4, 3)) != is_named

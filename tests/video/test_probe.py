@@ -80,6 +80,18 @@ def test_the_work_format_keeps_subsampling_and_depth(stored: str, work: str) -> 
     assert work_format(stored) == work
 
 
+@pytest.mark.parametrize(
+    ("stored", "noted"), [("yuv420p16le", True), ("yuv440p", True), ("yuv422p10le", False)]
+)
+def test_what_the_work_format_cannot_hold_is_named(stored: str, noted: bool, tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mkv", codec="ffv1", pix_fmt=stored, frames=2)
+    clip = probe(tmp_path / "a.mkv")
+    assert clip.pixel_format == stored
+    assert clip.notes == (
+        (f"pixel format {stored} is read and written as {clip.work_format}",) if noted else ()
+    )
+
+
 def test_hdr_values_are_found(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"

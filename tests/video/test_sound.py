@@ -132,3 +132,28 @@ def test_a_full_disk_is_reported_beside_copied_sound(recording: Path, tmp_path: 
     with room_for(2000), pytest.raises(OutputError, match="File too large"):
         assemble(tmp_path / "out.mkv", clip, [segment])
     assert list(tmp_path.iterdir()) == [segment]
+
+
+def test_packets_of_less_than_a_tick_keep_their_times(tmp_path: Path) -> None:
+    """TrueHD has packets of 0.83 ms; Matroska counts milliseconds, so that some times are equal."""
+    path, length = tmp_path / "a.mkv", 40
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound = container.add_stream("pcm_s16le", rate=48000, layout="mono")
+        assert isinstance(sound, av.AudioStream)
+        for _ in range(10):
+            container.mux(video.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(video.encode(None))
+        for start in range(0, 19200, length):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, length), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+            container.mux(sound.encode(frame))
+    transcode(probe(path), tmp_path / "out.mkv", EncodeOptions())
+    assert _sound_times(tmp_path / "out.mkv") == _sound_times(path)
+
+
+def _sound_times(path: Path) -> list[int | None]:
+    with av.open(str(path)) as container:
+        return [packet.pts for packet in container.demux(audio=0) if packet.size]

@@ -14,6 +14,7 @@ from faceswap_cli.errors import DeviceError, InputError, OutputError, UsageError
 from faceswap_cli.records import Clip, Frame
 from faceswap_cli.video.assemble import assemble
 from faceswap_cli.video.encoders import encoder_formats, encoding_for
+from faceswap_cli.video.formats import picture_from_planes, view
 from faceswap_cli.video.probe import probe
 from faceswap_cli.video.reader import read_frames
 from faceswap_cli.video.transcode import transcode
@@ -201,3 +202,35 @@ def test_frames_are_views_that_stay_valid(tmp_path: Path) -> None:
     for frame, copy in zip(kept, copies, strict=True):
         np.testing.assert_array_equal(frame.planes.y, copy)
         assert not frame.planes.y.flags.writeable
+
+
+def test_full_range_keeps_its_contrast_in_prores(tmp_path: Path) -> None:
+    """ProRes has no word for full range: the samples become limited ones."""
+    make_clip(tmp_path / "a.mp4", color=(1, 1, 1, 2), frames=2, options={"crf": "1"}, size=(64, 64))
+    clip, output = probe(tmp_path / "a.mp4"), tmp_path / "out.mov"
+    assert clip.color.full_range
+    transcode(clip, output, EncodeOptions(codec="prores"))
+    made = probe(output)
+    assert not made.color.full_range
+    old, new = (next(iter(read_frames(one))).planes for one in (clip, made))
+    wanted = 64 + old.y.astype(float) * 876 / 255
+    assert np.abs(new.y - wanted).mean() < 4
+    assert abs((new.cb.mean() - 512) / 896 - (old.cb.mean() - 128) / 255) < 0.005
+
+
+def test_alpha_keeps_its_depth_where_full_range_is_narrowed(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mp4", color=(1, 1, 1, 2), frames=1)
+    clip = probe(tmp_path / "a.mp4")
+    planes = next(iter(read_frames(clip))).planes
+    picture = picture_from_planes(
+        planes, clip, "yuva444p12le", np.full((48, 64), 255, np.uint8), narrowed=True
+    )
+    assert int(view(picture.planes[3], 48, 64, 12).min()) >= 4092
+
+
+def test_prores_keeps_a_matrix_that_stands_alone(tmp_path: Path) -> None:
+    """QuickTime has an entry for all three tags or none: the frames themselves name the matrix."""
+    make_clip(tmp_path / "a.mkv", codec="ffv1", pix_fmt="yuv422p10le", color=(2, 2, 9, 1), frames=2)
+    clip, output = probe(tmp_path / "a.mkv"), tmp_path / "out.mov"
+    transcode(clip, output, EncodeOptions(codec="prores"))
+    assert clip.color.matrix == probe(output).color.matrix == 9
