@@ -4,7 +4,8 @@
   the form of the face.
 - The same, finer, beside brows, lids and lips: white hairs of brows, wet lids, shine along lips.
 - Red lines along folds and lids, which stand out on any other skin.
-- Half of deep shadows: eye sockets, folds and what a hard lamp leaves dark.
+- A part of deep shadows: eye sockets, folds and what a hard lamp leaves dark.
+- Wrinkles of the forehead and of a frown.
 - Strong tints of the skin: blue stubble beside a blue shirt, orange sockets.  They are the colors of several
   lamps; a little of each stays, as skin is not one color.  Lips, brows and eyes keep theirs.
 """
@@ -21,7 +22,7 @@ from faceswap_cli.swap import appearance
 
 _FROM, _PALE = 8.0, 12.0
 """L* above the skin around from which skin shines, and over which its color goes"""
-_SHARE = 0.85
+_SHARE = 0.6
 """Part of a highlight that is taken off"""
 _AROUND, _FINE = 0.06, 0.008
 """Blurs of the skin around a highlight and of the highlight, as shares of the side"""
@@ -35,11 +36,19 @@ _TINT, _SKIN = 0.03, 0.27
 """Blurs of a tint and of the whole skin, as shares of the side"""
 _MOST = 0.08
 """a* and b* over L* + 16 by which the skin of one face varies; more is another lamp or a shirt"""
-_DARK, _SHADE_SHARE, _SHADED, _SHADE_FINE = 6.0, 0.5, 0.1, 0.012
+_DARK, _SHADE_SHARE, _SHADED, _SHADE_FINE = 6.0, 0.4, 0.1, 0.012
 """The same of shadows: L* below the skin around, the part taken off, and the two blurs"""
 _LINE, _MOST_LINE = 0.02, 0.02
 """Blur of the hue around a line, as a share of the side, and how far a line's may be from it, in the unit of
 ``_MOST``"""
+_FOREHEAD = (
+    *(124, 46, 53, 52, 65, 55, 8, 285, 295, 282, 283, 276, 353),
+    *(389, 251, 284, 332, 297, 338, 10, 109, 67, 103, 54, 21, 162),
+)
+"""Below along the brows, above along the outline."""
+_WRINKLE, _MOST_WRINKLE, _BESIDE_BROW = 0.03, np.float32(2.5), 0.012
+"""Blur of the skin around a wrinkle, in sides, the L* by which one may differ from it, and what around the
+brows is left as it is"""
 _SIDE = 96
 
 
@@ -51,6 +60,7 @@ def cleaned(lab: F32, points: F32) -> F32:
     weight = appearance.skin_weight(small, points) + np.float32(1e-3)
     out = _without_highlights(lab, small, weight, skin, points)
     out = _without_shadows(out, small, weight, skin)
+    out[..., 0] = _calm_forehead(out[..., 0], points)
     out[..., 1:] = _hue_without_lines(out, points) * _level(out)
     small = cv2.resize(out, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     hue = small[..., 1:] / _level(small)
@@ -124,6 +134,20 @@ def _smooth_lips(lab: F32, points: F32) -> tuple[F32, F32]:
     level = masks.masked_blur(lab, weight, sigma)[0]
     matt = weight * masks.smoothstep(1.0 - (lab[..., 0] - level[..., 0]) / _GLOSS_FROM)
     return masks.blur(lips, 0.003 * side), masks.masked_blur(lab, matt, sigma)[0]
+
+
+def _calm_forehead(luma: F32, points: F32) -> F32:
+    """(S, S) L*, whose wrinkles on the forehead and between the brows differ little from the skin beside them.
+
+    They are raised brows and frowns, which the target may not make, and they end where the face does: over a
+    smooth forehead they look like second brows.
+    """
+    side = luma.shape[0]
+    area = masks.union(points, (_FOREHEAD,), side)
+    area *= 1.0 - masks.union(points, parts.FEATURE_RINGS[2:4], side, _BESIDE_BROW * side)
+    level = masks.masked_blur(luma, area + np.float32(1e-4), _WRINKLE * side)[0][..., 0]
+    change = _MOST_WRINKLE * np.tanh((luma - level) / _MOST_WRINKLE) - (luma - level)
+    return np.asarray(luma + change * masks.blur(area, 0.006 * side), np.float32)
 
 
 def _beside_features(points: F32, side: int) -> F32:

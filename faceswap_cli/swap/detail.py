@@ -35,7 +35,7 @@ _CODED, _WHITE = 1.4, (1.3, 1.8)
 finest band over the next one, from where it is noise, a little and wholly (skin has about 1)."""
 _RELIEF_SIDE, _RELIEF_BROAD = 96, 0.08
 """Side at which relief is measured, and the blur that separates it from light, as a share of the crop"""
-_RELIEF_MOST, _RELIEF_LOW = 1.25, 0.5
+_RELIEF_MOST, _RELIEF_LOW = 1.4, 0.5
 """Most relief over the target's, and the least that is left of a face's own"""
 _BORROWED = 2
 """Bands that may be taken from the target's skin."""

@@ -22,7 +22,7 @@ _FINE = 1.0
 """Blur, in pixels of that side, of what is compared: moles and pores are finer, and stay"""
 _STEEPER = 0.3
 """L* per pixel by which a change must be steeper than the mirrored one"""
-_SHARE = 0.7
+_SHARE = 0.5
 """Part of a one-sided change that is taken off: no face is quite symmetric"""
 _HARD = (0.6, 1.4)
 """L* per pixel by which it must be steeper to be an edge of sunlight, which goes wholly"""
