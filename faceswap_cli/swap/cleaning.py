@@ -137,7 +137,7 @@ def _smooth_lips(lab: F32, points: F32) -> tuple[F32, F32]:
 
 
 def _calm_forehead(luma: F32, points: F32) -> F32:
-    """(S, S) L*, whose wrinkles on the forehead and between the brows differ little from the skin beside them.
+    """(S, S) L*, whose wrinkles on the forehead and between the brows are held to ``_MOST_WRINKLE``.
 
     They are raised brows and frowns, which the target may not make, and they end where the face does: over a
     smooth forehead they look like second brows.
