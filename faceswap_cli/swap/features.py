@@ -112,7 +112,7 @@ def cut_part(picture: F32, part: Window, window: Window) -> F32:
 def keep_mouth(lab: F32, target: F32, points: F32, wanted: F32, window: Window, onto: float = 0.0) -> None:
     """The inside of a mouth is the target's own, moved to the new lips; in place.
 
-    ``onto``, 0 to 1: how far the edges of the lips are no lighter than the target's, so that lips that shut
+    ``onto``, 0 to 1: how far the edges of the lips become as dark as the target's, so that lips that shut
     have a line between them.
     """
     edge = MOUTH_EDGE * window.side
