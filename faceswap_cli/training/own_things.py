@@ -1,7 +1,7 @@
 """Hands, objects and masks that faces of a pool have in front of them already, marked by hand.
 
-Without marks a hand at the chin counts as face, and the head learns not to see such hands.  Marked ones are
-also laid over other faces: drawn hands have neither their wrinkles nor their light.
+Without marks a hand at the chin counts as face, and the head learns to overlook it.  Marked ones are
+also laid over other faces: drawn hands lack their wrinkles and their light.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class OwnThings:
 
     @classmethod
     def load(cls, path: Path, pool: Pool) -> OwnThings:
-        """Read a JSON of marks; it must be of this ``pool``."""
+        """Read a JSON of marks; its digest is checked against ``pool``."""
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["pool"] != pool.digest:
             raise InputError(f"{path} marks the faces of another pool; make the pool of its recipe again")
