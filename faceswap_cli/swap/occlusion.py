@@ -1,9 +1,9 @@
 """What lies in front of a face: glasses, hair, hands, objects, masks.
 
 Two witnesses.  A small network knows what things look like in front of a face, whatever their color
-(``swap.occluder_head``); it decides.  The skin's expected color, the target's own light field (smoothed over
-time, so the test does not flicker), finds the edges of what differs strongly from skin; alone it would take
-hard shadows and highlights for things, so it counts only near what the network doubts.
+(``swap.occluder_head``); it decides.  Of hair it is less sure, so there the skin's expected color, the
+target's own light field (smoothed over time, so the test does not flicker), finds strands and the hairline.
+Elsewhere color would take hard shadows, beards, and highlights for things.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ TOLERANCE = (20.0, 12.0, 12.0)
 SURE = (0.4, 0.7)
 """Probabilities from which something counts as in front, a little and wholly."""
 DOUBT = (0.08, 0.25)
-"""Probabilities nearby from which the color test counts."""
-NEAR = 0.03
+"""Probabilities of hair nearby from which the color test counts."""
+NEAR = 0.01
 """How near, as a share of the crop."""
 EDGE_RADIUS, EDGE_NOISE = 0.03, 12.0
 """Reach of the edge refinement as a share of the crop, and the variance of L* that it takes for flat."""
@@ -143,16 +143,18 @@ def _others(rgb: U8, light: F32, points: F32, window: Window, seen: Seen) -> F32
     """(h, w) in [0, 1]: hair, hands, objects, masks, at up to ``SIDE`` px and only where there may be any."""
     matte = np.zeros(window.shape, np.float32)
     hair, thing, mask = (seen.shares[..., k] for k in range(_HAIR, len(CLASSES)))
-    told = np.float32(HAIR_GAIN) * hair + thing + mask
-    part = _around(told > DOUBT[0], seen, window, _REACH)
+    hair = np.float32(HAIR_GAIN) * hair
+    part = _around(hair + thing + mask > DOUBT[0], seen, window, _REACH)
     if part is None:
         return matte
     scale = min(SIDE / window.side, 1.0)
     size, n = (max(round(part.width * scale), 1), max(round(part.height * scale), 1)), scale * window.side
     small = appearance.lab_from_rgb(cv2.resize(_view(rgb, window, part), size, interpolation=cv2.INTER_AREA))
-    told = np.minimum(Seen(told[..., None], seen.share).over(part, size)[..., 0], 1.0)
-    front = masks.eased(_along_edges(told, small, EDGE_RADIUS * n), SURE)
-    doubt = masks.eased(masks.blur(masks.grow(told, NEAR * n), 0.5 * NEAR * n), DOUBT)
+    both = np.stack([hair + thing + mask, hair], axis=-1)
+    in_front, hair = cv2.split(np.minimum(Seen(both, seen.share).over(part, size), 1.0))
+    front = masks.eased(_along_edges(np.asarray(in_front, np.float32), small, EDGE_RADIUS * n), SURE)
+    near = masks.blur(masks.grow(np.asarray(hair, np.float32), NEAR * n), 0.5 * NEAR * n)
+    doubt = masks.eased(near, DOUBT)
     if doubt.any():
         expected = warp.enlarge(light, part, size)
         front = np.maximum(front, doubt * _odd_color(small, expected, points, part, n))

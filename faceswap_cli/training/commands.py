@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from faceswap_cli.errors import FaceswapError, InputError
@@ -19,11 +19,13 @@ def run_command(
     images: int,
     train: Callable[[argparse.Namespace, float], object],
     arguments: Sequence[str] | None,
+    files: Mapping[str, str] | None = None,
 ) -> int:
     """Read the command line of ``python -m MODULE POOL FOLDER``, train, and return the exit code.
 
     ``train`` gets the options (pool, folder, images, seed, start) and the seconds it may take; errors of the
-    program are one line.  ``images``: default of ``--images``.
+    program are one line.  ``images``: default of ``--images``; ``files``: further options that take a file,
+    name -> help.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
     parser.add_argument("pool", type=Path)
@@ -32,6 +34,8 @@ def run_command(
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-time", type=str, default="")
     parser.add_argument("--start", type=Path, default=None, help="weights (safetensors) to start from")
+    for name, text in (files or {}).items():
+        parser.add_argument(f"--{name}", type=Path, default=None, help=text)
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:

@@ -124,7 +124,9 @@ def hand(rng: Rng, skin: F32, hull_center: F32, face: float, side: int, touched:
     ends = (ends - anchor) @ turn.T + at
     height, inside = height_field(ends.astype(np.float32), (radii * size).astype(np.float32), side)
     light = shaded(height, rng) * (1 + rng.uniform(0, 0.06) * noise(rng, side, int(rng.integers(4, 24))))
-    tint = skin * rng.uniform(0.75, 1.25) * (1 + rng.normal(0, 0.04, 3))
+    # Fingers on the lips differ least from the face.
+    off = 0.08 if touched is not None and rng.random() < 0.5 else 0.25
+    tint = skin * rng.uniform(1 - off, 1 + off) * (1 + rng.normal(0, 0.16 * off, 3))
     rgb = np.clip(light[..., None] * tint, 0, 1).astype(np.float32)
     _details(rng, rgb, ends, radii * size)
     # Rims of fingers against each other and against the face are a little darker.

@@ -1,6 +1,7 @@
 """Train the occluder head.
 
-``python -m faceswap_cli.training.masking POOL FOLDER [--images N] [--max-time 25m] [--start WEIGHTS]``
+``python -m faceswap_cli.training.masking POOL FOLDER [--images N] [--max-time 25m] [--start WEIGHTS]
+[--things MARKS]``
 
 POOL is a folder made by ``faceswap train RECIPE.toml --prepare``.  Samples are drawn in chunks, each seen
 several times (drawing one costs as much as learning from it).  Chance depends on the seed and the
@@ -36,6 +37,7 @@ from faceswap_cli.training.commands import run_command
 from faceswap_cli.training.export import export_half
 from faceswap_cli.training.occluders import Sample, draw_sample
 from faceswap_cli.training.own_glasses import OwnGlasses, find_own
+from faceswap_cli.training.own_things import OwnThings
 from faceswap_cli.training.pool import Pool, open_pool
 from faceswap_cli.training.state import load_state, save_state
 
@@ -43,6 +45,8 @@ METRICS = "occluder.ndjson"
 _EXAM_SEED = 999
 _IMPORTANCE = (1.0, 1.0, 1.0, 1.3, 1.6, 1.3)
 """Weights of the classes: to draw over a hand is worse than to leave some skin as it is."""
+_HELD = 0.04
+"""Share of samples whose faces have marked things in front of them"""
 _OVERLAP = 0.15
 """Weight of the overlap: more of it makes thin rims thick."""
 _KEEP = 0.995
@@ -121,7 +125,14 @@ def usable(pool: Pool, *, held_out: bool) -> NDArray[np.int64]:
 class Run:
     """Network, its average and the optimizer, and where they stand."""
 
-    def __init__(self, pool: Pool, folder: Path, options: MaskOptions, start: Path | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        folder: Path,
+        options: MaskOptions,
+        start: Path | None = None,
+        things: OwnThings | None = None,
+    ) -> None:
         torch.manual_seed(options.seed)
         self.pool, self.folder, self.options = pool, folder, options
         self.net = channels_last(OccluderHead())
@@ -138,7 +149,7 @@ class Run:
             stored = {name: value.float() for name, value in load_file(start).items()}
             for net in (self.net, self.average):
                 net.load_state_dict(stored, strict=False)
-        self.own = self._own_glasses(start)
+        self.own, self.things = self._own_glasses(start), things
 
     def _restore(self, state: dict[str, Any]) -> None:
         if (state["pool"], state["seed"]) != (self.pool.digest, self.options.seed):
@@ -179,7 +190,11 @@ class Run:
         while True:
             chunk, inside = divmod(self.images, o.chunk * o.passes)
             rng = np.random.default_rng([o.seed, chunk])
-            samples = [draw_sample(self.pool, int(row), rng, self.own) for row in rng.choice(rows, o.chunk)]
+            chosen = rng.choice(rows, o.chunk)
+            if self.things is not None:
+                held = rng.random(o.chunk) < _HELD
+                chosen[held] = rng.choice(self.things.rows, held.sum())
+            samples = [draw_sample(self.pool, int(row), rng, self.own, self.things) for row in chosen]
             order = np.concatenate([rng.permutation(o.chunk) for _ in range(o.passes)])
             flips = rng.random(len(order)) < 0.5
             for start in range(inside, len(order), o.batch):
@@ -269,9 +284,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def train(given: argparse.Namespace, limit_s: float) -> None:
         options = MaskOptions(images=given.images, seed=given.seed)
-        Run(open_pool(given.pool), given.folder, options, given.start).go(limit_s)
+        pool = open_pool(given.pool)
+        things = OwnThings.load(given.things, pool) if given.things else None
+        Run(pool, given.folder, options, given.start, things).go(limit_s)
 
-    return run_command("faceswap_cli.training.masking", __doc__, 100_000, train, arguments)
+    files = {"things": "marks (JSON) of what faces of the pool have in front of them"}
+    return run_command("faceswap_cli.training.masking", __doc__, 100_000, train, arguments, files)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from faceswap_cli.training.covering import already_covered, outline_weight
 from faceswap_cli.training.glasses import draw_glasses
 from faceswap_cli.training.hands import Layer, Rng, hand, noise
 from faceswap_cli.training.own_glasses import MAP_SIDE, OwnGlasses, placed
+from faceswap_cli.training.own_things import OwnThings
 from faceswap_cli.training.pool import Pool
 from faceswap_cli.training.skin import PX, Face, filled, skin_things
 
@@ -33,6 +34,8 @@ CLEAR = 0.33
 TOUCHING = 0.5
 """Share of hands with fingers across nose, mouth or chin, and of sticks held there: chance seldom puts
 them where people do"""
+REAL = 0.4
+"""Share of hands that are other faces' own, where there are marked ones"""
 _TOUCHED = (1, 13, 13, 14, 199)
 """Of the mesh: tip of the nose, the lips, the chin"""
 _MASK_COLORS = ((0.62, 0.8, 0.88), (0.9, 0.9, 0.9), (0.08, 0.08, 0.09), (0.55, 0.75, 0.72), (0.85, 0.65, 0.7))
@@ -57,7 +60,9 @@ class Sample:
     """(192, 192) how much each pixel counts"""
 
 
-def _cut(pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None) -> Face:
+def _cut(
+    pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None, things: OwnThings | None = None
+) -> Face:
     """A random similarity around the swap crop, mirrored half of the time, at 192 px."""
     source, points = np.asarray(pool.pixels[row]), pool.landmarks[row]
     mirrored = bool(rng.random() < 0.5)
@@ -71,21 +76,20 @@ def _cut(pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None) -> Face:
     small = cv2.resize(big, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     flat = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     unit = (np.column_stack([flat, points[:, 2] * zoom]) / (2 * SIDE)).astype(np.float32)
-    worn = None
-    if own is not None and row in own.maps:
-        from_map = matrix.copy() / 2
-        from_map[:, :2] *= size / MAP_SIDE
-        worn = placed(own.maps[row], from_map, mirrored, SIDE)
-    return _face(small, unit, worn)
+    from_map = matrix / 2
+    from_map[:, :2] *= size / MAP_SIDE
+    worn = placed(own.maps[row], from_map, mirrored, SIDE) if own and row in own.maps else None
+    marked = placed(things.maps(row), from_map, mirrored, SIDE) if things and row in things.marks else None
+    return _face(small, unit, worn, marked)
 
 
-def _face(small: U8, unit: F32, worn: F32 | None = None) -> Face:
+def _face(small: U8, unit: F32, worn: F32 | None = None, things: F32 | None = None) -> Face:
     """A picture (192, 192, 3) of a face with mesh ``unit`` (478, 3), unit coordinates."""
     oval = unit[list(parts.OVAL), :2] * SIDE
     cheeks = np.clip(unit[[50, 280, 205, 425, 117, 346, 199], :2] * SIDE, 0, SIDE - 1).astype(int)
     skin = np.median(small[cheeks[:, 1], cheeks[:, 0]], axis=0).astype(np.float32) / 255
     rgb = small.astype(np.float32) / np.float32(255)
-    return Face(rgb, unit, skin, oval.mean(axis=0), float(np.ptp(oval[:, 1])), worn)
+    return Face(rgb, unit, skin, oval.mean(axis=0), float(np.ptp(oval[:, 1])), worn, things)
 
 
 def _cloth(pool: Pool, rng: Rng) -> F32:
@@ -202,8 +206,13 @@ def _hair(face: Face, rng: Rng) -> Layer:
     return np.clip(rgb, 0, 1).astype(np.float32), alpha.astype(np.float32) / np.float32(255)
 
 
-def _hand(pool: Pool, face: Face, rng: Rng) -> Layer:
-    """A hand in the person's own skin, now and then in another person's, lit as the face is."""
+def _hand(pool: Pool, face: Face, rng: Rng, things: OwnThings | None = None) -> Layer:
+    """A hand in the person's own skin, now and then in another person's, lit as the face is.
+
+    ``things``: those that faces of the pool have in front of them; some of them are laid over this one.
+    """
+    if things is not None and rng.random() < REAL:
+        return things.lay(pool, face.points * SIDE, SIDE, face.skin, rng)
     skin = face.skin if rng.random() < 0.75 else _other_skin(pool, rng)
     touched = face.points[int(rng.choice(_TOUCHED)), :2] * SIDE if rng.random() < TOUCHING else None
     rgb, alpha = hand(rng, skin, face.center, face.height, SIDE, touched)
@@ -223,20 +232,20 @@ def _other_skin(pool: Pool, rng: Rng) -> F32:
     return np.asarray(pool.pixels[row, y, x], np.float32) / np.float32(255)
 
 
-def _layers(pool: Pool, face: Face, rng: Rng) -> list[tuple[str, Layer]]:
+def _layers(pool: Pool, face: Face, rng: Rng, things: OwnThings | None) -> list[tuple[str, Layer]]:
     count = 0 if rng.random() < CLEAR else 1 + int(rng.random() < 0.25)
     drawn: list[tuple[str, Layer]] = []
     for _ in range(count):
         kind = rng.random()
         if kind < 0.56:
-            drawn.append(("thing", _hand(pool, face, rng)))
+            drawn.append(("thing", _hand(pool, face, rng, things)))
         elif kind < 0.68:
             drawn.append(("hair", _hair(face, rng)))
         elif kind < 0.76:
             drawn.append(("mask", _mask(pool, face, rng)))
         else:
-            things = (_blob, _bar, _cup)
-            drawn.append(("thing", things[int(rng.choice(3, p=(0.45, 0.3, 0.25)))](pool, face, rng)))
+            kinds = (_blob, _bar, _cup)
+            drawn.append(("thing", kinds[int(rng.choice(3, p=(0.45, 0.3, 0.25)))](pool, face, rng)))
     return drawn
 
 
@@ -265,7 +274,8 @@ def _laid(picture: F32, layer: Layer, rng: Rng) -> tuple[F32, F32]:
         shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
         shadow = masks.blur(cv2.warpAffine(alpha, shift, (SIDE, SIDE)), rng.uniform(1, 7) * PX)
         picture = picture * (1 - rng.uniform(0, 0.6) * shadow[..., None])
-    return np.asarray(picture * (1 - alpha[..., None]) + color, np.float32), np.asarray(alpha, np.float32)
+    mixed = np.asarray(picture * (1 - alpha[..., None]) + color, np.float32)
+    return mixed, np.asarray(np.clip(alpha, 0, 1), np.float32)
 
 
 def _camera(rgb: F32, rng: Rng) -> U8:
@@ -319,6 +329,17 @@ def _wear(shares: F32, worn: F32, weight: F32) -> F32:
     return np.asarray(np.maximum(weight, rim + lens > 0.5) * known, np.float32)
 
 
+def _hold(shares: F32, marked: F32, weight: F32, points: F32) -> F32:
+    """Put what is in front of the face already into ``shares`` (6, S, S), in place; the new weight (S, S)."""
+    inside = np.zeros(weight.shape, np.float32)
+    for name, plane in (("thing", marked[..., 0]), ("mask", marked[..., 1])):
+        shares *= 1 - plane
+        shares[CLASSES.index(name)] += plane
+        inside = np.maximum(inside, plane)
+    weight = weight + (_ADDED * outline_weight(points, SIDE) - weight) * inside
+    return np.asarray(weight * (1 - marked[..., 2]), np.float32)
+
+
 def covered(pool: Pool, rgb: U8, points: F32, rng: Rng) -> U8:
     """``rgb`` (S, S, 3) with glasses, hair or a hand in front; ``points`` (478, 3) px.
 
@@ -341,12 +362,14 @@ def covered(pool: Pool, rgb: U8, points: F32, rng: Rng) -> U8:
     return np.asarray(np.clip(rgb + change + 0.5, 0, 255), np.uint8)
 
 
-def draw_sample(pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None) -> Sample:
+def draw_sample(
+    pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None, things: OwnThings | None = None
+) -> Sample:
     """One training picture from the crop ``row`` of ``pool``; all chance comes from ``rng``.
 
-    ``own``: glasses that faces of the pool wear already.
+    ``own``: glasses that faces of the pool wear already; ``things``: what else they have in front of them.
     """
-    face = _cut(pool, row, rng, own)
+    face = _cut(pool, row, rng, own, things)
     hair, weight = already_covered(face.rgb, face.points)
     picture = skin_things(face, rng)
     shares = np.zeros((len(CLASSES), SIDE, SIDE), np.float32)
@@ -356,7 +379,7 @@ def draw_sample(pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None) -
         weight = _wear(shares, face.worn, weight)
     elif own is not None and row in own.doubted:
         weight = weight * (1 - eye_band(face.points, Window.full(SIDE)))
-    elif rng.random() < GLASSES:
+    elif face.things is None and rng.random() < GLASSES:
         pair = draw_glasses(rng, face.points * SIDE, _cloth(pool, rng))
         picture = pair.over(picture, face.points * SIDE, rng)
         shares *= 1 - pair.lens
@@ -364,8 +387,10 @@ def draw_sample(pool: Pool, row: int, rng: Rng, own: OwnGlasses | None = None) -
         shares *= 1 - pair.rim
         shares[_RIM] += pair.rim
         known = np.maximum(masks.grow(pair.rim, 2), pair.lens)
+    if face.things is not None:
+        weight = _hold(shares, face.things, weight, face.points)
     everywhere = known.copy()
-    for name, layer in _layers(pool, face, rng):
+    for name, layer in _layers(pool, face, rng, things):
         picture, alpha = _laid(picture, layer, rng)
         shares *= 1 - alpha
         shares[CLASSES.index(name)] += alpha

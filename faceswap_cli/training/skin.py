@@ -31,6 +31,8 @@ class Face:
     """px of the face outline"""
     worn: F32 | None = field(repr=False, default=None)
     """(S, S, 2) probabilities of rim and lens where the person wears glasses"""
+    things: F32 | None = field(repr=False, default=None)
+    """(S, S, 3) thing, mask, and where nothing counts, where the face has something in front of it"""
 
 
 def filled(polygon: NDArray[np.floating[Any]]) -> F32:

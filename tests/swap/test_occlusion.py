@@ -27,7 +27,7 @@ from faceswap_cli.faces.landmarks import (
 )
 from faceswap_cli.geometry import align, masks
 from faceswap_cli.geometry.masks import Window
-from faceswap_cli.nets.occluder import OccluderHead
+from faceswap_cli.nets.occluder import CLASSES, OccluderHead
 from faceswap_cli.nets.unet import fuse_norms
 from faceswap_cli.records import F32, U8, FaceCrop
 from faceswap_cli.swap import appearance, glasses, occluder_head, sight
@@ -135,6 +135,22 @@ def test_a_cup_at_the_mouth_is_found(face: tuple[U8, F32], color: tuple[int, int
     cup = np.zeros((SIDE, SIDE), bool)
     cup[y - 8 : y + 56, x - 30 : x + 30] = True
     assert found[cup & inner(points)].mean() > 0.6
+
+
+@pytest.mark.parametrize(("name", "kept"), [("hair", True), ("thing", False), ("mask", False)])
+def test_color_decides_only_where_there_may_be_hair(name: str, kept: bool) -> None:
+    """A dark patch in a face of even color, where the network is in doubt."""
+    points = mesh_points(SIDE) / np.float32(SIDE)
+    rgb, light = np.full((SIDE, SIDE, 3), (200, 150, 130), np.uint8), np.zeros((8, 8, 3), np.float32)
+    light[:] = appearance.lab_from_rgb(rgb[:1, :1])
+    x, y = (points[50, :2] * SIDE).astype(int)
+    patch = np.s_[y - 16 : y + 16, x - 16 : x + 16]
+    rgb[patch] = 30
+    shares = np.zeros((96, 96, len(CLASSES)), np.float32)
+    shares[..., 0], shares[..., CLASSES.index(name)] = 0.85, 0.15
+    found = occluder_map(rgb, light, points, Window.full(SIDE), Seen(shares, 1.0))
+    assert (found[patch][8:-8, 8:-8].min() > 0.9) == kept
+    assert (found[patch].max() < 0.1) != kept
 
 
 def test_a_window_shows_the_same_as_the_whole_crop(face: tuple[U8, F32]) -> None:

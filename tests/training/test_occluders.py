@@ -23,6 +23,7 @@ from faceswap_cli.training.covering import already_covered
 from faceswap_cli.training.glasses import draw_glasses
 from faceswap_cli.training.masking import MaskOptions, Run, to_batch
 from faceswap_cli.training.own_glasses import MAP_SIDE, OwnGlasses, find_own
+from faceswap_cli.training.own_things import OwnThings
 from faceswap_cli.training.pool import Pool
 from tests.training.conftest import mesh
 
@@ -301,7 +302,80 @@ def test_own_glasses_count_and_doubt_does_not(pool: Pool) -> None:
         doubted = occluders.draw_sample(pool, 1, np.random.default_rng(seed), own)
         x, y = (doubted.points[[33, 263], :2].mean(axis=0) * SIDE).astype(int)
         if doubted.shares[0, y, x] > 0.99:
-            assert doubted.weight[y, x] == 0
+            assert doubted.weight[y, x] < 1e-6
+
+
+@pytest.fixture
+def things(pool: Pool, tmp_path: Path) -> OwnThings:
+    """Row 0 has a box over its lower half in front of it, row 1 a mask, row 2 is doubtful at the right."""
+    box = [[0.3, 0.6], [0.7, 0.6], [0.7, 1.0], [0.3, 1.0]]
+    right = [[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]]
+    faces = [{"row": 0, "thing": [box]}, {"row": 1, "mask": [box]}, {"row": 2, "unknown": [right]}]
+    (tmp_path / "things.json").write_text(json.dumps({"pool": pool.digest, "faces": faces}))
+    return OwnThings.load(tmp_path / "things.json", pool)
+
+
+def test_marks_of_another_pool_are_refused(pool: Pool, tmp_path: Path) -> None:
+    (tmp_path / "things.json").write_text(json.dumps({"pool": "other", "faces": []}))
+    with pytest.raises(InputError, match="another pool"):
+        OwnThings.load(tmp_path / "things.json", pool)
+
+
+def test_marks_count_inside_and_their_edges_do_not(things: OwnThings) -> None:
+    thing, mask, unknown = (plane > 127 for plane in np.moveaxis(things.maps(0), -1, 0))
+    assert thing[100, 64]
+    assert thing[-1, 64], "a mark that ends at the border goes on"
+    assert not mask.any()
+    row = round(0.6 * thing.shape[0])
+    assert unknown[row, 64]
+    assert not unknown[row - 8, 64]
+    assert not (unknown & thing).any()
+    assert list(things.rows) == [0, 1]
+
+
+def test_what_faces_have_in_front_is_learned(
+    pool: Pool, things: OwnThings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(occluders, "CLEAR", 1.0)
+    for row, name in ((0, "thing"), (1, "mask")):
+        sample = occluders.draw_sample(pool, row, np.random.default_rng(3), None, things)
+        x, y = (sample.points[152, :2] * SIDE).astype(int)
+        shares = sample.shares[:, y - 6, x]
+        assert shares[CLASSES.index(name)] > 0.9
+        assert sample.weight[y - 6, x] > 1
+    doubtful = occluders.draw_sample(pool, 2, np.random.default_rng(3), None, things)
+    assert (doubtful.weight == 0).mean() > 0.2
+
+
+def test_marked_things_are_laid_over_other_faces_at_the_same_place(pool: Pool, things: OwnThings) -> None:
+    face = occluders._cut(pool, 4, np.random.default_rng(0))
+    chin, forehead = ((face.points[k, :2] * SIDE).astype(int) for k in (18, 10))
+    at_chin, at_forehead = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        rgb, alpha = things.lay(pool, face.points * SIDE, SIDE, face.skin, rng)
+        assert rgb.shape == (SIDE, SIDE, 3)
+        assert 0 <= alpha.min() <= alpha.max() <= 1
+        at_chin.append(alpha[chin[1], chin[0]])
+        at_forehead.append(alpha[forehead[1], forehead[0]])
+    assert np.mean(at_chin) > 0.7
+    assert np.mean(at_forehead) < 0.1
+
+
+def test_a_run_draws_faces_with_marked_things_more_often(
+    pool: Pool, things: OwnThings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    draw = occluders.draw_sample
+
+    def note(pool: Pool, row: int, *rest: object) -> occluders.Sample:
+        drawn.append(row)
+        return draw(pool, row, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(masking, "draw_sample", note)
+    monkeypatch.setattr(masking, "_HELD", 1.0)
+    next(Run(pool, tmp_path / "run", QUICK, things=things).batches())
+    assert set(drawn) <= {0, 1}
 
 
 def test_a_head_that_has_learned_nothing_finds_few_glasses(pool: Pool) -> None:
