@@ -13,7 +13,7 @@ import pytest
 
 from faceswap_cli.color import planes_region_from_rgb
 from faceswap_cli.config import DetectOptions
-from faceswap_cli.faces.finder import FaceFinder
+from faceswap_cli.faces.finder import Cut, FaceFinder
 from faceswap_cli.faces.stage import PATIENT_EVERY, detect_faces, look, observe
 from faceswap_cli.records import F32, U8, Clip, ColorTags, Frame
 
@@ -117,6 +117,23 @@ def test_faces_measured_twice_shake_less(portrait: U8) -> None:
         meshes = np.stack([one.faces[0].landmarks[:, :2] for one in seen])
         shaking.append(float(meshes.std(axis=0).mean()))
     assert shaking[1] < 0.95 * shaking[0]
+
+
+def test_a_second_look_that_disagrees_does_not_count(portrait: U8, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = FaceFinder.again
+
+    def astray(self: FaceFinder, mesh: F32, cut: Cut) -> F32 | None:
+        found = again(self, mesh, cut)
+        return None if found is None else found + np.float32([0.1 * np.ptp(mesh[:, 0]), 0, 0])
+
+    def measured(twice: bool) -> F32:
+        frames, options = frames_of([portrait], first=1), DetectOptions(workers=1)
+        (seen,) = observe(frames, clip_of(portrait), options, twice=twice)
+        return seen.faces[0].landmarks
+
+    once = measured(twice=False)
+    monkeypatch.setattr(FaceFinder, "again", astray)
+    np.testing.assert_array_equal(measured(twice=True), once)
 
 
 def test_the_number_of_threads_changes_nothing(portrait: U8) -> None:
