@@ -102,11 +102,11 @@ def neutral_shape(landmarks: F32, trusted: F32 | None = None) -> F32:
     return np.asarray(np.median(canonical[frontal >= np.median(frontal)], axis=0), np.float32)
 
 
-def identity_offset(difference: F32) -> F32:
-    """(478, 3) identity part of a :func:`difference`; irises move with their eyes."""
+def identity_offset(apart: F32) -> F32:
+    """(478, 3) identity part of what :func:`difference` gives; irises move with their eyes."""
     split = _split()
-    found = split.components.T @ (split.gain @ (split.components @ difference.reshape(-1)))
-    most = _WHOLE * difference
+    found = split.components.T @ (split.gain @ (split.components @ apart.reshape(-1)))
+    most = _WHOLE * apart
     offset = np.clip(_SURE * found.reshape(-1, 3), np.minimum(most, 0.0), np.maximum(most, 0.0))
     for ring, iris in _IRISES:
         offset[list(iris)] = offset[list(ring)].mean(axis=0)
@@ -129,12 +129,12 @@ def result_mesh(points: F32, source: F32, target: F32, shares: Shares) -> F32:
     ``points`` (478, 3): the target in this frame; ``source``, ``target`` (478, 3): canonical neutral shapes.
     """
     canonical, pose = remove_pose(points)
-    apart = difference(source, target)
-    offset = identity_offset(apart) * _weights(shares)
+    apart, weights = difference(source, target), _weights(shares)
+    offset = identity_offset(apart) * weights
     outline = list(parts.OVAL)
     length = np.linalg.norm(offset[outline], axis=1, keepdims=True)
     offset[outline] *= np.minimum(1.0, _MOST_OUTLINE / np.maximum(length, 1e-6))
-    lips = (apart[_LIP_OUTER] - apart[_LIP_INNER]) * _weights(shares)[_LIP_OUTER]
+    lips = (apart[_LIP_OUTER] - apart[_LIP_INNER]) * weights[_LIP_OUTER]
     return np.asarray(points + pose.direct(_with_openings(offset, canonical, target, lips)), np.float32)
 
 
