@@ -188,7 +188,7 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
         for (ring, _), share in zip(EYES, inside, strict=True)
     ]
     _agree([(eye, share[..., 0]) for _, eye, share in filter(None, found)])
-    drawn_eyes = []
+    lit = []
     for (ring, iris), seen, amount in zip(EYES, found, opened, strict=True):
         if seen is None:
             continue
@@ -203,14 +203,12 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
         white = (np.float32(1.0) - soft) * _lit(drawn, share[..., 0]) + np.float32(LEAST_WHITE)
         white *= share[..., 0]
         shade = shading(drawn[..., 0] - eye[..., 0], white, SHADING * window.side)
-        drawn_eyes.append((area, eye, share * amount, shade, soft, white))
-    levels = np.array(
-        [(shade * white).sum() / max(float(white.sum()), 1e-3) for *_, shade, _, white in drawn_eyes]
-    )
-    for (area, eye, share, shade, soft, _), level in zip(drawn_eyes, levels, strict=True):
-        apart = level - levels.mean()
-        shade = shade - (apart - np.clip(apart, -UNEVEN, UNEVEN))
-        eye[..., 0] += shade * (1.0 - np.float32(OWN_SHADE) * soft)
+        level = float(tone_of(shade[..., None], white)[0])
+        lit.append((area, eye, share * amount, shade, soft, level))
+    middle = sum(level for *_, level in lit) / max(len(lit), 1)
+    for area, eye, share, shade, soft, level in lit:
+        uneven = level - middle - min(max(level - middle, -UNEVEN), UNEVEN)
+        eye[..., 0] += (shade - np.float32(uneven)) * (1.0 - np.float32(OWN_SHADE) * soft)
         lab[area] += (eye - lab[area]) * share
 
 
