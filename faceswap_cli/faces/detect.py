@@ -10,6 +10,7 @@ import numpy as np
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.faces.crops import cut, same_face, width_px, without_doubles
 from faceswap_cli.faces.finder import FaceFinder
+from faceswap_cli.faces.lids import with_true_lids
 from faceswap_cli.records import F32, U8, Face
 
 OVERVIEW = 1280
@@ -34,7 +35,8 @@ def find_faces(
         height, width = rgb.shape[:2]
         seen = _candidates(rgb, models)
         exact = [_exact(mesh, rgb, models) for mesh in seen]
-        return models.accept([mesh for mesh in exact if mesh is not None], (width, height))
+        faces = models.accept([mesh for mesh in exact if mesh is not None], (width, height))
+        return tuple(with_true_lids(face) for face in faces)
 
 
 def _candidates(rgb: U8, finder: FaceFinder) -> list[F32]:

@@ -25,6 +25,7 @@ from faceswap_cli.color import downscaled_rgb, warp_rgb
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.faces.crops import CROP, same_face, shape_error, width_px
 from faceswap_cli.faces.finder import DOUBTFUL_SHAPE, Cut, FaceFinder
+from faceswap_cli.faces.lids import with_true_lids
 from faceswap_cli.records import F32, F64, U8, Clip, Face, Frame, WithFaces
 from faceswap_cli.stream import ordered_map
 
@@ -90,7 +91,8 @@ def observe(
     try:
         first = ordered_map(partial(look, clip=clip, finder=finder), frames, workers)
         with closing(first), closing(_followed(first, clip, finder)) as seen:
-            yield from _looked_back(seen, clip, finder)
+            for one in _looked_back(seen, clip, finder):
+                yield replace(one, faces=tuple(with_true_lids(face) for face in one.faces))
     finally:
         finder.close()
 

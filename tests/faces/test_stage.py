@@ -14,8 +14,10 @@ import pytest
 from faceswap_cli.color import planes_region_from_rgb
 from faceswap_cli.config import DetectOptions
 from faceswap_cli.faces.finder import Cut, FaceFinder
+from faceswap_cli.faces.landmarks import bounds
+from faceswap_cli.faces.lids import with_true_lids
 from faceswap_cli.faces.stage import PATIENT_EVERY, detect_faces, look, observe
-from faceswap_cli.records import F32, U8, Clip, ColorTags, Frame
+from faceswap_cli.records import F32, U8, Clip, ColorTags, Face, Frame
 
 TAGS = ColorTags(matrix=1)
 
@@ -217,6 +219,7 @@ def test_turned_faces_are_seen_the_right_way_up(
 @pytest.mark.parametrize("quarter", [1, 2, 3])
 def test_turned_faces_are_measured_as_upright_ones(portrait: U8, mesh: F32, quarter: int) -> None:
     """To the hundredth of the distance of the eyes, or the swapped face would differ too."""
+    mesh = with_true_lids(Face(bounds(mesh), mesh, 1.0)).landmarks
     turned = np.ascontiguousarray(np.rot90(portrait, quarter))
     seen = list(detect_faces(frames_of([turned] * 3), clip_of(turned), DetectOptions(workers=1)))
     x, y, side = mesh[:, 0], mesh[:, 1], portrait.shape[0]
