@@ -7,12 +7,14 @@ It moves as smoothly as the mesh does.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import masks, warp
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32
+from faceswap_cli.swap.skin import whole_brows
 
 FOREHEAD = 0.75
 """Top of the mask, as a share of the way from the brows to the top of the mesh."""
@@ -23,6 +25,10 @@ _SIDE = 64
 _TOP_FROM = 0.15
 """Share of the forehead's height below the brows from which the edge widens."""
 _BROW_TOP = (105, 334)
+_BROW_REACH, _BROW_SOFT = 1.0, 1.0
+"""How far around a brow the face is whole, and the blur of that, in samples"""
+_HEAD_EDGE = 0.03
+"""Width of the soft edge of that along the head's outline, in widths of the face"""
 
 
 def face_mask(points: F32, target: F32, window: Window, feather: float) -> F32:
@@ -45,7 +51,18 @@ def face_mask(points: F32, target: F32, window: Window, feather: float) -> F32:
     across = feather * float(np.ptp(ring[:, 0]))
     top = min(TOP * across, 0.75 * FOREHEAD * tall)
     width = across + (top - across) * masks.smoothstep(rise)
-    return warp.enlarge(masks.smoothstep(depth_inside(ring, grid) / width), window)
+    mask = masks.smoothstep(depth_inside(ring, grid) / width)
+    # Half a brow over half of another looks like two.
+    brows = masks.blur(whole_brows((points, target), Window.full(_SIDE), _BROW_REACH), _BROW_SOFT)
+    mask = np.maximum(mask, brows * _inside_head(points, grid))
+    return warp.enlarge(mask, window)
+
+
+def _inside_head(points: F32, grid: F32) -> F32:
+    """(n, n): 1 inside the silhouette of a mesh, 0 from there on; a turned head hides a part of its oval."""
+    silhouette = cv2.convexHull(np.ascontiguousarray(points[:, :2], np.float32))[:, 0]
+    soft = _HEAD_EDGE * float(np.ptp(silhouette[:, 0]))
+    return masks.smoothstep(depth_inside(silhouette, grid) / soft)
 
 
 def depth_inside(ring: F32, grid: F32) -> F32:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,10 @@ from faceswap_cli.records import F32
 from faceswap_cli.swap import appearance
 
 _SIDE = 128
+_INNER_END, _OUTER_END = (4, 5), (0, 9)
+"""Of a brow's ring"""
+_TAIL = 1.15
+"""Length of a brow up to the tip of its tail, in lengths of its ring"""
 _INNER = 0.85
 """Size of the inner face, as a share of the oval."""
 
@@ -29,6 +35,22 @@ def inner_face(points: F32, window: Window) -> F32:
 def brows(points: F32, window: Window) -> NDArray[np.bool_]:
     """(h, w) where the brows are."""
     return np.asarray(masks.union(points, parts.FEATURE_RINGS[2:4], window) > 0.5)
+
+
+def whole_brows(meshes: Sequence[F32], window: Window, grown: float = 0.0) -> F32:
+    """(h, w) in [0, 1]: the brows of all ``meshes`` with their tails, which are longer than the mesh's rings.
+
+    ``grown`` pixels wider.
+    """
+    area = np.zeros(window.shape, np.uint8)
+    for points in meshes:
+        for ring in (parts.LEFT_BROW_RING, parts.RIGHT_BROW_RING):
+            brow = points[list(ring), :2]
+            inner, outer = (brow[list(rows)].mean(axis=0) for rows in (_INNER_END, _OUTER_END))
+            tip = inner + np.float32(_TAIL) * (outer - inner)
+            # A tail that ended square would look cut off.
+            masks.fill_polygon(np.concatenate([tip[None], brow[1:9]]), window, area)
+    return masks.dilated(area, grown).astype(np.float32) / np.float32(255)
 
 
 def inner_skin(points: F32, window: Window, weight: F32 | None = None) -> NDArray[np.bool_]:

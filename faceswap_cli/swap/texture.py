@@ -26,6 +26,7 @@ from faceswap_cli.swap import appearance
 from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
 from faceswap_cli.swap.occluder_head import look
 from faceswap_cli.swap.occlusion import TOLERANCE
+from faceswap_cli.swap.skin import whole_brows
 
 TEXTURE_SIDE, _SMALL_SIDE = 640, 320
 """Largest and smallest side of the source texture in pixels: small photographs need no large one."""
@@ -33,6 +34,8 @@ _STEP = 32
 _RIM_SKIN, _RIM_SOFT = 0.03, 0.018
 """What is left out inside the outline, and how softly, as shares of the side: hair and background shine in
 there."""
+_RIM_BROW = 0.02
+"""The same, and the softness, of brows, whose tails reach far out"""
 _MIRROR_QUALITY = 0.04
 """A mirrored view serves only where nothing else does."""
 _FLOOR = 1e-3
@@ -157,12 +160,19 @@ def _view(photo: SourcePhoto, side: int) -> _View:
     for ring, seen in zip((parts.LEFT_EYE, parts.RIGHT_EYE), parts.seen_irises(points), strict=True):
         weight[list(ring)] *= seen
     bare = _bare_skin(lab, points) * _uncovered(rgb, lab, points)
-    inside = masks.blur(masks.union(points, (parts.OVAL,), side, -_RIM_SKIN * side), _RIM_SOFT * side)
-    clear = bare * inside
+    clear = bare * _inside(points, side)
     seen = masks.smoothstep((facing - _SEEN_FROM) / _SEEN_OVER)
     seen *= np.clip(masks.sample(masks.blur(bare, 0.02 * side), points), 0.0, 1.0)
     seen[[*parts.EYES, *parts.IRISES, *parts.LIPS]] = 1.0
     return _View(lab, points, np.maximum(weight, _FLOOR), clear, seen)
+
+
+def _inside(points: F32, side: int) -> F32:
+    """1 away from the outline, and on brows nearly up to it, else 0; (S, S)."""
+    oval = [masks.union(points, (parts.OVAL,), side, -inset * side) for inset in (_RIM_SKIN, _RIM_BROW)]
+    brows = whole_brows((points,), Window.full(side), 0.5 * _AROUND * side)
+    whole = masks.blur(oval[0], _RIM_SOFT * side)
+    return np.maximum(whole, masks.blur(oval[1] * brows, 0.5 * _RIM_BROW * side))
 
 
 def _uncovered(rgb: U8, lab: F32, points: F32) -> F32:
@@ -249,7 +259,9 @@ def hair_beside(lab: F32, skin: F32, points: F32, odd: NDArray[np.bool_]) -> F32
     unlike = off > _UNLIKE
     unlike |= (_other_hue(lab, inner) > _HUE) | odd
     lower = int(points[[61, 291], 1].max() * side)
-    features = masks.union(points, parts.FEATURE_RINGS, side)
+    features = np.maximum(
+        masks.union(points, parts.FEATURE_RINGS, side), whole_brows((points,), Window.full(side))
+    )
     hair = (unlike & (features < 0.5) & (rim < _REACH * side)).view(np.uint8)
     # Thin bridges are lashes and wrinkles.
     hair = masks.dilated(masks.dilated(hair, -_THIN * side), _THIN * side)

@@ -165,3 +165,13 @@ def test_the_frame_is_bent_and_samples_that_do_not_move_stay(step: tuple[int, in
     shift = 0.05 * SIDE * frame_from_crop[0, 0]
     found, wanted = bent.y[int(y), int(x)], planes.y[int(y), round(x + shift)]
     assert abs(int(found) - int(wanted)) < 20
+
+
+def test_brows_of_a_turned_head_are_whole_up_to_their_tails() -> None:
+    angle = np.radians(35)
+    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    middle = (0.5, 0.5, 0.0)
+    points = (middle + (POINTS - middle) @ turn).astype(np.float32)
+    mask = face_mask(points, points, Window.full(SIDE), 0.08)
+    x, y = np.round(points[[52, 65, 105, 66], :2] * SIDE - 0.5).astype(int).T
+    assert mask[y, x].min() > 0.7
