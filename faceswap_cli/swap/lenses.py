@@ -18,6 +18,9 @@ _TINTED = (0.82, 0.92)
 it does not: eye sockets differ between people too"""
 _OPAQUE = (0.3, 0.45)
 """The same ratio up to which nothing is seen through a lens, and from which on everything is"""
+_DIM, _ALIKE = (0.5, 0.65), (0.1, 0.4)
+"""The same of lenses behind which nothing like a face is seen, and the correlation of L* with the drawn face
+up to which that is so, and from which on it is not"""
 _GLARE = (9.0, 22.0)
 """L* over the drawn face, and over the target's skin, from which a reflection shows, a little and wholly"""
 _PALE = (0.2, 0.45)
@@ -71,9 +74,31 @@ def _tinted(lab: F32, target: F32, lens: F32, points: F32, window: Window) -> F3
     eyes, around = (masks.union(points, parts.FEATURE_RINGS[:4], window, n * window.side) for n in (0, 0.012))
     kept = np.zeros(window.shape, np.float32)
     middle = min(max(round(float(window.pixels(points[[168]])[0, 0])), 0), window.width)
-    for own in (np.s_[:, :middle], np.s_[:, middle:]):
-        kept[own] = _one_lens(lab[own], target[own], lens[own], eyes[own], around[own], _EVEN * window.side)
+    halves = np.s_[:, :middle], np.s_[:, middle:]
+    # Both lenses of a pair are alike: what one hides, the other does.
+    opaque = max(_opacity(lab[own], target[own], lens[own], around[own]) for own in halves)
+    for own in halves:
+        shown = _one_lens(lab[own], target[own], lens[own], eyes[own], around[own], _EVEN * window.side)
+        kept[own] = np.maximum(shown, np.float32(opaque) * lens[own])
     return masks.blur(kept, _GLARE_SOFT * window.side)
+
+
+def _opacity(lab: F32, target: F32, lens: F32, around: F32) -> float:
+    """How far a lens hides what is behind it, 0 to 1: dark glass, and mirrors."""
+    some = np.s_[::2, ::2]
+    inside = lens[some] > 0.5
+    skin = inside & (around[some] < 0.5)
+    if np.count_nonzero(skin) < _FEW:
+        return 0.0
+    drawn, seen = (np.median(x[some][skin], axis=0) for x in (lab, target))
+    lit = _tint(drawn, seen)[0]
+    # Reflections say nothing of what is behind.
+    inside &= target[some][..., 0] < max(drawn[0], seen[0]) + _GLARE[0]
+    both = np.stack([x[some][..., 0][inside] for x in (lab, target)]).astype(np.float64)
+    both -= both.mean(axis=1, keepdims=True)
+    alike = float((both[0] * both[1]).sum() / max(float(np.sqrt((both**2).sum(axis=1)).prod()), 1e-6))
+    dim = (1.0 - _ramp(lit, _DIM)) * (1.0 - _ramp(alike, _ALIKE))
+    return max(1.0 - _ramp(lit, _OPAQUE), dim, _mirrored(drawn, seen))
 
 
 def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32, around: F32, even_px: float) -> F32 | float:
@@ -99,8 +124,7 @@ def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32, around: F32, even_px:
     glare = np.maximum(glare, off_hue * (1.0 - eyes))
     skin_shown = np.asarray((1.0 - around) * (1.0 - glare), np.float32)
     _recolor(lab, target, lens, skin_shown, even_px)
-    opaque = np.float32(max(1.0 - _ramp(tint[0], _OPAQUE), _mirrored(drawn, seen)))
-    return np.asarray(np.maximum(glare, opaque) * lens, np.float32)
+    return np.asarray(glare * lens, np.float32)
 
 
 def _recolor(lab: F32, target: F32, lens: F32, skin: F32, sigma: float) -> None:

@@ -365,6 +365,11 @@ def test_dark_rims_do_not_darken_the_light_around_the_eyes(face: tuple[U8, F32])
     assert abs(lit[1] - lit[0]) < max(0.5 * abs(lit[2] - lit[0]), 1.0)
 
 
+def folds() -> F32:
+    """(SIDE, SIDE) L* of something like a face, around 0."""
+    return np.tile(3.0 * np.sin(np.arange(SIDE, dtype=np.float32) / 3), (SIDE, 1)).astype(np.float32)
+
+
 def test_a_tinted_lens_tints_and_a_reflection_stays() -> None:
     """Half as light behind the lens, but for a white square, which is the target's own."""
     points = mesh_points(SIDE) / np.float32(SIDE)
@@ -373,14 +378,33 @@ def test_a_tinted_lens_tints_and_a_reflection_stays() -> None:
     x, y = (points[50, :2] * SIDE).astype(int)
     lens[y - 30 : y + 30, x - 30 : x + 30] = 1.0
     drawn = np.full((SIDE, SIDE, 3), (60.0, 15.0, 15.0), np.float32)
-    target = drawn.copy()
+    drawn[..., 0] += folds()
+    before, target = drawn.copy(), drawn.copy()
     target[lens > 0.5] = (22.0, 7.5, 7.5)
+    target[lens > 0.5, 0] += folds()[lens > 0.5] / 2
     target[y - 6 : y + 6, x - 6 : x + 6] = (95.0, 0.0, 0.0)
     kept = behind_lenses(drawn, target, lens, points, window)
     np.testing.assert_allclose(drawn[y + 20, x + 20], target[y + 20, x + 20], atol=1.0)
     assert kept[y, x] > 0.9
     assert kept[y + 20, x + 20] < 0.1
-    np.testing.assert_array_equal(drawn[:10], np.full((10, SIDE, 3), (60.0, 15.0, 15.0), np.float32))
+    np.testing.assert_array_equal(drawn[:10], before[:10])
+
+
+def test_dark_glass_hides_what_is_behind_it() -> None:
+    """As dark as the tinted lens above, but nothing of the face is seen in it; and so for its twin."""
+    points = mesh_points(SIDE) / np.float32(SIDE)
+    lens = np.zeros((SIDE, SIDE), np.float32)
+    drawn = np.full((SIDE, SIDE, 3), (60.0, 15.0, 15.0), np.float32)
+    drawn[..., 0] += folds()
+    target = drawn.copy()
+    middles = [(points[row, :2] * SIDE).astype(int) for row in (50, 280)]
+    for (x, y), shown in zip(middles, (0.0, 0.5), strict=True):
+        area = np.s_[y - 20 : y + 20, x - 20 : x + 20]
+        lens[area] = 1.0
+        target[area] = (22.0, 7.5, 7.5)
+        target[area][..., 0] += shown * folds()[area] + (1.0 - shown) * folds().T[area]
+    kept = behind_lenses(drawn, target, lens, points, Window.full(SIDE))
+    assert all(kept[y, x] > 0.9 for x, y in middles)
 
 
 def behind(
