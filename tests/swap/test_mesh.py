@@ -220,5 +220,5 @@ def test_hair_beside_a_face_is_found_up_to_the_brow() -> None:
     hair = texture.hair_beside(
         lab, appearance.skin_weight(lab, points), points, np.zeros(lab.shape[:2], np.bool_)
     )
-    at = np.array([[end[0] - 0.01, end[1]], brow.mean(axis=0), cheek, [mouth[0], mouth[1] + 0.06]])
+    at = np.array([[end[0] - 0.04, end[1]], brow.mean(axis=0), cheek, [mouth[0], mouth[1] + 0.06]])
     np.testing.assert_allclose(masks.sample(hair, at.astype(np.float32)), [1, 0, 0, 0], atol=0.05)

@@ -170,7 +170,7 @@ def test_folders_are_read(tmp_path: Path, portrait: U8, monkeypatch: pytest.Monk
     assert found.values.tolist() == [1.0, -1.0]
     assert found.people == 1
     assert sum("left out" in note for note in found.notes) == 2
-    assert float(torch.corrcoef(found.codes[:, :TEXTURE])[0, 1]) > 0.95  # of both halves the mean
+    assert float(torch.corrcoef(found.codes[:, :TEXTURE])[0, 1]) > 0.9  # of both halves the mean
     monkeypatch.setattr(reading, "MOST", 2)
     heard.clear()
     few = read_labelled(
