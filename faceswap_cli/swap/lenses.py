@@ -94,11 +94,17 @@ def _opacity(lab: F32, target: F32, lens: F32, around: F32) -> float:
     lit = _tint(drawn, seen)[0]
     # Reflections say nothing of what is behind.
     inside &= target[some][..., 0] < max(drawn[0], seen[0]) + _GLARE[0]
-    both = np.stack([x[some][..., 0][inside] for x in (lab, target)]).astype(np.float64)
-    both -= both.mean(axis=1, keepdims=True)
-    alike = float((both[0] * both[1]).sum() / max(float(np.sqrt((both**2).sum(axis=1)).prod()), 1e-6))
+    alike = _correlation(lab[some][..., 0][inside], target[some][..., 0][inside])
     dim = (1.0 - _ramp(lit, _DIM)) * (1.0 - _ramp(alike, _ALIKE))
     return max(1.0 - _ramp(lit, _OPAQUE), dim, _mirrored(drawn, seen))
+
+
+def _correlation(one: F32, other: F32) -> float:
+    """-1 to 1; 0 of few values, and of even ones."""
+    if len(one) < _FEW:
+        return 0.0
+    a, b = (x.astype(np.float64) - float(x.mean()) for x in (one, other))
+    return float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-6)
 
 
 def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32, around: F32, even_px: float) -> F32 | float:
