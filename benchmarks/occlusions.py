@@ -4,8 +4,8 @@ python benchmarks/occlusions.py FOLDER... [--pool POOL] [--source PHOTO]
 
 ``occlusions.json`` holds polygons, never pictures: frames are looked up by file name below the folders, and
 crops of the training pool (of people that are held out) by row.  Frames that are missing are counted.
-Two annotators marked each frame without seeing each other's marks or what the program finds.  The overlap (IoU)
-with both is averaged; beside it stands how far the two agree, which is the most that it can say.
+Two annotators marked each frame without seeing each other's marks or what the program finds.  The overlap
+(IoU) with both is averaged; beside it stands how far the two agree, which is the most that it can say.
 
 With ``--source`` the frames with rims are swapped too, and edges along the rims are compared with the
 target's: their energy, and the part of it that is the target's own edges at the same places (1 is best).

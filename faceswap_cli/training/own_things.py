@@ -24,8 +24,8 @@ from faceswap_cli.training.pool import Pool
 KINDS = ("thing", "mask", "unknown")
 MAP_SIDE = 128
 """Side of the maps; they show the pool's whole crop"""
-_EDGE = 0.012
-"""How far from a mark's edge nothing counts, as a share of the crop: marks are rough"""
+_EDGE = 0.006
+"""How far from a mark's edge nothing counts, as a share of the crop"""
 _BEYOND = 0.4
 """Marks that end at the crop's border go on, by this share of it"""
 _COLOR = (0.5, 2.0)
