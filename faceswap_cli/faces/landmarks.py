@@ -6,6 +6,7 @@ table ``topology.npz`` beside this file is made by ``weights/build/topology.py``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -46,6 +47,8 @@ EYES = LEFT_EYE + RIGHT_EYE
 BROWS = LEFT_BROW + RIGHT_BROW
 IRISES = RIGHT_IRIS + LEFT_IRIS
 
+_NEAR, _REACH = 0.05, 0.07
+"""How far around a point that moves the skin follows, in distances of the outer eye corners"""
 _IRIS_SEEN = (0.09, 0.18)
 """Opening of an eye, in widths of it, up to which nothing of the iris is seen, and from which on enough."""
 SUBSET = OVAL + LIPS + EYES + BROWS + NOSE + IRISES
@@ -86,6 +89,17 @@ def topology() -> Topology:
             mirror=table["mirror"].astype(np.int64),
             mean_shape=table["mean_shape"].astype(np.float32),
         )
+
+
+def following(rows: Sequence[int]) -> F32:
+    """(478, R): how far each point of the mesh goes with each of ``rows``: around them the skin follows."""
+    mean = topology().mean_shape[:, :2]
+    apart = np.linalg.norm(mean[:, None] - mean[None, list(rows)], axis=-1)
+    near = np.exp(-np.square(apart / _NEAR))
+    follow = near / np.maximum(near.sum(axis=1, keepdims=True), 1e-6)
+    follow *= np.exp(-np.square(apart.min(axis=1, keepdims=True) / _REACH))
+    follow[list(rows)] = np.eye(len(rows))
+    return np.asarray(follow, np.float32)
 
 
 def mirrored(landmarks: F32, width: float) -> F32:

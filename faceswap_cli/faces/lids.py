@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from faceswap_cli.faces.landmarks import IRISES, topology
+from faceswap_cli.faces.landmarks import IRISES, following, topology
 from faceswap_cli.records import F32, Face
 
 UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
@@ -20,24 +20,15 @@ LOWER = (33, 7, 163, 144, 145, 153, 154, 155, 133)
 POINTS = (*UPPER, *LOWER[1:-1])
 MOVES = np.array(
     [
-        *(
-            (-0.035, 0.047),
-            (-0.035, 0.045),
-            (-0.036, 0.045),
-            (-0.035, 0.039),
-            (-0.030, 0.020),
-            (-0.021, 0.012),
-        ),
-        *((-0.006, 0.022), (0.010, 0.025), (0.020, 0.030)),
-        *((-0.027, 0.027), (-0.020, 0.014), (-0.011, 0.007), (-0.002, 0.004), (0.005, 0.005), (0.013, 0.020)),
-        (0.017, 0.024),
+        *((-0.035, 0.047), (-0.035, 0.045), (-0.036, 0.045), (-0.035, 0.039)),
+        *((-0.030, 0.020), (-0.021, 0.012), (-0.006, 0.022), (0.010, 0.025)),
+        *((0.020, 0.030), (-0.027, 0.027), (-0.020, 0.014), (-0.011, 0.007)),
+        *((-0.002, 0.004), (0.005, 0.005), (0.013, 0.020), (0.017, 0.024)),
     ],
     np.float32,
 )
 """(16, 2) from each of ``POINTS`` to the lid, in widths of the eye, along it and down
 (``weights/build/lids.py``)"""
-_NEAR, _REACH = 0.05, 0.07
-"""How far around lids the skin follows, in distances of the outer eye corners"""
 
 
 def frame_of(mesh: F32) -> tuple[F32, float]:
@@ -51,14 +42,9 @@ def frame_of(mesh: F32) -> tuple[F32, float]:
 @lru_cache(maxsize=1)
 def _around() -> F32:
     """(478, 2): how each point of the mesh moves with the right eye's lids."""
-    mean = topology().mean_shape[:, :2]
-    apart = np.linalg.norm(mean[:, None] - mean[None, list(POINTS)], axis=-1)
-    near = np.exp(-np.square(apart / _NEAR))
-    follow = near / np.maximum(near.sum(axis=1, keepdims=True), 1e-6)
-    follow *= np.exp(-np.square(apart.min(axis=1, keepdims=True) / _REACH))
-    follow[list(POINTS)] = np.eye(len(POINTS))
-    follow[list(IRISES)] = 0.0
-    return np.asarray(follow @ MOVES, np.float32)
+    ways = following(POINTS) @ MOVES
+    ways[list(IRISES)] = 0.0
+    return np.asarray(ways, np.float32)
 
 
 def with_true_lids(face: Face) -> Face:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -74,24 +76,42 @@ def _tinted(lab: F32, target: F32, lens: F32, points: F32, window: Window) -> F3
     eyes, around = (masks.union(points, parts.FEATURE_RINGS[:4], window, n * window.side) for n in (0, 0.012))
     kept = np.zeros(window.shape, np.float32)
     middle = min(max(round(float(window.pixels(points[[168]])[0, 0])), 0), window.width)
-    halves = np.s_[:, :middle], np.s_[:, middle:]
+    lenses = [
+        (own, colors)
+        for own in (np.s_[:, :middle], np.s_[:, middle:])
+        if (colors := _colors(lab[own], target[own], lens[own], around[own])) is not None
+    ]
     # Both lenses of a pair are alike: what one hides, the other does.
-    opaque = max(_opacity(lab[own], target[own], lens[own], around[own]) for own in halves)
-    for own in halves:
-        shown = _one_lens(lab[own], target[own], lens[own], eyes[own], around[own], _EVEN * window.side)
-        kept[own] = np.maximum(shown, np.float32(opaque) * lens[own])
-    return masks.blur(kept, _GLARE_SOFT * window.side)
+    opaque = max((_opacity(lab[own], target[own], lens[own], colors) for own, colors in lenses), default=0.0)
+    even_px = _EVEN * window.side
+    for own, colors in lenses:
+        kept[own] = _one_lens(lab[own], target[own], lens[own], eyes[own], around[own], colors, even_px)
+    return masks.blur(np.maximum(kept, np.float32(opaque) * lens), _GLARE_SOFT * window.side)
 
 
-def _opacity(lab: F32, target: F32, lens: F32, around: F32) -> float:
-    """How far a lens hides what is behind it, 0 to 1: dark glass, and mirrors."""
-    some = np.s_[::2, ::2]
-    inside = lens[some] > 0.5
-    skin = inside & (around[some] < 0.5)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Colors:
+    """Median L*a*b* (3,) of the drawn and of the target's skin behind a lens."""
+
+    drawn: F32
+    seen: F32
+    skin: NDArray[np.bool_] = field(repr=False)
+    """Every other pixel: skin behind the lens"""
+
+
+def _colors(lab: F32, target: F32, lens: F32, around: F32) -> _Colors | None:
+    some = np.s_[::2, ::2]  # enough for medians
+    skin = (lens[some] > 0.5) & (around[some] < 0.5)
     if np.count_nonzero(skin) < _FEW:
-        return 0.0
+        return None
     drawn, seen = (np.median(x[some][skin], axis=0) for x in (lab, target))
-    lit = _tint(drawn, seen)[0]
+    return _Colors(drawn, seen, skin)
+
+
+def _opacity(lab: F32, target: F32, lens: F32, colors: _Colors) -> float:
+    """How far a lens hides what is behind it, 0 to 1: dark glass, and mirrors."""
+    some, drawn, seen = np.s_[::2, ::2], colors.drawn, colors.seen
+    lit, inside = _tint(drawn, seen)[0], lens[some] > 0.5
     # Reflections say nothing of what is behind.
     inside &= target[some][..., 0] < max(drawn[0], seen[0]) + _GLARE[0]
     alike = _correlation(lab[some][..., 0][inside], target[some][..., 0][inside])
@@ -107,16 +127,14 @@ def _correlation(one: F32, other: F32) -> float:
     return float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-6)
 
 
-def _one_lens(lab: F32, target: F32, lens: F32, eyes: F32, around: F32, even_px: float) -> F32 | float:
+def _one_lens(
+    lab: F32, target: F32, lens: F32, eyes: F32, around: F32, colors: _Colors, even_px: float
+) -> F32:
     """:func:`behind_lenses` of one side of the nose, sharp.
 
     ``eyes`` (h, w): with the brows; ``around``: with what is close to them, too.
     """
-    some = np.s_[::2, ::2]  # enough for medians
-    skin = (lens[some] > 0.5) & (around[some] < 0.5)
-    if np.count_nonzero(skin) < _FEW:
-        return 0.0
-    drawn, seen = (np.median(x[some][skin], axis=0) for x in (lab, target))
+    drawn, seen, skin = colors.drawn, colors.seen, colors.skin
     tint = _tint(drawn, seen)
     shade = 1.0 - _ramp(tint[0], _TINTED)
     factor = np.float32(1.0 + (tint[0] - 1.0) * shade)

@@ -35,8 +35,6 @@ _MOST_OUTLINE = 0.10
 """The outline moves by no more than this."""
 _OPENING_EYES, _OPENING_MOUTH = (0.87, 1.15), (0.85, 1.12)
 """Limits of the factor between the openings of the result and of the target."""
-_NEAR, _REACH = 0.05, 0.07
-"""How far around a moved lid or lip the skin follows."""
 TURNED_DEG = (52.0, 66.0)
 """Angle between the head's axis and the viewer from which a swap fades, and at which it is gone."""
 _ROWS = 240
@@ -190,10 +188,4 @@ _MOVED = np.concatenate([_UPPER, _LOWER, _LIP_OUTER])
 @lru_cache(maxsize=1)
 def _follow() -> F32:
     """(478, 64): how far each point follows the moved lids and lips, ``_MOVED``."""
-    mean = parts.topology().mean_shape[:, :2]
-    apart = np.linalg.norm(mean[:, None] - mean[None, _MOVED], axis=-1)
-    near = np.exp(-np.square(apart / _NEAR))
-    follow = near / np.maximum(near.sum(axis=1, keepdims=True), 1e-6)
-    follow *= np.exp(-np.square(apart.min(axis=1, keepdims=True) / _REACH))
-    follow[_MOVED] = np.eye(len(_MOVED))
-    return np.asarray(follow, np.float32)
+    return parts.following(_MOVED.tolist())

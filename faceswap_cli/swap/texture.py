@@ -35,7 +35,7 @@ _RIM_SKIN, _RIM_SOFT = 0.03, 0.018
 """What is left out inside the outline, and how softly, as shares of the side: hair and background shine in
 there."""
 _RIM_BROW = 0.02
-"""The same, and the softness, of brows, whose tails reach far out"""
+"""The same, twice the softness, of brows, whose tails reach far out"""
 _MIRROR_QUALITY = 0.04
 """A mirrored view serves only where nothing else does."""
 _FLOOR = 1e-3
