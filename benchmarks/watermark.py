@@ -143,11 +143,11 @@ def survive(path: Path, source: Path, frames: int, method: str) -> Survival | No
         except FaceswapError as error:
             sys.stderr.write(f"{path.name}: {error}\n")
             return None
-        strength, watermark.STRENGTH = watermark.STRENGTH, (0.0, 0.0)
+        strongest, watermark.STRONGEST = watermark.STRONGEST, 0.0
         try:
             swap_video([source], path, plain, options(frames, method))
         finally:
-            watermark.STRENGTH = strength
+            watermark.STRONGEST = strongest
         found = {"as made": search_clip(*analysed(marked))}
         for how in TREATMENTS:
             treated(marked, other, how)
@@ -188,7 +188,7 @@ def chance(path: Path, frames: int, source: Path | None, method: str) -> list[tu
     with tempfile.TemporaryDirectory(prefix="faceswap-mark-") as folder:
         looked_at = path
         if source is not None:
-            looked_at, watermark.STRENGTH = Path(folder) / "plain.mkv", (0.0, 0.0)
+            looked_at, watermark.STRONGEST = Path(folder) / "plain.mkv", 0.0
             swap_video([source], path, looked_at, options(frames, method))
         clip, analysis = analysed(looked_at, frames)
         sums = watermark.whitened_sums(looks_of(clip, analysis))

@@ -34,25 +34,26 @@ GRID = 192
 """Side of the pattern, and of the crops that are searched for it."""
 BAND = (20.0, 46.0)
 """Cycles per side of the aligned square: fine enough to stand out from a face, coarse enough for a codec."""
-STRENGTH = (0.6, 1.5)
-"""Root mean square of the pattern in levels of 255: on flat skin, and where there is texture to hide it."""
+FLAT, FAINT = 70.0, (0.12, 0.45)
+"""Root mean square of the pattern on flat skin, in levels of 255: this over the side of the crop in pixels,
+within these limits.  On large faces its waves are long, and eyes see those best."""
+HIDDEN, STRONGEST = 0.25, 1.5
+"""How much stronger it is where there is texture to hide it, as a share of that; its greatest strength"""
 FALSE_ALARM = 1e-7
 """A mark counts as found when chance would have given its score less often than this."""
 
-BUSY = 4.0
-"""Levels of texture from which on the mark has its full strength."""
 FINE, AROUND = 1.5, 2.0
 """Blurs, in half cells of the grid, that separate texture from form and spread it."""
 ROOM = 24.0
 """Distance from black and white in levels within which the mark fades out."""
-_SCALES = tuple(1.0 + 0.01 * step for step in range(-6, 7))
+_SCALES = tuple(1.0 + 0.01 * step for step in range(-15, 21))
 _ANGLES = (-1.0, 0.0, 1.0)
 _REACH = 6
-"""Degrees, and rows and columns of the grid, by which the alignment of the finder may differ from the
+"""Sizes, degrees, and rows and columns of the grid, by which the alignment of the finder may differ from the
 maker's: a swapped face has the proportions of its source."""
 _CHUNK = 16
 """Frames averaged before whitening: enough to quieten the codec, few enough for changing light."""
-_LOCAL, _FLOOR, _CLIP, _TILT = 3.0, 1.0, 2.5, 2.0
+_LOCAL, _FLOOR, _CLIP, _TILT = 2.0, 0.5, 2.5, 4.0
 """Whitening: radius of the local contrast in grid cells, least contrast in levels, cut in deviations, and
 the power of frequency by which fine detail is raised (faces have less of it than the pattern)."""
 
@@ -115,11 +116,11 @@ def _strength(rgb: U8, side: int) -> F32:
     size = (max(round(width / shrink), 1), max(round(height / shrink), 1))
     green = cv2.resize(cv2.extractChannel(rgb, 1), size, interpolation=cv2.INTER_AREA).astype(np.float32)
     fine = np.abs(green - cv2.GaussianBlur(green, (0, 0), FINE))
-    texture = np.minimum(cv2.GaussianBlur(fine, (0, 0), AROUND) / BUSY, 1.0)
-    low, high = STRENGTH
+    texture = cv2.GaussianBlur(fine, (0, 0), AROUND)
+    flat = np.float32(np.clip(FLAT / side, *FAINT))
     # Burnt-out highlights and black are truly flat: the faintest pattern would show.
     room = np.clip(np.minimum(255 - green, green) / ROOM, 0.0, 1.0)
-    levels = (low + (high - low) * texture) * room
+    levels = np.minimum(flat + np.float32(HIDDEN) * texture, np.float32(STRONGEST)) * room
     return np.asarray(cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
@@ -256,7 +257,7 @@ def _raised() -> F32:
     return np.asarray(spectrum() * (radius / BAND[0]) ** _TILT, dtype=np.float32)
 
 
-@lru_cache(maxsize=2 * len(_SCALES) * len(_ANGLES))
+@lru_cache(maxsize=len(_SCALES) * len(_ANGLES))
 def _hypothesis(scale: float, angle: float, key: bytes) -> tuple[NDArray[np.complex64], F32]:
     """Conjugate transform of the pattern enlarged and turned, and the power spectrum of its kind."""
     turn = math.radians(angle)
