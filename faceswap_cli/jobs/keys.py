@@ -32,6 +32,7 @@ _MODELS = (
     "facespace.safetensors",
     "attributes.safetensors",
     "occluder.safetensors",
+    "beard.safetensors",
     "rims.safetensors",
     "refiner.safetensors",
 )

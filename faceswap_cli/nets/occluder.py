@@ -7,6 +7,8 @@ Coarse levels decide what a thing is (a finger, a beard), fine ones where it end
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from faceswap_cli.nets.unet import UNet
@@ -28,5 +30,9 @@ class OccluderHead(UNet):
         self.answer = nn.Conv2d(widths[0], len(CLASSES), 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.answer(self.features(x))
+        return self.answered(self.levels(x))
+
+    def answered(self, levels: Sequence[Tensor]) -> Tensor:
+        """The logits by what :meth:`levels` gives."""
+        out: Tensor = self.answer(self.joined(levels))
         return out

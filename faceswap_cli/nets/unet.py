@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch.nn.functional as F
@@ -34,13 +34,21 @@ class UNet(nn.Module):
         )
         self.up = nn.ModuleList(layer(b, b) for b in widths[-2::-1])
 
-    def features(self, x: Tensor) -> Tensor:
-        """Features at half the size of ``x``."""
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """Features of the way down, at a half, a quarter, ... of the size of ``x``."""
         kept = []
         for down in self.down:
             x = down(x)
             kept.append(x)
-        x = x + self.middle(x)
+        return kept
+
+    def features(self, x: Tensor) -> Tensor:
+        """Features at half the size of ``x``."""
+        return self.joined(self.levels(x))
+
+    def joined(self, kept: Sequence[Tensor]) -> Tensor:
+        """:meth:`levels` -> :meth:`features`."""
+        x: Tensor = kept[-1] + self.middle(kept[-1])
         for narrow, up, before in zip(self.narrow, self.up, kept[-2::-1], strict=True):
             x = up(F.interpolate(narrow(x), scale_factor=2, mode="nearest") + before)
         return x

@@ -20,6 +20,7 @@ _BUNDLED = {
     "face_landmarker.task": "finds faces and their 478 points",
     "identity.safetensors": "measures identity distances; swaps are trained with it",
     "occluder.safetensors": "finds what is in front of a face",
+    "beard.safetensors": "finds beards",
     "rims.safetensors": "finds rims and lenses of glasses",
     "recognition.safetensors": "measures likeness; nothing is trained with it",
 }

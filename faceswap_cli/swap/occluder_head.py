@@ -8,7 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from faceswap_cli.faces import landmarks as parts
 from faceswap_cli.geometry import align, masks
@@ -31,6 +31,8 @@ class Seen:
     """(n, n, 6) probabilities of ``nets.occluder.CLASSES`` over the middle of the crop"""
     share: float
     """Side of that middle square as a share of the crop's"""
+    levels: tuple[Tensor, ...] = field(repr=False, default=())
+    """What the network saw of the square on its way down (``nets.unet``)"""
 
     def over(self, window: Window, size: tuple[int, int], classes: slice = slice(None)) -> F32:
         """The probabilities over ``window`` of the crop, (height, width, K) of ``size`` (width, height).
@@ -91,21 +93,17 @@ def look(rgb: U8, points: F32, crop_scale: float = align.SWAP_SCALE) -> Seen:
     share = middle.shape[0] / side
     small = np.asarray(cv2.resize(middle, (SIDE, SIDE), interpolation=how), np.uint8)
     inner = (points[:, :2] - np.float32(0.5)) / np.float32(share) + np.float32(0.5)
-    return Seen(classify(small, inner), share)
+    return classify(occluder_head(), small, inner, share)
 
 
-def classify(rgb: U8, points: F32) -> F32:
-    """(96, 96, 6) probabilities of an aligned (192, 192, 3) crop and its mesh."""
-    return classify_with(occluder_head(), rgb, points)
-
-
-def classify_with(net: nn.Module, rgb: U8, points: F32) -> F32:
-    """The same by any head, in its own number format."""
+def classify(net: OccluderHead, rgb: U8, points: F32, share: float = 1.0) -> Seen:
+    """What ``net`` sees in an aligned (192, 192, 3) crop with its mesh, in its own number format."""
     kind = next(net.parameters()).dtype
     with torch.inference_mode():
         x = torch.from_numpy(_planes(rgb, points)[None]).permute(0, 3, 1, 2)
-        logits = net((x.float() / 127.5 - 1).to(kind))
-        return np.asarray(logits.float().softmax(1)[0].permute(1, 2, 0).contiguous())
+        levels = net.levels((x.float() / 127.5 - 1).to(kind))
+        shares = net.answered(levels).float().softmax(1)[0].permute(1, 2, 0).contiguous()
+    return Seen(np.asarray(shares), share, tuple(levels))
 
 
 @lru_cache(maxsize=1)

@@ -22,6 +22,8 @@ from faceswap_cli.keyframes import value_at
 from faceswap_cli.nets import refiner
 from faceswap_cli.records import F32, MESH_POINTS, Bend, FaceCrop, RenderedFace
 from faceswap_cli.swap import appearance, beard, detail, features, sight
+from faceswap_cli.swap.brows import NONE as NO_BROWS
+from faceswap_cli.swap.brows import measure_contrast, tone_brows
 from faceswap_cli.swap.carried import Carried, carry
 from faceswap_cli.swap.edge import face_mask
 from faceswap_cli.swap.eyes import keep_eyes
@@ -48,12 +50,15 @@ SMALL = 256
 """Side at which a network draws, and at which its picture and the photograph are joined."""
 LIGHT = MESH_POINTS * 3
 TONES = 2 * detail.BANDS + 3
-CODE = LIGHT + TONES + beard.NUMBERS + sight.NUMBERS
+BROWS = len(NO_BROWS)
+CODE = LIGHT + TONES + BROWS + beard.NUMBERS + sight.NUMBERS
 """Light at the mesh points; logarithms of the detail of skin and brows, of the spread of color and of relief;
-what is known of a beard, and of what is in front."""
+contrast of the brows; what is known of a beard, and of what is in front."""
 LIGHT_BETA, DETAIL_BETA = 12.0, 25.0
 """Smoothing over time (``swap.kernel``)."""
-BETA = np.concatenate([np.full(LIGHT, LIGHT_BETA), np.full(TONES + beard.NUMBERS, DETAIL_BETA), sight.BETA])
+BETA = np.concatenate(
+    [np.full(LIGHT, LIGHT_BETA), np.full(TONES + BROWS + beard.NUMBERS, DETAIL_BETA), sight.BETA]
+)
 BETA = BETA.astype(np.float32)
 
 
@@ -71,6 +76,8 @@ class Look:
     """(2,) spread of a* and b*"""
     relief: float
     """Deviation of L* of its skin's form"""
+    brows: F32 = field(default_factory=lambda: NO_BROWS)
+    """``brows.measure_contrast``"""
     beard: F32 = field(repr=False, default_factory=lambda: beard.NONE)
     """``beard.measure_beard``"""
     front: F32 = field(repr=False, default_factory=lambda: sight.NOTHING)
@@ -79,13 +86,14 @@ class Look:
     def packed(self) -> F32:
         """(CODE,)"""
         tones = np.log([*self.bands, *self.hair, *self.chroma, self.relief])
-        return np.concatenate([self.light.ravel(), tones, self.beard, self.front]).astype(np.float32)
+        packed = [self.light.ravel(), tones, self.brows, self.beard, self.front]
+        return np.concatenate(packed).astype(np.float32)
 
     @classmethod
     def unpacked(cls, code: F32) -> Look:
-        light, tones, hairy, front = np.split(code, np.cumsum([LIGHT, TONES, beard.NUMBERS]))
+        light, tones, brow, hairy, front = np.split(code, np.cumsum([LIGHT, TONES, BROWS, beard.NUMBERS]))
         bands, hair, chroma, relief = np.split(np.exp(tones), np.cumsum([detail.BANDS, detail.BANDS, 2]))
-        return cls(light.reshape(MESH_POINTS, 3), bands, hair, chroma, float(relief[0]), hairy, front)
+        return cls(light.reshape(MESH_POINTS, 3), bands, hair, chroma, float(relief[0]), brow, hairy, front)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,15 +112,17 @@ def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
     n = appearance.LIGHT_SIDE
     small = appearance.lab_from_rgb(cv2.resize(crop.rgb, (n, n), interpolation=cv2.INTER_AREA))
     weight = appearance.skin_weight(small, points)
-    front = sight.NOTHING
-    if paste.occlusion:
+    front, hairy = sight.NOTHING, beard.NONE
+    if paste.occlusion or paste.beard == "keep":
         real = in_frame(crop)
-        mesh = real.landmarks / np.float32(side)
+        mesh = np.asarray(real.landmarks / np.float32(side), np.float32)
         seen = look(real.rgb, mesh)
-        evidence = rim_evidence(seen, mesh)
-        worn = wears_glasses(evidence)
-        front = sight.pack(with_fine_glasses(seen, real.rgb, mesh) if worn > 0.0 else seen, evidence)
-        weight *= bare_skin(seen, mesh, n, worn)
+        hairy = beard.measure_beard(seen, mesh)
+        if paste.occlusion:
+            evidence = rim_evidence(seen, mesh)
+            worn = wears_glasses(evidence)
+            front = sight.pack(with_fine_glasses(seen, real.rgb, mesh) if worn > 0.0 else seen, evidence)
+            weight *= bare_skin(seen, mesh, n, worn)
     light = appearance.light_at(small, weight, points)
     window = Window.around(points[list(parts.OVAL)], side)
     luma = appearance.lightness(window.of(crop.rgb))
@@ -122,8 +132,7 @@ def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
     hair = detail.measure(octaves, brows(points, window))
     chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
     relief = detail.measure_relief(luma, skin, window)
-    hairy = beard.measure_beard(octaves, luma, points, window)
-    return Look(light, bands, hair, chroma, relief, hairy, front)
+    return Look(light, bands, hair, chroma, relief, measure_contrast(crop.rgb, points), hairy, front)
 
 
 def default_shares(job: JobOptions) -> Shares:
@@ -164,6 +173,7 @@ def render(
     lab = _draw(carried, None if network is None else network.picture, window)
     target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
     features.limit_lips(lab, target, points, drawn, window)
+    tone_brows(lab, look_of.brows, drawn, window)
     skin = detail.Part(look_of.bands, inner_skin(drawn, window))
     hair = detail.Part(look_of.hair, brows(drawn, window))
     detail.match_detail(lab, target, window, skin, hair, seed, crop.color_px)

@@ -18,7 +18,7 @@ from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.occluder import SIDE, OccluderHead
 from faceswap_cli.records import F32, U8
 from faceswap_cli.swap.glasses import eye_band, rim_evidence, wears_glasses
-from faceswap_cli.swap.occluder_head import Seen, classify_with
+from faceswap_cli.swap.occluder_head import Seen, classify
 from faceswap_cli.training.pool import Pool
 
 MAP_SIDE = 128
@@ -81,8 +81,8 @@ def _look(net: OccluderHead, rgb: U8, points: F32) -> Seen:
     small = cut(rgb, matrix, SIDE)
     unit = np.asarray((points[:, :2] * scale + shift) / SIDE, np.float32)
     flipped = unit * np.array([-1, 1], np.float32) + np.array([1, 0], np.float32)
-    both = classify_with(net, small, unit)
-    other = classify_with(net, np.ascontiguousarray(small[:, ::-1]), flipped)[:, ::-1]
+    both = classify(net, small, unit).shares
+    other = classify(net, np.ascontiguousarray(small[:, ::-1]), flipped).shares[:, ::-1]
     return Seen(np.asarray((both + other) / 2, np.float32), share)
 
 

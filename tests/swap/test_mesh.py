@@ -14,7 +14,7 @@ from faceswap_cli.geometry import align, masks
 from faceswap_cli.records import F32, U8
 from faceswap_cli.swap import appearance, occluder_head, occlusion, texture
 from faceswap_cli.swap.methods.mesh import MeshMethod
-from faceswap_cli.swap.occluder_head import look
+from faceswap_cli.swap.occluder_head import Seen, look
 
 
 @pytest.fixture(scope="module")
@@ -166,11 +166,11 @@ def test_hair_over_a_sources_brow_is_not_taken_along(monkeypatch: pytest.MonkeyP
     rows, columns = np.s_[y - 14 : y + 14], np.s_[x - 10 : x + 10]
     hairy[rows, columns] = (20, 20, 140)
 
-    def classify(rgb: U8, mesh_in_rgb: F32) -> F32:
+    def classify(net: object, rgb: U8, mesh_in_rgb: F32, share: float) -> Seen:
         blue = rgb[..., 2].astype(int) - rgb[..., 0] > 60
         hair = cv2.resize(blue.astype(np.float32), (96, 96), interpolation=cv2.INTER_AREA)
         nothing = np.zeros_like(hair)
-        return np.stack([1 - hair, nothing, nothing, hair, nothing, nothing], axis=-1)
+        return Seen(np.stack([1 - hair, nothing, nothing, hair, nothing, nothing], axis=-1), share)
 
     def blueness(rgb: U8) -> float:
         made = texture.build_texture(identity(photo(rgb, points)).photos)
