@@ -19,6 +19,8 @@ SIDE_LIT = 2.1
 """Ratio of the linear light on the two cheeks."""
 DARK = 30.0
 """L* of the cheeks below which a face is in the dark."""
+OPEN = 0.12
+"""Opening of the lips, in widths of the mouth, of a photograph that laughs"""
 GRAY = 4.0
 """Chroma (a*, b*) of the cheeks below which a photograph is monochrome."""
 AWAKE = 0.5
@@ -44,6 +46,11 @@ def _turned(photo: SourcePhoto) -> bool:
 
 def _asleep(photo: SourcePhoto) -> bool:
     return float(seen_irises(photo.landmarks).max()) <= AWAKE
+
+
+def _laughing(photo: SourcePhoto) -> bool:
+    upper, lower, right, left = photo.landmarks[[13, 14, 78, 308], :2]
+    return float(np.linalg.norm(lower - upper)) > OPEN * float(np.linalg.norm(left - right))
 
 
 def _side_lit(photo: SourcePhoto) -> bool:
@@ -86,6 +93,10 @@ FAULTS: tuple[tuple[Callable[[SourcePhoto], bool], str], ...] = (
     (_small, "the face in {which} is small: close-ups will look soft; add a larger photo"),
     (_turned, "the face in {which} is turned away: its far side is guessed; add a frontal photo"),
     (_asleep, "the eyes are shut in {which}: the target's own are kept; add a photo with open eyes"),
+    (
+        _laughing,
+        "the mouth is open in {which}: cheeks and eyes stay as in a laugh; add a photo with a calm face",
+    ),
     (_side_lit, "the light in {which} comes from one side and will show; add a photo in even light"),
     (_monochrome, "{which} has no color: skin takes the target's; add a color photo"),
 )

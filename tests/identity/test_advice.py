@@ -38,6 +38,8 @@ def spoiled(fault: str) -> SourcePhoto:
     if fault == "shut":
         for upper, lower, *_ in (parts.LEFT_LIDS, parts.RIGHT_LIDS):
             points[upper, 1] = points[lower, 1]
+    if fault == "open":
+        points[list(parts.LIPS_INNER[1:10]), 1] += 0.03 * SIDE
     if fault == "one side":
         rgb[:, : SIDE // 2] = (rgb[:, : SIDE // 2] * 0.5).astype(np.uint8)
     if fault == "no color":
@@ -49,7 +51,7 @@ def test_a_good_photo_needs_no_advice() -> None:
     assert advice([plain()]) == []
 
 
-@pytest.mark.parametrize("fault", ["small", "turned away", "shut", "one side", "no color"])
+@pytest.mark.parametrize("fault", ["small", "turned away", "shut", "open", "one side", "no color"])
 def test_each_fault_is_named_once_and_another_photo_helps(fault: str) -> None:
     bad = spoiled(fault)
     (line,) = advice([bad])
