@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -32,6 +32,11 @@ def save(tmp_path: Path) -> Saver:
     return write
 
 
+def calm(notes: Sequence[str]) -> list[str]:
+    """Notes but for the one about the laugh of the portrait."""
+    return [note for note in notes if "mouth is open" not in note]
+
+
 def side_by_side(one: U8, other: U8) -> U8:
     return np.concatenate([one, other], axis=1)
 
@@ -49,7 +54,7 @@ def test_one_photo(save: Saver, portrait: U8) -> None:
     path = save("Anna Maria.png", portrait)
     source = load_photos([path], DetectOptions())
     assert source.name == "Anna Maria"
-    assert source.notes == ()
+    assert calm(source.notes) == []
     (photo,) = source.photos
     assert photo.path == path
     np.testing.assert_array_equal(photo.rgb, portrait)
@@ -69,7 +74,7 @@ def test_a_folder_is_one_person_and_bad_pictures_are_named(save: Saver, portrait
     source = load_photos([tmp_path / "anna"], DetectOptions())
     assert source.name == "anna"
     assert [photo.path.name for photo in source.photos] == ["a.png", "b.jpg"]
-    assert len(source.notes) == 2
+    assert len(calm(source.notes)) == 2
     assert any("broken.jpg" in note for note in source.notes)
     assert any("room.png" in note and "no face" in note for note in source.notes)
 
@@ -116,7 +121,7 @@ def test_the_other_photos_tell_who_is_meant(save: Saver, portrait: U8) -> None:
     pair = save("pair.png", side_by_side(portrait, smaller(portrait, 0.8)))
     source = load_photos([save("alone.png", portrait), pair], DetectOptions())
     assert len(source.photos) == 2
-    assert source.notes == ()
+    assert calm(source.notes) == []
 
 
 def test_files_that_are_not_there_or_not_pictures(tmp_path: Path, save: Saver, portrait: U8) -> None:
