@@ -38,7 +38,8 @@ class Ran:
 
     def failed(self, code: int, *words: str) -> None:
         """One line on stderr, behind the one that says what is done: our prefix, the code, the words."""
-        lines = self.err.splitlines()
+        # The portrait of the tests laughs, and a line says so.
+        lines = [line for line in self.err.splitlines() if "the mouth is open" not in line]
         lines = lines[1:] if len(lines) > 1 and " into " in lines[0] else lines
         assert len(lines) == 1, self.err
         assert lines[0].startswith("faceswap: error: ")
