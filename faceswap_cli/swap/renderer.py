@@ -112,10 +112,10 @@ def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
     n = appearance.LIGHT_SIDE
     small = appearance.lab_from_rgb(cv2.resize(crop.rgb, (n, n), interpolation=cv2.INTER_AREA))
     weight = appearance.skin_weight(small, points)
-    front, hairy = sight.NOTHING, beard.NONE
+    front, hairy, seen = sight.NOTHING, beard.NONE, None
+    real = in_frame(crop)
+    mesh = np.asarray(real.landmarks / np.float32(side), np.float32)
     if paste.occlusion or paste.beard == "keep":
-        real = in_frame(crop)
-        mesh = np.asarray(real.landmarks / np.float32(side), np.float32)
         seen = look(real.rgb, mesh)
         hairy = beard.measure_beard(seen, mesh)
         if paste.occlusion:
@@ -132,7 +132,8 @@ def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
     hair = detail.measure(octaves, brows(points, window))
     chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
     relief = detail.measure_relief(luma, skin, window)
-    return Look(light, bands, hair, chroma, relief, measure_contrast(crop.rgb, points), hairy, front)
+    contrast = measure_contrast(real.rgb, mesh, seen)
+    return Look(light, bands, hair, chroma, relief, contrast, hairy, front)
 
 
 def default_shares(job: JobOptions) -> Shares:

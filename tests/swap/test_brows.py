@@ -11,6 +11,7 @@ from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32
 from faceswap_cli.swap import appearance, brows
+from faceswap_cli.swap.occluder_head import Seen
 from faceswap_cli.swap.skin import whole_brows
 
 N = 320
@@ -25,13 +26,25 @@ def face(darker: float, redder: float = 0.0) -> F32:
     return np.asarray(SKIN + area * np.array([-darker, redder, 0.0], np.float32), np.float32)
 
 
-def measured(lab: F32) -> F32:
-    return brows.measure_contrast(appearance.rgb_from_lab(lab), POINTS)
+def measured(lab: F32, seen: Seen | None = None) -> F32:
+    """(3,) their contrast, where they are known."""
+    found = brows.measure_contrast(appearance.rgb_from_lab(lab), POINTS, seen)
+    assert found[0] > 0.9
+    return found[1:] / found[0]
+
+
+def covered(share: float) -> Seen:
+    """A rim over a ``share`` of the left and right of the face."""
+    shares = np.zeros((96, 96, 6), np.float32)
+    x, _ = np.split(POINTS[[k for ring in parts.FEATURE_RINGS[2:4] for k in ring], :2] * 96, 2, axis=1)
+    shares[..., 0] = 1.0
+    shares[:, : int(x.min() + share * (x.max() - x.min())), :2] = (0.0, 1.0)
+    return Seen(shares, 1.0)
 
 
 def toned(drawn: F32, target: F32) -> F32:
     lab = np.ascontiguousarray(WINDOW.of(drawn))
-    brows.tone_brows(lab, measured(target), POINTS, WINDOW)
+    brows.tone_brows(lab, np.append(np.float32(1.0), measured(target)), POINTS, WINDOW)
     out = drawn.copy()
     WINDOW.of(out)[:] = lab
     return out
@@ -69,6 +82,14 @@ def test_brows_alike_and_brows_unknown_stay_as_they_are() -> None:
     assert (
         brows.measure_contrast(appearance.rgb_from_lab(drawn), POINTS + np.float32(2.0)) == brows.NONE
     ).all()
+
+
+def test_rims_over_brows_do_not_count() -> None:
+    lab, seen = face(10.0), covered(0.2)
+    rim = np.s_[:, : int(N / 96 * np.flatnonzero(seen.shares[0, :, 1]).max())]
+    lab[rim] -= np.array([40.0, 0.0, 0.0], np.float32)
+    assert measured(lab, seen)[0] == pytest.approx(measured(face(10.0))[0], abs=1.5)
+    assert brows.measure_contrast(appearance.rgb_from_lab(lab), POINTS, covered(0.7))[0] == 0.0
 
 
 def test_a_gain_has_limits() -> None:
