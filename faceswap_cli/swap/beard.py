@@ -26,8 +26,8 @@ from faceswap_cli.weights.registry import bundled
 FILE = "beard.safetensors"
 PLACES = (-4.0, -1.5)
 """Log odds from which hair is shown at a place, a little and wholly"""
-GROWN = (-0.8, 0.2)
-"""The same of the mean over the chin, or over the upper lip: less is stubble, a fold or a shadow"""
+GROWN = (-1.5, -0.7)
+"""The same of the mean over the chin, or over the upper lip.  Stubble counts: it goes on below the jaw as well."""
 NUMBERS = MESH_POINTS + 2
 NONE = np.full(NUMBERS, PLACES[0], np.float32)
 """Of a face of which nothing is known"""

@@ -21,7 +21,7 @@ from faceswap_cli.swap.skin import whole_brows
 
 AS_TARGET = 0.6
 """How far their contrast to the skin follows the target's: its logarithm, and its hue"""
-GAIN, HUE = (0.35, 2.0), np.float32(6.0)
+GAIN, HUE = (0.6, 2.0), np.float32(6.0)
 """Limits of the ratio of the contrasts, and of the difference in a* and b*"""
 _REACH, _AROUND = 0.006, 0.04
 """Softness of brows, and blur of the skin around, as shares of the crop"""
