@@ -27,7 +27,7 @@ FILE = "beard.safetensors"
 PLACES = (-4.0, -1.5)
 """Log odds from which hair is shown at a place, a little and wholly"""
 GROWN = (-1.5, -0.7)
-"""The same of the mean over the chin, or over the upper lip.  Stubble counts: it goes on below the jaw as well."""
+"""The same of the mean over the chin, or over the upper lip; stubble counts, as it goes on below the jaw"""
 NUMBERS = MESH_POINTS + 2
 NONE = np.full(NUMBERS, PLACES[0], np.float32)
 """Of a face of which nothing is known"""
