@@ -26,8 +26,8 @@ from faceswap_cli.weights.registry import bundled
 FILE = "beard.safetensors"
 PLACES = (-4.0, -1.5)
 """Log odds from which hair is shown at a place, a little and wholly"""
-GROWN = (-1.5, -0.7)
-"""The same of the mean over the chin, or over the upper lip; stubble counts, as it goes on below the jaw"""
+GROWN = (-0.4, 0.6)
+"""The same of the mean over the chin, or over the upper lip: less is stubble, or the folds of an old chin"""
 NUMBERS = MESH_POINTS + 2
 NONE = np.full(NUMBERS, PLACES[0], np.float32)
 """Of a face of which nothing is known"""
