@@ -107,9 +107,9 @@ def _detection_text(seen: Detection | None) -> str:
         return "no face to look at"
     if not seen.found:
         faces = "1 face" if seen.faces == 1 else f"{seen.faces} faces"
-        return f"not found in {faces} (score {seen.score:.1f}; above 6 is a mark)"
+        return f"not found in {faces} (score {seen.score:.1f}; above 7 is a mark)"
     chance = f"1 in {1 / seen.false_alarm:.0e}" if seen.false_alarm > 1e-30 else "nil"
-    score = f"score {seen.score:.1f}; above 6 is a mark, by chance: {chance}"
+    score = f"score {seen.score:.1f}; above 7 is a mark, by chance: {chance}"
     return f"found in person {seen.person + 1} most clearly ({score})"
 
 

@@ -133,7 +133,7 @@ class Detection:
 
     found: bool
     score: float
-    """Deviations above chance, at the best of all places tried; over 6 is a mark."""
+    """Deviations above chance, at the best of all places tried; over 7 is a mark."""
     false_alarm: float
     """How often chance alone gives this score, all tries counted"""
     faces: int
