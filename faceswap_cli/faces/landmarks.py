@@ -125,6 +125,12 @@ def eye_apertures(landmarks: F32) -> F32:
     return np.stack(ratios, axis=-1).astype(np.float32)
 
 
+def mouth_opening(points: F32) -> float:
+    """Opening of the inner lips of a mesh (478, 2 or 3), as a share of the mouth's width."""
+    width = float(np.linalg.norm(points[308, :2] - points[78, :2]))
+    return float(np.linalg.norm(points[14, :2] - points[13, :2])) / max(width, 1e-6)
+
+
 def seen_irises(landmarks: F32) -> F32:
     """(..., 478, 2 or 3) -> (..., 2): how much of the left and right iris open lids show, 0 to 1."""
     begin, whole = _IRIS_SEEN

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from faceswap_cli.faces.crops import cut, upright_crop, width_px
-from faceswap_cli.faces.landmarks import seen_irises
+from faceswap_cli.faces.landmarks import mouth_opening, seen_irises
 from faceswap_cli.identity.pose import pose
 from faceswap_cli.records import F32, U8, SourcePhoto
 
@@ -49,8 +49,7 @@ def _asleep(photo: SourcePhoto) -> bool:
 
 
 def _laughing(photo: SourcePhoto) -> bool:
-    upper, lower, right, left = photo.landmarks[[13, 14, 78, 308], :2]
-    return float(np.linalg.norm(lower - upper)) > OPEN * float(np.linalg.norm(left - right))
+    return mouth_opening(photo.landmarks) > OPEN
 
 
 def _side_lit(photo: SourcePhoto) -> bool:

@@ -79,7 +79,8 @@ class Carried:
         Lips of a mouth that was open in the photograph are stretched, and there are teeth between them.
         """
         shown = masks.eased(warp.enlarge(self.visibility, window), _SEEN)
-        unlike = np.clip((_gap(self.face.texture.points) - _gap(self.points)) / _MOUTH_UNLIKE, 0.0, 1.0)
+        wider = parts.mouth_opening(self.face.texture.points) - parts.mouth_opening(self.points)
+        unlike = np.clip(wider / _MOUTH_UNLIKE, 0.0, 1.0)
         if unlike > 0.0:
             reach = _LIPS_REACH * window.side
             lips = masks.blur(masks.union(self.points, (parts.LIPS_OUTER,), window, reach), reach)
@@ -124,7 +125,7 @@ def _lips_alone(points: F32, drawn: F32) -> F32:
 
 
 def _other_mouth(points: F32, drawn: F32) -> float:
-    return min(abs(_gap(points) - _gap(drawn)) / _MOUTH_OTHER, 1.0)
+    return min(abs(parts.mouth_opening(points) - parts.mouth_opening(drawn)) / _MOUTH_OTHER, 1.0)
 
 
 def trust(points: F32) -> F32:
@@ -135,12 +136,6 @@ def trust(points: F32) -> F32:
     for iris, corner in ((parts.LEFT_IRIS, parts.LEFT_LIDS[2]), (parts.RIGHT_IRIS, parts.RIGHT_LIDS[2])):
         found[list(iris)] = max(float(found[corner]), 0.3)
     return found
-
-
-def _gap(points: F32) -> float:
-    """Opening of the inner lips, in widths of the mouth."""
-    width = float(np.linalg.norm(points[308, :2] - points[78, :2]))
-    return float(np.linalg.norm(points[14, :2] - points[13, :2])) / max(width, 1e-6)
 
 
 def coarsest(largest: int, levels: int, side: int) -> int:

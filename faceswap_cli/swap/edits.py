@@ -160,15 +160,10 @@ def _moved_picture(rgb: U8, had: F32, wanted: F32) -> U8:
     return np.asarray(cv2.remap(rgb, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _gap(points: F32) -> float:
-    width = float(np.linalg.norm(points[308, :2] - points[78, :2]))
-    return float(np.linalg.norm(points[14, :2] - points[13, :2])) / max(width, 1e-6)
-
-
 def _mouth_share(had: F32, wanted: F32) -> float:
     """How much of the wanted mouth's inside the target's own mouth can show."""
     low, high = _OWN_MOUTH
-    ratio = _gap(had) / max(_gap(wanted), 1e-6)
+    ratio = parts.mouth_opening(had) / max(parts.mouth_opening(wanted), 1e-6)
     return float(masks.smoothstep(np.array((ratio - low) / (high - low))))
 
 
