@@ -12,6 +12,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from faceswap_cli.video.encoders import usual_priority
+
 Painter = Callable[[int, int, int], NDArray[np.uint8]]
 """(frame number, width, height) -> (height, width, 3) R'G'B'"""
 
@@ -102,7 +104,8 @@ def make_clip(
         if attachment:
             container.add_attachment("note.txt", "text/plain", b"attached")
         end = float((times[-1] - times[0]) * clock) + 1 / float(fps)
-        _write_video(container, stream, times, clock, picture or moving_ramp)
+        with usual_priority():
+            _write_video(container, stream, times, clock, picture or moving_ramp)
         for i, sound in enumerate(sounds):
             _write_sound(container, sound, float(times[0] * clock), end, 220.0 * (i + 1))
         for packet in texts:

@@ -18,7 +18,7 @@ from faceswap_cli.records import Clip
 from faceswap_cli.video.alpha import PREFERRED, keeps_alpha
 from faceswap_cli.video.animate import ANIMATIONS, EXACT, JOINED
 from faceswap_cli.video.deinterlace import as_read
-from faceswap_cli.video.encoders import encoder_formats, encoding_for
+from faceswap_cli.video.encoders import encoder_formats, encoding_for, usual_priority
 from faceswap_cli.video.formats import format_depth, is_rgb
 
 FORMATS = {
@@ -135,7 +135,8 @@ def holds(muxer: str, encoder: str) -> bool:
             stream.width, stream.height = 64, 64
             formats = [form.name for form in codec.video_formats or ()]
             stream.pix_fmt = formats[0] if formats else "yuv420p"
-            container.start_encoding()
+            with usual_priority():
+                container.start_encoding()
     except (av.error.FFmpegError, ValueError, OSError):
         return False
     return True

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import av
 
@@ -214,6 +218,25 @@ def _prores(clip: Clip, encode: EncodeOptions) -> dict[str, str]:
 
 def _ffv1(clip: Clip, encode: EncodeOptions) -> dict[str, str]:
     return {"level": "3", "slicecrc": "1", "g": "1"}
+
+
+@contextmanager
+def usual_priority() -> Iterator[None]:
+    """Undo what SVT-AV1 does to a process of root where it opens: its threads become real-time ones.
+
+    Those starve the machine, and thread pools that wait in a loop (libvpx, onnxruntime) would wait forever.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            for thread in Path("/proc/self/task").iterdir():
+                with suppress(OSError):
+                    os.sched_setscheduler(int(thread.name), policy, priority)
 
 
 def cannot_open(encoder: str, error: Exception) -> Exception:

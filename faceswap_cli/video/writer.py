@@ -15,7 +15,7 @@ import av.container
 from faceswap_cli.config import EncodeOptions
 from faceswap_cli.errors import InputError, OutputError
 from faceswap_cli.records import Clip, Frame
-from faceswap_cli.video.encoders import THREADS, Encoding, cannot_open, encoding_for
+from faceswap_cli.video.encoders import THREADS, Encoding, cannot_open, encoding_for, usual_priority
 from faceswap_cli.video.formats import is_rgb, picture_from_planes
 from faceswap_cli.video.opening import clock_of
 from faceswap_cli.video.timecode import sane_rate
@@ -182,7 +182,8 @@ def _add_stream(
     """A stream whose encoder is open; that it does not open is the fault of settings or machine."""
     try:
         stream = _new_stream(container, clip, encoding, threads)
-        stream.codec_context.open()
+        with usual_priority():
+            stream.codec_context.open()
     except (av.error.FFmpegError, ValueError) as error:
         raise cannot_open(encoding.encoder, error) from error
     return stream

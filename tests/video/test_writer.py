@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from faceswap_cli.config import EncodeOptions
 from faceswap_cli.errors import DeviceError, InputError, OutputError, UsageError
 from faceswap_cli.records import Clip, Frame
 from faceswap_cli.video.assemble import assemble
+from faceswap_cli.video.containers import holds
 from faceswap_cli.video.encoders import encoder_formats, encoding_for
 from faceswap_cli.video.formats import picture_from_planes, view
 from faceswap_cli.video.probe import probe
@@ -63,6 +65,18 @@ def test_short_segments(codec: str, frames: int, tmp_path: Path) -> None:
     assemble(output, clip, [tmp_path / "one", tmp_path / "two"])
     made = frames_of(probe(output))
     assert [f.pts * f.time_base for f in made] == [f.pts * f.time_base for f in kept]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getscheduler") or os.geteuid() != 0, reason="SVT-AV1 does this to root on Linux"
+)
+def test_an_encoder_does_not_make_the_process_a_real_time_one(tmp_path: Path) -> None:
+    clip = clip_of(tmp_path, "a.mkv", frames=4, size=(96, 64))
+    before = os.sched_getscheduler(0)
+    assert transcode(clip, tmp_path / "out.mkv", EncodeOptions(codec="libsvtav1")) == 4
+    holds.cache_clear()
+    assert holds("mp4", "libsvtav1")
+    assert {os.sched_getscheduler(int(name)) for name in os.listdir("/proc/self/task")} == {before}
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "libsvtav1", "prores_ks", "ffv1"])
