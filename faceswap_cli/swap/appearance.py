@@ -56,6 +56,12 @@ lighter than its surroundings, and of what is darker; L* by which that keeps it,
 RATIO, FOLLOW = (0.3, 2.5), (0.7, 1.2)
 """Limits of the ratio of two lights, and of how far contrast of color follows it"""
 
+USUAL_SHADE, SHADES = np.float32(-0.25), (-0.8, 0.3)
+"""``measure_shade`` of most pictures, and its limits"""
+FEW_SHADES, SHADE_MOST = np.float32(800.0), np.float32(10.0)
+"""Sum of squared L* that says little about it, and the L* at which shade goes over into other things: hair,
+nostrils"""
+
 LAB_OFFSET = 16.0
 """L* + 16 is proportional to the cube root of luminance."""
 EYES_OWN = 0.75
@@ -149,19 +155,24 @@ def _near_shading(lab: F32, skin: F32, brow_line: float, nose_line: float) -> F3
 
 
 def light_at(lab: F32, skin: F32, points: F32) -> F32:
-    """Low-frequency Lab at the mesh points: (478, 3), from skin only.
+    """:func:`light_field` at the mesh points: (478, 3)."""
+    if lab.shape[0] > _LIGHT_MOST:
+        lab, skin = _reduced(lab, skin, _LIGHT_MOST)
+    return masks.sample(light_field(lab, skin), points)
+
+
+def light_field(lab: F32, skin: F32) -> F32:
+    """Low-frequency Lab (n, n, 3) of a crop, from skin (n, n) only.
 
     Color is smoothed more widely than lightness, so that a beard's gray is not taken for light.
     Where little skin is near (eyes, lips, hair over the forehead), the wide neighborhood answers.
     """
-    if lab.shape[0] > _LIGHT_MOST:
-        lab, skin = _reduced(lab, skin, _LIGHT_MOST)
     side = lab.shape[0]
     near, weight = masks.masked_blur(lab[..., 0], skin, LIGHT_SIGMA * side)
     light, _ = masks.masked_blur(lab, skin, CHROMA_SIGMA * side)
     trust = masks.smoothstep(weight / LIGHT_TRUST)
     light[..., 0] += (near[..., 0] - light[..., 0]) * trust
-    return masks.sample(light, points)
+    return light
 
 
 def _reduced(lab: F32, weight: F32, side: int) -> tuple[F32, F32]:
@@ -220,8 +231,35 @@ def measure_chroma(lab: F32, inside: F32) -> F32:
     return np.asarray(np.maximum(chosen[:, 1:].std(axis=0), LEAST_CHROMA), np.float32)
 
 
+def measure_shade(lab: F32, light: F32, skin: F32) -> F32:
+    """(2,) a* and b* that shade on skin lacks for each L* that it is darker than the ``light`` around it.
+
+    Beyond what a change of illumination explains: below 0 shade is redder and yellower than lit skin, as in
+    warm surroundings, and above 0 grayer.  Cameras and grading differ in this more than skins do.  ``lab``
+    and ``light`` (n, n, 3); ``skin`` (n, n) in [0, 1].
+    """
+    offset = np.float32(LAB_OFFSET)
+    depth = shade_depth(lab[..., 0] - light[..., 0])
+    hue = light[..., 1:] / np.maximum(light[..., :1] + offset, np.float32(1.0))
+    contrast = lab[..., 1:] - hue * (lab[..., :1] + offset)
+    weighted = skin * depth
+    agreed = (weighted[..., None] * contrast).sum(axis=(0, 1)) + FEW_SHADES * USUAL_SHADE
+    found = agreed / (float((weighted * depth).sum()) + FEW_SHADES)
+    return np.asarray(np.clip(found, *SHADES), np.float32)
+
+
+def shade_depth(detail: F32) -> F32:
+    """L* over the light around, at most 0, and less of it where it is too much for shade on skin."""
+    return np.asarray(SHADE_MOST * np.tanh(np.minimum(detail, np.float32(0)) / SHADE_MOST), np.float32)
+
+
 def relight(
-    lab: F32, light_from: F32, light_to: F32, colorful: F32 | None = None, eyes: F32 | None = None
+    lab: F32,
+    light_from: F32,
+    light_to: F32,
+    colorful: F32 | None = None,
+    eyes: F32 | None = None,
+    shades: tuple[F32, F32] | None = None,
 ) -> F32:
     """Move a Lab picture from one light field to another (all (h, w, 3)).
 
@@ -229,7 +267,8 @@ def relight(
     handled as ``(a, b) / (L + 16)``, which a shadow shares with the lit skin beside it: the skin's
     is exchanged, and the contrast to it follows the light.  ``colorful`` (2,) scales that contrast
     again: sepia footage has none.  In ``eyes`` (h, w) most of the exchange is left out, as far as
-    it may be the skins': two people's skins differ, the whites of their eyes do not.
+    it may be the skins': two people's skins differ, the whites of their eyes do not.  ``shades``:
+    :func:`measure_shade` of the two pictures, whose hue of shade is exchanged as well.
     """
     offset = np.float32(LAB_OFFSET)
     drawn, old, new = (cv2.split(x) for x in (lab, light_from, light_to))
@@ -238,6 +277,10 @@ def relight(
     after = np.maximum(new[0] + offset, np.float32(1.0))
     follow = np.clip(ratio, np.float32(FOLLOW[0]), np.float32(FOLLOW[1]))
     kept = None if eyes is None else np.float32(EYES_OWN) * eyes
+    shaded = None
+    if shades is not None:
+        depths = (shade_depth(drawn[0] - old[0]), shade_depth(light - new[0]))
+        shaded = [depth[..., None] * hue for depth, hue in zip(depths, shades, strict=True)]
     planes = [light]
     for k in (1, 2):
         own = old[k] / before
@@ -246,11 +289,15 @@ def relight(
             low, high = (np.float32(v) for v in SKINS[k - 1])
             change = change - (np.clip(own + change, low, high) - np.clip(own, low, high)) * kept
         contrast = drawn[k] - own * (drawn[0] + offset)
+        if shaded is not None:
+            contrast -= shaded[0][..., k - 1]
         # What has less color than the skin around it keeps its share of it, or it would turn green or blue.
         paler = np.clip((own + change) / np.maximum(own, np.float32(PALE)), np.float32(0), np.float32(1))
         contrast *= np.where(contrast < 0, paler * ratio, follow)
         if colorful is not None:
             contrast *= colorful[k - 1]
+        if shaded is not None:
+            contrast += shaded[1][..., k - 1]
         planes.append((own + change) * (light + offset) + contrast)
     return np.asarray(cv2.merge(planes))
 

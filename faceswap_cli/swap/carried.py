@@ -54,6 +54,8 @@ class Carried:
     """(m, m) in [0, 1]: 1 where a photograph showed the place"""
     colorful: F32 = field(repr=False)
     """(2,) factors on the contrast of a* and b*"""
+    shade: F32 = field(repr=False)
+    """(2,) hue of the target's shade (``appearance.measure_shade``)"""
 
     def lab(self, window: Window) -> F32:
         """(h, w, 3) L*a*b* of ``window``."""
@@ -62,7 +64,7 @@ class Carried:
         before, after = warp.enlarge(self.light_from, window), warp.enlarge(self.light_to, window)
         eyes = masks.union(self.points, (parts.LEFT_EYE, parts.RIGHT_EYE), window)
         eyes = masks.blur(eyes, _EYE_EDGE * window.side)
-        return appearance.relight(drawn, before, after, self.colorful, eyes)
+        return appearance.relight(drawn, before, after, self.colorful, eyes, (self.face.shade, self.shade))
 
     def luma(self, window: Window) -> F32:
         """(h, w) its L* alone."""
@@ -97,10 +99,11 @@ class Carried:
         return warp.sample_map(self.move, window, pyramid[level].shape[0]), level
 
 
-def carry(face: SourceFace, points: F32, light: F32, chroma: F32) -> Carried:
+def carry(face: SourceFace, points: F32, light: F32, chroma: F32, shade: F32) -> Carried:
     """Fit the fields that carry ``face`` to the mesh ``points`` (478, 3), unit coordinates.
 
-    ``light`` (478, 3): the target's light at those points; ``chroma`` (2,): its spread of color.
+    ``light`` (478, 3): the target's light at those points; ``chroma`` (2,): its spread of color; ``shade``
+    (2,): the hue of its shade.
     """
     texture = face.texture
     spread = warp.Spread(points[:, :2], trust(points))
@@ -113,7 +116,7 @@ def carry(face: SourceFace, points: F32, light: F32, chroma: F32) -> Carried:
     if float(texture.seen.min()) < _SEEN[1]:
         seen = spread.field(texture.seen[:, None], levels=_SEEN_LEVELS, side=_LIGHT_SIDE)[..., 0]
     colorful = np.clip(chroma / face.chroma, *COLORFUL).astype(np.float32)
-    return Carried(face, points, move, before, after, own, seen, colorful)
+    return Carried(face, points, move, before, after, own, seen, colorful, shade)
 
 
 def _lips_alone(points: F32, drawn: F32) -> F32:

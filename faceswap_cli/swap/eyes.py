@@ -41,6 +41,8 @@ APART = (4.0, 10.0)
 """L* between white and iris, the same two limits: less is a blur, or dark glasses."""
 TINTED = 0.5
 """How far the color of an iris follows that of the whites: skin shines into those too."""
+IRISES = np.array([(-0.12, -0.2), (0.2, 0.3)], np.float32)
+"""Limits of a and b, over L + 16, of irises, less those of their whites; a graded photograph exceeds them"""
 SHARE = 0.7
 """Of the difference that is made up for: a whole one looks painted."""
 MOST = 18.0
@@ -164,10 +166,10 @@ def _lit(lab: F32, weight: F32) -> F32:
 def iris_change(own: EyeTones, source: EyeTones) -> F32:
     """(3,) what to add to the target's irises so that beside their whites they are like the source's."""
     offset = np.float32(LAB_OFFSET)
-    white = own.white[0] + offset
-    level = white * (source.iris[0] + offset) / (source.white[0] + offset)
-    tint = [x[1:] / (x[0] + offset) for x in (own.white, source.iris, source.white)]
-    color = (tint[1] + np.float32(TINTED) * (tint[0] - tint[2])) * level
+    level = (own.white[0] + offset) * (source.iris[0] + offset) / (source.white[0] + offset)
+    white, iris, pale = (x[1:] / (x[0] + offset) for x in (own.white, source.iris, source.white))
+    iris = pale + np.clip(iris - pale, *IRISES)
+    color = (iris + np.float32(TINTED) * (white - pale)) * level
     change = np.array([level - offset, *color], np.float32) - own.iris
     return np.asarray(np.clip(SHARE * change, -MOST, MOST) * np.float32(own.known * source.known), np.float32)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from faceswap_cli.config import JobOptions, PasteOptions
 from faceswap_cli.faces import landmarks as parts
-from faceswap_cli.geometry import warp
+from faceswap_cli.geometry import masks, warp
 from faceswap_cli.geometry.canonical import remove_pose
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.keyframes import value_at
@@ -28,7 +28,7 @@ from faceswap_cli.swap.carried import Carried, carry
 from faceswap_cli.swap.edge import face_mask
 from faceswap_cli.swap.eyes import keep_eyes
 from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
-from faceswap_cli.swap.joining import ALL_SEEN, join, limit_tints
+from faceswap_cli.swap.joining import ALL_SEEN, join, limit_levels, limit_tints
 from faceswap_cli.swap.lenses import behind_lenses
 from faceswap_cli.swap.method import covered, in_frame
 from faceswap_cli.swap.occluder_head import look
@@ -51,13 +51,14 @@ SMALL = 256
 LIGHT = MESH_POINTS * 3
 TONES = 2 * detail.BANDS + 3
 BROWS = len(NO_BROWS)
-CODE = LIGHT + TONES + BROWS + beard.NUMBERS + sight.NUMBERS
+SHADE = 2
+CODE = LIGHT + TONES + SHADE + BROWS + beard.NUMBERS + sight.NUMBERS
 """Light at the mesh points; logarithms of the detail of skin and brows, of the spread of color and of relief;
 contrast of the brows; what is known of a beard, and of what is in front."""
 LIGHT_BETA, DETAIL_BETA = 12.0, 25.0
 """Smoothing over time (``swap.kernel``)."""
 BETA = np.concatenate(
-    [np.full(LIGHT, LIGHT_BETA), np.full(TONES + BROWS + beard.NUMBERS, DETAIL_BETA), sight.BETA]
+    [np.full(LIGHT, LIGHT_BETA), np.full(TONES + SHADE + BROWS + beard.NUMBERS, DETAIL_BETA), sight.BETA]
 )
 BETA = BETA.astype(np.float32)
 
@@ -76,6 +77,8 @@ class Look:
     """(2,) spread of a* and b*"""
     relief: float
     """Deviation of L* of its skin's form"""
+    shade: F32 = field(default_factory=lambda: np.full(SHADE, appearance.USUAL_SHADE, np.float32))
+    """``appearance.measure_shade``"""
     brows: F32 = field(default_factory=lambda: NO_BROWS)
     """``brows.measure_contrast``"""
     beard: F32 = field(repr=False, default_factory=lambda: beard.NONE)
@@ -86,14 +89,16 @@ class Look:
     def packed(self) -> F32:
         """(CODE,)"""
         tones = np.log([*self.bands, *self.hair, *self.chroma, self.relief])
-        packed = [self.light.ravel(), tones, self.brows, self.beard, self.front]
+        packed = [self.light.ravel(), tones, self.shade, self.brows, self.beard, self.front]
         return np.concatenate(packed).astype(np.float32)
 
     @classmethod
     def unpacked(cls, code: F32) -> Look:
-        light, tones, brow, hairy, front = np.split(code, np.cumsum([LIGHT, TONES, BROWS, beard.NUMBERS]))
+        sizes = np.cumsum([LIGHT, TONES, SHADE, BROWS, beard.NUMBERS])
+        light, tones, shade, brow, hairy, front = np.split(code, sizes)
         bands, hair, chroma, relief = np.split(np.exp(tones), np.cumsum([detail.BANDS, detail.BANDS, 2]))
-        return cls(light.reshape(MESH_POINTS, 3), bands, hair, chroma, float(relief[0]), brow, hairy, front)
+        light = light.reshape(MESH_POINTS, 3)
+        return cls(light, bands, hair, chroma, float(relief[0]), shade, brow, hairy, front)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,17 +128,19 @@ def measure(crop: FaceCrop, paste: PasteOptions) -> Look:
             worn = wears_glasses(evidence)
             front = sight.pack(with_fine_glasses(seen, real.rgb, mesh) if worn > 0.0 else seen, evidence)
             weight *= bare_skin(seen, mesh, n, worn)
-    light = appearance.light_at(small, weight, points)
+    field = appearance.light_field(small, weight)
+    light, inside = masks.sample(field, points), inner_face(points, Window.full(n))
+    shade = appearance.measure_shade(small, field, weight * inside)
     window = Window.around(points[list(parts.OVAL)], side)
     luma = appearance.lightness(window.of(crop.rgb))
     octaves = detail.split(luma)
     skin = inner_skin(points, window, weight)
     bands = detail.measure(octaves, skin)
     hair = detail.measure(octaves, brows(points, window))
-    chroma = appearance.measure_chroma(small, inner_face(points, Window.full(n)))
+    chroma = appearance.measure_chroma(small, inside)
     relief = detail.measure_relief(luma, skin, window)
     contrast = measure_contrast(real.rgb, mesh, seen)
-    return Look(light, bands, hair, chroma, relief, contrast, hairy, front)
+    return Look(light, bands, hair, chroma, relief, shade, contrast, hairy, front)
 
 
 def default_shares(job: JobOptions) -> Shares:
@@ -170,7 +177,7 @@ def render(
     outlines = (drawn, *covered(crop)[1:])
     window = Window.around(np.concatenate([mesh[list(parts.OVAL)] for mesh in outlines]), side)
     part = cut_down(crop, window)
-    carried = carry(face, drawn, look_of.light, look_of.chroma)
+    carried = carry(face, drawn, look_of.light, look_of.chroma, look_of.shade)
     lab = _draw(carried, None if network is None else network.picture, window)
     target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
     features.limit_lips(lab, target, points, drawn, window)
@@ -219,6 +226,7 @@ def _draw(carried: Carried, network: F32 | None, window: Window) -> F32:
         return carried.lab(window)
     photo, filling = carried.lab(whole), appearance.lab_from_float(network)
     limit_tints(filling, photo, carried.points)
+    limit_levels(filling, carried.light_to, carried.points)
     joined = join(photo, filling, seen)
     lab = np.ascontiguousarray(window.of(_resized(joined, window.side)))
     if window.side > SMALL:

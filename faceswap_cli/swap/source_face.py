@@ -37,6 +37,8 @@ class SourceFace:
     """(478, 3) canonical shape"""
     chroma: F32 = field(repr=False)
     """(2,) spread of a* and b* over the face"""
+    shade: F32
+    """(2,) hue of its shade (``appearance.measure_shade``)"""
     tones: EyeTones
 
 
@@ -53,13 +55,15 @@ def source_face(source: SourceIdentity, mapper: float) -> SourceFace:
     while pyramid[-1].shape[0] > _SMALLEST:
         half = pyramid[-1].shape[0] // 2
         pyramid.append(cv2.resize(pyramid[-1], (half, half), interpolation=cv2.INTER_AREA))
+    chroma, shade = _color(texture)
     return SourceFace(
         texture=texture,
         pyramid=tuple(pyramid),
         lumas=tuple(np.ascontiguousarray(level[..., 0]) for level in pyramid),
         light=source_light(texture.light, texture.points),
         neutral=_neutral(source, texture, mapper),
-        chroma=_chroma(texture),
+        chroma=chroma,
+        shade=shade,
         tones=eye_tones(lab, texture.points, Window.full(lab.shape[0])),
     )
 
@@ -73,7 +77,9 @@ def _neutral(source: SourceIdentity, texture: Texture, mapper: float) -> F32:
     return neutral_shape(np.stack([photo.landmarks for photo in source.photos]))
 
 
-def _chroma(texture: Texture) -> F32:
-    n = appearance.LIGHT_SIDE
+def _color(texture: Texture) -> tuple[F32, F32]:
+    n, points = appearance.LIGHT_SIDE, texture.points
     small = cv2.resize(texture.lab, (n, n), interpolation=cv2.INTER_AREA)
-    return appearance.measure_chroma(small, inner_face(texture.points, Window.full(n)))
+    inside, skin = inner_face(points, Window.full(n)), appearance.skin_weight(small, points)
+    shade = appearance.measure_shade(small, appearance.light_field(small, skin), skin * inside)
+    return appearance.measure_chroma(small, inside), shade

@@ -200,3 +200,11 @@ def test_a_part_of_the_picture_is_enough() -> None:
     lab = np.ascontiguousarray(part.of(whole))
     eyes.keep_eyes(lab, lab.copy(), crop_of(points), points, part, tones)
     np.testing.assert_allclose(lab, part.of(kept(whole, whole, points, tones)), atol=0.05)
+
+
+def test_a_graded_photograph_does_not_make_irises_turquoise() -> None:
+    own = EyeTones(np.array([54, 3, 4], np.float32), np.array([76, 11, 10], np.float32), 1.0)
+    graded = EyeTones(np.array([19, -10, 2], np.float32), np.array([33, 1, 5], np.float32), 1.0)
+    green = EyeTones(np.array([40, -3, 8], np.float32), np.array([70, 4, 6], np.float32), 1.0)
+    assert -8 < eyes.iris_change(own, graded)[1] < 0
+    assert eyes.iris_change(green, green)[1:] == pytest.approx((0, 0), abs=1e-4)

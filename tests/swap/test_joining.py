@@ -16,7 +16,7 @@ from faceswap_cli.geometry.paste import paste_into_planes
 from faceswap_cli.records import F32, Bend, ColorTags, RenderedFace
 from faceswap_cli.swap import detail
 from faceswap_cli.swap.edge import depth_inside, face_mask
-from faceswap_cli.swap.joining import join, limit_tints
+from faceswap_cli.swap.joining import join, limit_levels, limit_tints
 from faceswap_cli.swap.outline import FIXED, bend_field
 
 N = 128
@@ -46,6 +46,21 @@ def test_what_no_photograph_showed_is_the_networks_without_a_seam() -> None:
     found = join(lab(50.0), lab(70.0), seen)[..., 0]
     assert found[64, 4] < 60 < 64 < found[64, -4]
     assert np.abs(np.diff(found, axis=1)).max() < 2.0
+
+
+def test_hair_that_a_network_draws_on_a_cheek_becomes_skin() -> None:
+    light = np.broadcast_to(np.array([60, 12, 15], np.float32), (32, 32, 3)).copy()
+    network = lab(60.0)
+    network[..., 1:] = 12.0, 15.0
+    before = network.copy()
+    limit_levels(network, light, POINTS)
+    np.testing.assert_array_equal(network, before)
+    x, y = (POINTS[425, :2] * N).astype(int)
+    network[y - 8 : y + 8, x - 8 : x + 8] = 15.0, 0.0, 0.0
+    limit_levels(network, light, POINTS)
+    assert network[y, x, 0] > 50
+    assert network[y, x, 1] > 8
+    np.testing.assert_array_equal(network[: N // 8], before[: N // 8])
 
 
 def test_a_networks_fringes_take_the_colors_of_the_photograph() -> None:

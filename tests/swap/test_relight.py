@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from faceswap_cli.records import F32
-from faceswap_cli.swap.appearance import LAB_OFFSET, relight
+from faceswap_cli.swap.appearance import LAB_OFFSET, USUAL_SHADE, measure_shade, relight
 
 FROM, TO = np.array([50, 20, 30], np.float32), np.array([74, 10, 12], np.float32)
 """Lab of two skins, the second one lighter and paler."""
@@ -52,3 +52,27 @@ def test_sepia_footage_takes_the_color_contrast_away() -> None:
     gray = relight(lips, *fields(lips.shape), np.zeros(2, np.float32))
     level = (gray[..., 0] + LAB_OFFSET) / (TO[0] + LAB_OFFSET)
     assert np.allclose(gray[..., 1:], TO[1:] * level[..., None], atol=1e-3)
+
+
+def shaded(slopes: tuple[float, float]) -> F32:
+    """Skin with dark and bright places; shade gains a* and b* by ``slopes`` beyond a change of light."""
+    luma = 50 + 6 * np.sin(np.linspace(0, 12, 64, dtype=np.float32))[:, None] * np.ones((1, 64), np.float32)
+    level = (luma + LAB_OFFSET) / (FROM[0] + LAB_OFFSET)
+    depth = 10 * np.tanh(np.minimum(luma - FROM[0], 0) / 10)
+    color = [FROM[k] * level + slope * depth for k, slope in zip((1, 2), slopes, strict=True)]
+    return np.dstack([luma, *color]).astype(np.float32)
+
+
+def test_shade_takes_the_hue_that_it_has_in_the_target() -> None:
+    orange, gray = shaded((-0.7, -0.6)), shaded((0.0, -0.1))
+    light, skin = np.broadcast_to(FROM, orange.shape).copy(), np.ones(orange.shape[:2], np.float32)
+    found = tuple(measure_shade(lab, light, skin) for lab in (orange, gray))
+    np.testing.assert_allclose(found, [(-0.7, -0.6), (0.0, -0.1)], atol=0.05)
+    moved = relight(orange, light, light, shades=(found[0], found[1]))
+    np.testing.assert_allclose(moved, gray, atol=0.5)
+    assert np.abs(orange - gray).max() > 3
+
+
+def test_skin_without_shade_says_nothing_about_its_hue() -> None:
+    flat = np.broadcast_to(FROM, (8, 8, 3)).copy()
+    np.testing.assert_allclose(measure_shade(flat, flat, np.ones((8, 8), np.float32)), USUAL_SHADE)
