@@ -41,11 +41,13 @@ from faceswap_cli.swap.occlusion import Front, find_front
 from faceswap_cli.training.pool import Pool, open_pool
 
 MARKS = Path(__file__).with_name("occlusions.json")
-CLASSES = ("rim", "lens", "thing")
+CLASSES = ("rim", "lens", "thing", "hair")
 FINER, SUBPIXEL_BITS = 8, 4
 """How much larger marks are drawn, and bits of their coordinates behind the point"""
 AFTER = 6
 """Frames swapped after a marked one: the program averages over a few"""
+LOCK = 0.01
+"""Share of a face that hair must cover, by both annotators, to count"""
 EDGE = 1.0
 """How far beyond a marked rim its edges count, in pixels of a crop"""
 
@@ -77,7 +79,8 @@ def draw(marking: dict[str, Any], side: int) -> dict[str, F32]:
     """Truth by class, each (side, side) in {0, 1}: pixels of which half or more is covered."""
     fine = side * FINER
     canvas = {name: np.zeros((fine, fine), np.uint8) for name in CLASSES}
-    for name, key in (("lens", "lens"), ("rim", "rim_areas"), ("thing", "thing")):
+    keys = (("lens", "lens"), ("rim", "rim_areas"), ("thing", "thing"), ("hair", "hair"))
+    for name, key in keys:
         for polygon in marking.get(key, []):
             cv2.fillPoly(canvas[name], [_fixed(polygon)], 1, cv2.LINE_8, SUBPIXEL_BITS)
     canvas["rim"] &= 1 - canvas["lens"]
@@ -197,7 +200,7 @@ def marked_frames(
 
 
 def taken(front: Front, points: F32, oval: NDArray[np.bool_]) -> float:
-    """Share of a bare face below the brows that something is found in front of."""
+    """Share of a bare face below the brows, of what ``oval`` (S, S) holds of it, that is found covered."""
     side = oval.shape[0]
     below = (np.arange(side) + 0.5)[:, None] / side > points[list(parts.BROWS), 1].min()
     return float(np.maximum(front.matte, lens_of(front))[oval & below].mean())
@@ -228,17 +231,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         front, others = find(crop, points)
         side = crop.shape[0]
         oval = masks.union(points, (parts.OVAL,), side) > 0.5
-        if mark.get("clear"):
-            alarms.append((taken(front, points, oval), f"{name}:{mark['frame']}"))
-            continue
         truths = [draw(marking, side) for marking in mark["markings"]]
+        hairy = np.maximum(*(truth["hair"] for truth in truths)) > 0.5
+        if mark.get("clear"):
+            alarms.append((taken(front, points, oval & ~hairy), f"{name}:{mark['frame']}"))
         if truths[0]["rim"].any():
             rims.append(Rims(mark, name, crop, truths[0]["rim"]))
         rim = np.clip(front.matte - others, 0, 1)
-        for key, found in (("rim", rim), ("lens", lens_of(front)), ("thing", others)):
-            if not all(truth[key].any() for truth in truths):
+        # What is not glasses is one matte: things are compared beside hair, and hair beside things.
+        beside_hair = oval & ~hairy
+        beside_things = oval & (truths[0]["thing"] < 0.5)
+        everywhere = np.ones_like(oval)
+        for key, found, inside, least in (
+            ("rim", rim, everywhere, 1.0),
+            ("lens", lens_of(front), everywhere, 1.0),
+            ("thing", others, beside_hair, 1.0),
+            ("hair", others, beside_things, LOCK * oval.sum()),
+        ):
+            if min(float(truth[key][inside].sum()) for truth in truths) < least:
                 continue
-            inside = oval if key == "thing" else np.ones_like(oval)
             ours = float(np.mean([overlap(truth[key], found, inside) for truth in truths]))
             theirs = overlap(truths[0][key], truths[1][key], inside)
             overlaps[key].append((ours, theirs))

@@ -44,7 +44,7 @@ _WIDE = 0.012
 """What is this far inside of a rim is its own whatever its color, as a share of the crop"""
 RIM_SOFT, LENS_SOFT = 0.001, 0.003
 """Softness of rims and lenses, as shares of the crop"""
-GLASSES_FROM = (0.045, 0.07)
+GLASSES_FROM = (0.02, 0.04)
 """Evidence of rims from which a face wears glasses, perhaps and surely"""
 BAND = (0.35, 0.55)
 """How far above and below the eyes glasses reach, in distances of the eyes' outer corners"""

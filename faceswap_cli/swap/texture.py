@@ -210,13 +210,21 @@ def _bare_skin(lab: F32, points: F32) -> F32:
     n = _CLEAR_SIDE
     small = cv2.resize(lab, (n, n), interpolation=cv2.INTER_AREA)
     skin = appearance.skin_weight(small, points)
-    odd = appearance.skin_area(points, n) - skin
-    # Specks are moles, lights and folds: they belong to the face, as does what the surroundings do not reach.
-    odd = masks.grow(masks.grow(odd, -0.016 * n), 0.028 * n)
+    odd = odd_skin(skin, points)
     hair = hair_beside(small, skin, points, odd > 0.5)
     odd = np.maximum(hair, _strands(small[..., 0], skin, points, masks.grow(hair, _BELOW_FRINGE * n)))
     bare = masks.blur(1.0 - np.clip(odd, 0.0, 1.0), 0.01 * n)
     return np.clip(warp.enlarge(bare, lab.shape[0]), 0.0, 1.0)
+
+
+def odd_skin(skin: F32, points: F32) -> F32:
+    """(n, n) in [0, 1] where the face is not ``skin`` (n, n), in one piece.
+
+    Specks are moles, lights and folds: they belong to the face, as does what the surroundings do not reach.
+    """
+    n = skin.shape[0]
+    odd = appearance.skin_area(points, n) - skin
+    return masks.grow(masks.grow(odd, -0.016 * n), 0.028 * n)
 
 
 def _strands(luma: F32, skin: F32, points: F32, near: F32) -> F32:

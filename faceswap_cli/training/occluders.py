@@ -370,14 +370,15 @@ def draw_sample(
     ``own``: glasses that faces of the pool wear already; ``things``: what else they have in front of them.
     """
     face = _cut(pool, row, rng, own, things)
-    hair, weight = already_covered(face.rgb, face.points)
+    worn = face.worn is not None or (own is not None and row in own.doubted)
+    hair, weight = already_covered(face.rgb, face.points, glasses=worn)
     picture = skin_things(face, rng)
     shares = np.zeros((len(CLASSES), SIDE, SIDE), np.float32)
     shares[_FACE], shares[CLASSES.index("hair")] = 1 - hair, hair
     known = np.zeros((SIDE, SIDE), np.float32)
     if face.worn is not None:
         weight = _wear(shares, face.worn, weight)
-    elif own is not None and row in own.doubted:
+    elif worn:
         weight = weight * (1 - eye_band(face.points, Window.full(SIDE)))
     elif face.things is None and rng.random() < GLASSES:
         pair = draw_glasses(rng, face.points * SIDE, _cloth(pool, rng))

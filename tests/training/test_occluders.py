@@ -137,7 +137,7 @@ def test_what_changed_is_what_is_called_covered(pool: Pool, monkeypatch: pytest.
     monkeypatch.setattr(occluders, "_camera", lambda rgb, rng: np.asarray(rgb * 255, np.uint8))
     monkeypatch.setattr(occluders, "skin_things", lambda face, rng: face.rgb)
     monkeypatch.setattr(
-        occluders, "already_covered", lambda rgb, points: (rgb[..., 0] * 0, rgb[..., 0] * 0 + 1)
+        occluders, "already_covered", lambda rgb, points, glasses: (rgb[..., 0] * 0, rgb[..., 0] * 0 + 1)
     )
 
     def laid(picture: np.ndarray, layer: hands.Layer, rng: hands.Rng) -> tuple[np.ndarray, np.ndarray]:
@@ -168,6 +168,29 @@ def test_hair_over_the_forehead_is_told_and_a_beard_is_skin() -> None:
     assert covered[hull & (rows > unit[6, 1])[:, None]].max() == 0
     assert weight[hull & beard[:, None]].mean() > 1.5
     assert weight[0, 0] < 0.1
+
+
+def test_hair_beside_a_cheek_covers_it_and_a_shadow_or_glasses_are_not_sure_to_be_hair() -> None:
+    points = mesh(np.random.default_rng(0))
+    unit = np.asarray(points[:, :2] / 256, np.float32)
+    rows, columns = (np.mgrid[:128, :128] + 0.5) / 128
+    oval = unit[list(OVAL)]
+    lock = columns < oval[:, 0].min() + 0.06
+    cheek = masks.union(unit, (OVAL,), 128) > 0.5
+    cheek &= lock & (rows > unit[6, 1] + 0.02) & (rows < unit[13, 1] - 0.04)
+    found = []
+    for color in ((0.1, 0.08, 0.07), (0.45, 0.3, 0.24)):
+        rgb = np.full((128, 128, 3), (0.8, 0.62, 0.52), np.float32)
+        rgb[rows < unit[10, 1]] = (0.1, 0.08, 0.07)
+        rgb[lock] = color
+        found.append(already_covered(rgb, unit))
+        found.append(already_covered(rgb, unit, glasses=True))
+    (hair, sure), (hair_or_rim, unsure), (shade, _), _ = found
+    assert hair[cheek].mean() > 0.6
+    assert sure[cheek].mean() > 0.4
+    assert hair_or_rim[cheek].mean() < 0.1
+    assert unsure[cheek].mean() < 0.2
+    assert shade[cheek].mean() < 0.1
 
 
 def test_the_head_is_small() -> None:
