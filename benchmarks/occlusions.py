@@ -231,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         front, others = find(crop, points)
         side = crop.shape[0]
         oval = masks.union(points, (parts.OVAL,), side) > 0.5
-        truths = [draw(marking, side) for marking in mark["markings"]]
+        truths = [draw(marking, side) for marking in mark.get("markings", [{}, {}])]
         hairy = np.maximum(*(truth["hair"] for truth in truths)) > 0.5
         if mark.get("clear"):
             alarms.append((taken(front, points, oval & ~hairy), f"{name}:{mark['frame']}"))
