@@ -58,7 +58,7 @@ RATIO, FOLLOW = (0.3, 2.5), (0.7, 1.2)
 
 USUAL_SHADE, SHADES = np.float32(-0.25), (-0.8, 0.3)
 """``measure_shade`` of most pictures, and its limits"""
-FEW_SHADES, SHADE_MOST = np.float32(800.0), np.float32(10.0)
+FEW_SHADES, SHADE_MOST = np.float32(800.0), np.float32(8.0)
 """Sum of squared L* that says little about it, and the L* at which shade goes over into other things: hair,
 nostrils"""
 
@@ -249,8 +249,8 @@ def measure_shade(lab: F32, light: F32, skin: F32) -> F32:
 
 
 def shade_depth(detail: F32) -> F32:
-    """L* over the light around, at most 0, and less of it where it is too much for shade on skin."""
-    return np.asarray(SHADE_MOST * np.tanh(np.minimum(detail, np.float32(0)) / SHADE_MOST), np.float32)
+    """L* over the light around, from ``-SHADE_MOST`` to 0."""
+    return np.clip(detail, -SHADE_MOST, np.float32(0))
 
 
 def relight(
@@ -277,10 +277,7 @@ def relight(
     after = np.maximum(new[0] + offset, np.float32(1.0))
     follow = np.clip(ratio, np.float32(FOLLOW[0]), np.float32(FOLLOW[1]))
     kept = None if eyes is None else np.float32(EYES_OWN) * eyes
-    shaded = None
-    if shades is not None:
-        depths = (shade_depth(drawn[0] - old[0]), shade_depth(light - new[0]))
-        shaded = [depth[..., None] * hue for depth, hue in zip(depths, shades, strict=True)]
+    depths = [] if shades is None else [shade_depth(drawn[0] - old[0]), shade_depth(light - new[0])]
     planes = [light]
     for k in (1, 2):
         own = old[k] / before
@@ -289,15 +286,15 @@ def relight(
             low, high = (np.float32(v) for v in SKINS[k - 1])
             change = change - (np.clip(own + change, low, high) - np.clip(own, low, high)) * kept
         contrast = drawn[k] - own * (drawn[0] + offset)
-        if shaded is not None:
-            contrast -= shaded[0][..., k - 1]
+        if shades is not None:
+            contrast -= depths[0] * shades[0][k - 1]
         # What has less color than the skin around it keeps its share of it, or it would turn green or blue.
         paler = np.clip((own + change) / np.maximum(own, np.float32(PALE)), np.float32(0), np.float32(1))
         contrast *= np.where(contrast < 0, paler * ratio, follow)
         if colorful is not None:
             contrast *= colorful[k - 1]
-        if shaded is not None:
-            contrast += shaded[1][..., k - 1]
+        if shades is not None:
+            contrast += depths[1] * shades[1][k - 1]
         planes.append((own + change) * (light + offset) + contrast)
     return np.asarray(cv2.merge(planes))
 

@@ -58,7 +58,7 @@ def shaded(slopes: tuple[float, float]) -> F32:
     """Skin with dark and bright places; shade gains a* and b* by ``slopes`` beyond a change of light."""
     luma = 50 + 6 * np.sin(np.linspace(0, 12, 64, dtype=np.float32))[:, None] * np.ones((1, 64), np.float32)
     level = (luma + LAB_OFFSET) / (FROM[0] + LAB_OFFSET)
-    depth = 10 * np.tanh(np.minimum(luma - FROM[0], 0) / 10)
+    depth = np.clip(luma - FROM[0], -8, 0)
     color = [FROM[k] * level + slope * depth for k, slope in zip((1, 2), slopes, strict=True)]
     return np.dstack([luma, *color]).astype(np.float32)
 
