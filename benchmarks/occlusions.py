@@ -6,7 +6,7 @@ python benchmarks/occlusions.py FOLDER... [--pool POOL] [--source PHOTO]
 crops of the training pool (of people that are held out) by row.  Frames that are missing are counted.
 Two annotators marked each frame without seeing each other's marks or what the program finds.  The overlap
 (IoU) with both is averaged; beside it stands how far the two agree, which is the most that it can say.
-Hair inside the face's outline was marked by one annotator, roughly: to 2 px of 384 where it is clear.
+Hair inside the face's outline was marked by one annotator in the same way, to 2 px of 384 where it is clear.
 
 With ``--source`` the frames with rims are swapped too, and edges along the rims are compared with the
 target's: their energy, and the part of it that is the target's own edges at the same places (1 is best).
