@@ -254,11 +254,11 @@ class Bend:
     """How the frame around a face is bent before the face is pasted."""
 
     move: F32 = field(repr=False)
-    """(n, n, 2): the bent crop shows at p what lies at p + move(p); unit coordinates of the crop"""
-    crop_from_frame: F64 = field(repr=False)
+    """(n, n, 2): the bent square shows at p what lies at p + move(p), in its unit coordinates"""
+    square_from_frame: F64 = field(repr=False)
     """(3, 3)"""
-    side: int
-    """Of the crop in pixels"""
+    side: float
+    """Of the square, in the pixels of ``square_from_frame``"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -154,7 +154,7 @@ def _bend_box(bend: Bend, shape: tuple[int, ...]) -> Box:
         return 0, 0, 0, 0
     scale = bend.side / bend.move.shape[0]
     bounds = ((columns[0] - 1), (rows[0] - 1), (columns[-1] + 2), (rows[-1] + 2))
-    found = box_around(bend.crop_from_frame, tuple(v * scale for v in bounds), (shape[0], shape[1]))
+    found = box_around(bend.square_from_frame, tuple(v * scale for v in bounds), (shape[0], shape[1]))
     return (0, 0, 0, 0) if found is None else found
 
 
@@ -172,10 +172,12 @@ def _bent(plane: NDArray[Any], bend: Bend, box: Box, step: tuple[int, int]) -> N
     n = bend.move.shape[0]
     luma_from_sample = np.array([[across, 0, x0 * across], [0, down, y0 * down], [0, 0, 1.0]])
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
-    field_from_sample = np.diag([n / bend.side, n / bend.side, 1.0]) @ bend.crop_from_frame @ luma_from_sample
+    field_from_sample = (
+        np.diag([n / bend.side, n / bend.side, 1.0]) @ bend.square_from_frame @ luma_from_sample
+    )
     matrix = (np.linalg.inv(half) @ field_from_sample @ half)[:2]
-    # Moves are in crop sides: turn them into samples of the plane.
-    linear = np.linalg.inv(bend.crop_from_frame)[:2, :2] * bend.side / np.array([[across], [down]])
+    # Moves are in sides of the square: turn them into samples of the plane.
+    linear = np.linalg.inv(bend.square_from_frame)[:2, :2] * bend.side / np.array([[across], [down]])
     field = np.asarray(bend.move @ linear.T, np.float32)
     places = cv2.warpAffine(field, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     # Only what moved samples are taken from: remap needs sizes of 15 bits.

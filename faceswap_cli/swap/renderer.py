@@ -20,7 +20,7 @@ from faceswap_cli.geometry.canonical import remove_pose
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.keyframes import value_at
 from faceswap_cli.nets import refiner
-from faceswap_cli.records import F32, MESH_POINTS, Bend, FaceCrop, RenderedFace
+from faceswap_cli.records import F32, MESH_POINTS, FaceCrop, RenderedFace
 from faceswap_cli.swap import appearance, beard, detail, features, sight
 from faceswap_cli.swap.brows import NONE as NO_BROWS
 from faceswap_cli.swap.brows import measure_contrast, tone_brows
@@ -38,7 +38,7 @@ from faceswap_cli.swap.occlusion import (
     find_front,
     share_by_class,
 )
-from faceswap_cli.swap.outline import bend_field
+from faceswap_cli.swap.outline import bend_field, frame_bend, in_crop
 from faceswap_cli.swap.proportions import Shares, result_mesh
 from faceswap_cli.swap.refining import Around, Refine, refine_drawn
 from faceswap_cli.swap.regions import regions_mask
@@ -197,6 +197,7 @@ def render(
     features.keep_shut_eyes(lab, target, crop, drawn, window)
     mask = np.maximum.reduce([face_mask(mesh, points, window, paste.feather) for mesh in outlines])
     bend = bend_field(points, drawn) if crop.before is None else None
+    bend_here = None if bend is None else in_crop(bend)
     in_front = {} if front is None else share_by_class(front, mask)
     if front is not None and front.removed is not None:
         mask = np.maximum(mask, front.removed)
@@ -204,17 +205,17 @@ def render(
         mask = mask * regions_mask(drawn, window, paste.mask_regions)
     if (own := in_frame(crop).user_mask) is not None:
         matte = np.maximum(matte, window.of(own).astype(np.float32) / np.float32(255))
-    if bend is not None and matte.any():
-        matte = warp.moved(matte, bend, window)
+    if bend_here is not None and matte.any():
+        matte = warp.moved(matte, bend_here, window)
     occluded = float((mask * matte).sum() / max(float(mask.sum()), 1.0))
     mask = mask * (1.0 - matte)
     if network is not None and network.refine is not None:
         seen = carried.seen(Window.full(refiner.SIDE))
-        around = Around(_small_target(crop, bend), seen, carried.target_light, drawn)
+        around = Around(_small_target(crop, bend_here), seen, carried.target_light, drawn)
         refine_drawn(lab, mask, matte, around, window, network.refine)
     mask = mask * np.float32(crop.opacity)
     moved = np.asarray(drawn * side - np.array([window.x, window.y, 0]), np.float32)
-    bent = None if bend is None else Bend(bend, crop.crop_from_frame, side)
+    bent = None if bend is None else frame_bend(bend, crop)
     return RenderedFace(part, appearance.rgb_from_lab(lab), mask, occluded, moved, bent, in_front)
 
 

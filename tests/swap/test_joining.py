@@ -17,7 +17,7 @@ from faceswap_cli.records import F32, Bend, ColorTags, RenderedFace
 from faceswap_cli.swap import detail
 from faceswap_cli.swap.edge import depth_inside, face_mask
 from faceswap_cli.swap.joining import join, limit_levels, limit_tints
-from faceswap_cli.swap.outline import FIXED, bend_field
+from faceswap_cli.swap.outline import FIXED, SPAN, bend_field, in_crop
 
 N = 128
 POINTS = mesh_points() / np.float32(SIDE)
@@ -147,14 +147,31 @@ def test_the_bent_outline_lies_where_the_face_is_drawn_and_far_away_nothing_move
     n = field.shape[0]
 
     def move(place: F32) -> F32:
-        x, y = (np.clip(place, 0, 0.999) * n).astype(int)
-        return field[y, x]
+        x, y = (((place - 0.5) / SPAN + 0.5) * n).astype(int)
+        return field[y, x] * SPAN
 
     np.testing.assert_allclose(move(drawn[172, :2]), (POINTS - drawn)[172, :2], atol=4e-3)
     center = drawn[list(parts.OVAL), :2].mean(axis=0)
     outside = center + (drawn[172, :2] - center) * (FIXED + 0.08)
     np.testing.assert_array_equal(move(outside), 0.0)
     assert bend_field(POINTS, POINTS) is None
+    x, y = (drawn[172, :2] * n / SPAN).astype(int)
+    np.testing.assert_allclose(in_crop(field)[y, x], move(drawn[172, :2]), atol=1e-6)
+
+
+def test_a_chin_at_the_crops_border_moves_with_the_neck_below_it() -> None:
+    """Streaks of a stretched beard: the bend ended at the crop's border, a hundredth below the chin."""
+    low = POINTS + np.array([0, 0.99 - POINTS[152, 1], 0], np.float32)
+    drawn = low.copy()
+    jaw = [k for k in parts.OVAL if low[k, 1] > low[152, 1] - 0.2]
+    drawn[jaw, 1] -= 0.03
+    field = bend_field(low, drawn)
+    assert field is not None
+    n = field.shape[0]
+    down = field[:, n // 2, 1]
+    chin = int(((drawn[152, 1] - 0.5) / SPAN + 0.5) * n)
+    assert down[chin] * SPAN == pytest.approx(0.03, abs=0.003)
+    assert (1 + np.diff(down) * n).min() > 0.6
 
 
 @pytest.mark.parametrize("step", [(1, 1), (2, 2)])
