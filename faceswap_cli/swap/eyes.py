@@ -1,9 +1,10 @@
 """What is seen between open lids: the target's own eyes, with irises of the source's color.
 
-So few pixels are the first that people look at and the hardest to draw.  Gaze, reflections and the form of
-the iris are the target's, moved to the new lids; the shading between the lids is that of the drawn face; and
-each iris is as dark and as colored, beside the white of its eye, as the source's is beside its own: both
-whites are lit by what lights the irises.  From the pupil to the rim it is as light and dark as the source's.
+So few pixels are the first that people look at and the hardest to draw.  Gaze, reflections, the form of the
+iris and the light on the whites are the target's, moved to the new lids.  Across an eye the shading is that
+of the drawn face.  Each iris is as dark and as colored, beside the white of its eye, as the source's is
+beside its own: whites are lit by what lights the irises.  From the pupil to the rim it is as light and dark
+as the source's.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ STRAY = 8.0
 UNEVEN = 2.0
 """L* by which the drawn face's shading of an eye may differ from its mean over both, beside the target's own
 difference: more is a lamp beside the source, and eyes that differ are seen at once"""
+LEVEL = 5.0
+"""L* by which the mean of that may change the target's eyes: all whites are about as white, and those of the
+target show its light better than those of a photograph, relit"""
 LEAST_WHITE = 0.002
 """What the shading of other parts of an eye counts beside that of its white"""
 OWN_SHADE = 0.7
@@ -209,9 +213,13 @@ def keep_eyes(lab: F32, target: F32, crop: FaceCrop, wanted: F32, window: Window
         lit.append((area, eye, share * amount, shade, soft, level))
     middle = sum(level for *_, level in lit) / max(len(lit), 1)
     for area, eye, share, shade, soft, level in lit:
-        uneven = level - middle - min(max(level - middle, -UNEVEN), UNEVEN)
-        eye[..., 0] += (shade - np.float32(uneven)) * (1.0 - np.float32(OWN_SHADE) * soft)
+        kept = _within(middle, LEVEL) + _within(level - middle, UNEVEN)
+        eye[..., 0] += (shade + np.float32(kept - level)) * (1.0 - np.float32(OWN_SHADE) * soft)
         lab[area] += (eye - lab[area]) * share
+
+
+def _within(value: float, most: float) -> float:
+    return min(max(value, -most), most)
 
 
 def ring_change(own: EyeTones, source: EyeTones) -> F32:

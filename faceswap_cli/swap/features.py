@@ -30,8 +30,13 @@ DARKER, REDDER = 8.0, 5.0
 """L* by which lips may be darker than the target's, and a* and b* by which they may be larger"""
 LIPS_REACH = 0.006
 """How far around the lips that holds, as a share of the crop"""
+NOSTRILS_REACH = 0.012
+"""How far around the outline of the nostrils they lie, as a share of the crop"""
+DARKEST, DARKEST_BY, OF_DARKER, MOST_LIFTED = 3.0, 6.0, 0.3, 24.0
+"""Percentile of L* that shows how dark the target's nostrils are; L* by which drawn ones may be darker; share
+that is left of what is darker yet; and the most that lifts it"""
 FEW = 8
-"""Fewer pixels of lips are ignored"""
+"""Fewer pixels of lips or nostrils are ignored"""
 LIT_SKIN = 10.0
 """L* over which what is darker than its surroundings counts less and less as skin."""
 TINTED = np.float32(4.0)
@@ -85,6 +90,27 @@ def limit_lips(lab: F32, target: F32, points: F32, wanted: F32, window: Window) 
     drawn += share[..., None] * (np.clip(have, least, most) - have).astype(np.float32)
     hue = np.float32(min(max(OF_LIPS * own[2] / max(own[1], 1.0), 0.0), MOST_LIPS))
     drawn[..., 2] += np.maximum(hue * drawn[..., 1] - drawn[..., 2], np.float32(0)) * share
+
+
+def limit_nostrils(lab: F32, target: F32, points: F32, wanted: F32, window: Window) -> None:
+    """Nostrils are hardly darker than the target's own; in place.
+
+    What light reaches them depends on the lamp and on the camera's blacks: a hard photograph has black holes
+    where soft footage shows shade.
+    """
+    reach = NOSTRILS_REACH * window.side
+    there = part_around(points, (parts.NOSTRILS_RING,), window, reach)
+    part = part_around(wanted, (parts.NOSTRILS_RING,), window, 4 * reach)
+    if there is None or part is None:
+        return
+    inside = masks.union(points, (parts.NOSTRILS_RING,), there, reach) > 0.5
+    seen = cut_part(target, there, window)[..., 0][inside]
+    if len(seen) < FEW:
+        return
+    share = masks.blur(masks.union(wanted, (parts.NOSTRILS_RING,), part, reach), reach)
+    drawn = cut_part(lab, part, window)
+    under = np.maximum(np.float32(np.percentile(seen, DARKEST) - DARKEST_BY) - drawn[..., 0], 0)
+    drawn[..., 0] += share * np.minimum(np.float32(1 - OF_DARKER) * under, np.float32(MOST_LIFTED))
 
 
 def _lips(points: F32, window: Window) -> F32:

@@ -181,6 +181,7 @@ def render(
     lab = _draw(carried, None if network is None else network.picture, window)
     target, points = appearance.lab_from_rgb(part.rgb), crop.landmarks / np.float32(side)
     features.limit_lips(lab, target, points, drawn, window)
+    features.limit_nostrils(lab, target, points, drawn, window)
     tone_brows(lab, look_of.brows, drawn, window)
     skin = detail.Part(look_of.bands, inner_skin(drawn, window))
     hair = detail.Part(look_of.hair, brows(drawn, window))

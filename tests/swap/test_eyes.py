@@ -136,13 +136,22 @@ def test_eyes_move_with_the_lids() -> None:
     assert found[pupil[1], pupil[0], 0] < 20
 
 
-def test_between_the_lids_the_shading_is_the_drawn_ones() -> None:
+def test_between_the_lids_the_shading_is_the_drawn_ones_about_the_targets_level() -> None:
     points = mesh()
     shown = face(points, BROWN)
     drawn = shown - np.array([15, 0, 0], np.float32)
     _, whites, _ = eyes.seen_parts(points, FULL)
     found = eyes.tone_of(kept(drawn, shown, points, eyes.UNKNOWN), whites)
-    assert WHITE[0] - 17 < found[0] < WHITE[0] - 9
+    assert WHITE[0] - eyes.LEVEL - 2 < found[0] < WHITE[0] - eyes.LEVEL + 1  # 15 before
+    # From one corner to the other it is as shaded as the drawn eye is.
+    slope = np.linspace(-12, 12, SIDE, dtype=np.float32)
+    drawn = shown + np.stack([slope, 0 * slope, 0 * slope], axis=-1)
+    found = kept(drawn, shown, points, eyes.UNKNOWN) - shown
+    left = masks.union(points, (eyes.EYES[0][0],), SIDE) > 0.5
+    columns = np.flatnonzero(left.any(axis=0))
+    inner, outer = (found[..., 0][left & (np.arange(SIDE) == x)].mean() for x in columns[[4, -5]])
+    wanted = slope[columns[-5]] - slope[columns[4]]
+    assert 0.4 * wanted < outer - inner < 1.1 * wanted
 
 
 def test_a_lamp_beside_the_source_does_not_make_two_kinds_of_eyes() -> None:

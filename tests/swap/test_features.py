@@ -1,4 +1,4 @@
-"""Eyes, lips and the mouth's inside of a drawn face, and the colors that no face has."""
+"""Eyes, lips, nostrils and the mouth's inside of a drawn face."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, FaceCrop
 from faceswap_cli.swap import features
@@ -107,17 +108,6 @@ def test_lips_that_shut_keep_the_line_between_them() -> None:
     np.testing.assert_array_equal(beside[1][1:], beside[0][1:])  # darker, of the same color
 
 
-def limited(drawn: F32, warped: F32, light: F32) -> F32:
-    lab = np.broadcast_to(np.asarray(drawn, np.float32), (8, 8, 3)).copy()
-    features.limit_color(lab, *(np.broadcast_to(x, (4, 4, 3)).astype(np.float32) for x in (warped, light)))
-    assert np.ptp(lab, axis=(0, 1)).max() < 1e-4
-    return lab[0, 0]
-
-
-SKIN = np.array([64, 12, 16], np.float32)
-"""16 of 80: a fifth"""
-
-
 def lips(drawn: tuple[float, float, float], target: tuple[float, float, float]) -> tuple[F32, F32]:
     """Color of the lower lip and of the forehead, once lips drawn so have met the target's."""
     points = face((USUAL, USUAL)).landmarks / np.float32(SIDE)
@@ -139,3 +129,22 @@ def test_lips_are_neither_more_violet_nor_paler_nor_more_painted_than_the_target
     assert elsewhere.tolist() == [30, 45, 30]
     plain, _ = lips((50, 28, 15), (50, 25, 12))
     assert plain.tolist() == pytest.approx([50, 28, 15])
+
+
+def test_nostrils_are_hardly_darker_than_the_targets() -> None:
+    points = mesh_points() / np.float32(SIDE)
+    window = Window.full(SIDE)
+    hole = masks.union(points, (parts.NOSTRILS_RING,), SIDE) > 0.5
+
+    def nose(dark: float) -> F32:
+        lab = np.full((SIDE, SIDE, 3), (60, 10, 12), np.float32)
+        lab[hole, 0] = dark
+        return lab
+
+    shown = nose(40)
+    for dark, low, high in ((5, 23, 30), (36, 35.9, 36.1), (50, 49.9, 50.1)):
+        lab = nose(dark)
+        features.limit_nostrils(lab, shown, points, points, window)
+        assert low < np.median(lab[hole, 0]) < high
+        np.testing.assert_array_equal(lab[..., 1:], nose(dark)[..., 1:])
+        np.testing.assert_array_equal(lab[: SIDE // 4], nose(dark)[: SIDE // 4])
