@@ -18,6 +18,7 @@ from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32
 from faceswap_cli.swap.appearance import DEVIATION, FEW_PIXELS
+from faceswap_cli.swap.skin import bare_form
 
 BANDS = 4
 """Octaves, of 1 to 8 px; the coarser two are split at half the size."""
@@ -179,13 +180,17 @@ def measure_relief(luma: F32, skin: NDArray[np.bool_], window: Window) -> float:
     return _size(*_relief(luma, skin, window))
 
 
-def limit_relief(lab: F32, wanted: float, skin: NDArray[np.bool_], window: Window) -> None:
-    """Flatten a drawn face (h, w, 3), in place, as far as it has more relief than the target's ``wanted``."""
+def limit_relief(lab: F32, wanted: float, skin: NDArray[np.bool_], points: F32, window: Window) -> None:
+    """Flatten a drawn face (h, w, 3), in place, as far as its ``skin`` has more relief than ``wanted``.
+
+    Lids and nostrils of the mesh ``points`` (478, 2+) become flatter too: the same lamp gave them their form.
+    """
     luma = np.ascontiguousarray(lab[..., 0])
     relief, area = _relief(luma, skin, window)
     gain = np.float32(np.clip(_RELIEF_MOST * wanted / _size(relief, area), _RELIEF_LOW, 1.0))
     if gain < 1.0:
-        change = relief * cv2.blur(area, (3, 3)) * (gain - np.float32(1.0))
+        where = cv2.resize(bare_form(points, window), area.shape[::-1], interpolation=cv2.INTER_AREA)
+        change = relief * cv2.blur(where, (3, 3)) * (gain - np.float32(1.0))
         lab[..., 0] += cv2.resize(change, luma.shape[::-1], interpolation=cv2.INTER_CUBIC)
 
 

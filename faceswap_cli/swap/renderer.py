@@ -186,7 +186,7 @@ def render(
     skin = detail.Part(look_of.bands, inner_skin(drawn, window))
     hair = detail.Part(look_of.hair, brows(drawn, window))
     detail.match_detail(lab, target, window, skin, hair, seed, crop.color_px)
-    detail.limit_relief(lab, look_of.relief, skin.where, window)
+    detail.limit_relief(lab, look_of.relief, skin.where, drawn, window)
     if paste.beard == "keep":
         beard.keep_beard(lab, target, look_of.beard, points, drawn, window)
     front = _in_front(crop, look_of, carried, drawn, window, paste) if paste.occlusion else None

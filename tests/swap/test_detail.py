@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 from faceswap_cli.color import planes_region_from_rgb, rgb_float_from_planes
+from faceswap_cli.faces import landmarks as parts
+from faceswap_cli.geometry import masks
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.records import F32, U8, ColorTags, Planes
 from faceswap_cli.swap import appearance, detail
+from faceswap_cli.swap.skin import inner_skin
+from tests.swap.drawn import mesh_points
 
 SIDE = 128
 TAGS = ColorTags(matrix=6)
@@ -103,10 +107,18 @@ def test_what_is_left_of_a_coarse_octave_is_not_sharper_than_the_footage() -> No
 
 
 @pytest.mark.parametrize(("own", "wanted", "after"), [(6.0, 2.0, 3.0), (1.5, 2.0, 1.5)])
-def test_a_face_under_a_hard_lamp_is_flattened(own: float, wanted: float, after: float) -> None:
+def test_a_face_under_a_hard_lamp_is_flattened_lids_and_nostrils_too(
+    own: float, wanted: float, after: float
+) -> None:
+    points, window = mesh_points(SIDE) / np.float32(SIDE), Window.full(SIDE)
     wave = np.sin(np.arange(SIDE) * 2 * np.pi / 20).astype(np.float32)
     lab = np.tile(np.array((60, 14, 18), np.float32), (SIDE, SIDE, 1))
     lab[..., 0] += own * wave
-    detail.limit_relief(lab, wanted / np.sqrt(2), SKIN, Window.full(SIDE))
-    assert np.sqrt(2) * lab[..., 0].std() == pytest.approx(after, rel=0.2)
-    assert lab[..., 0].mean() == pytest.approx(60, abs=0.5)
+    skin = inner_skin(points, window)
+    detail.limit_relief(lab, wanted / np.sqrt(2), skin, points, window)
+    lids = masks.union(points, parts.FEATURE_RINGS[:2], SIDE, 0.02 * SIDE) > 0.5
+    lips = masks.union(points, (parts.LIPS_OUTER,), SIDE) > 0.5
+    sizes = [np.sqrt(2) * (lab[..., 0] - 60)[where].std() for where in (skin, lids)]
+    assert sizes == pytest.approx([after, after], rel=0.25)
+    np.testing.assert_allclose((lab[..., 0] - 60)[lips], np.tile(own * wave, (SIDE, 1))[lips], atol=0.3 * own)
+    np.testing.assert_allclose(lab[: SIDE // 8, :, 0], 60 + np.tile(own * wave, (SIDE // 8, 1)), atol=1e-4)
