@@ -24,7 +24,7 @@ from faceswap_cli.identity.enrolled import Enrolled
 from faceswap_cli.records import F32, MESH_POINTS, U8, SourcePhoto
 from faceswap_cli.swap import appearance
 from faceswap_cli.swap.glasses import rim_evidence, wears_glasses
-from faceswap_cli.swap.occluder_head import look
+from faceswap_cli.swap.occluder_head import Seen, look
 from faceswap_cli.swap.occlusion import TOLERANCE
 from faceswap_cli.swap.skin import whole_brows
 
@@ -54,6 +54,8 @@ _RIM, _RIM_AT_BROWS, _AROUND_RIM = (0.2, 0.45), (0.55, 0.8), 0.013
 _SKIN_NEAR, _UNLIKE, _REACH, _THIN = 0.1, 0.85, 0.12, 0.012
 """Of hair beside a face: blur that shows the skin near it, tolerances by which its color differs, how far
 into the face it is looked for, and what is too thin, as shares of the picture."""
+_NEAR_HAIR, _SHALLOW = 0.04, 0.05
+"""How far around hair that the occluder head finds that reach holds, and the reach elsewhere"""
 _SURE, _HUE, _LOCK = 0.05, 7.0, 0.06
 """How far inside the outline skin is surely seen, a* and b* by which another hue differs from its own, and
 how far around hair a brow may be under a lock"""
@@ -159,7 +161,8 @@ def _view(photo: SourcePhoto, side: int) -> _View:
     weight = masks.smoothstep((facing - 0.1) / 0.5) * np.float32(photo.quality)
     for ring, seen in zip((parts.LEFT_EYE, parts.RIGHT_EYE), parts.seen_irises(points), strict=True):
         weight[list(ring)] *= seen
-    bare = _bare_skin(lab, points) * _uncovered(rgb, lab, points)
+    before = look(rgb, points, align.FFHQ_SCALE)
+    bare = _bare_skin(lab, points, before) * _uncovered(before, lab, points)
     clear = bare * _inside(points, side)
     seen = masks.smoothstep((facing - _SEEN_FROM) / _SEEN_OVER)
     seen *= np.clip(masks.sample(masks.blur(bare, 0.02 * side), points), 0.0, 1.0)
@@ -175,13 +178,12 @@ def _inside(points: F32, side: int) -> F32:
     return np.maximum(whole, masks.blur(oval[1] * brows, 0.5 * _RIM_BROW * side))
 
 
-def _uncovered(rgb: U8, lab: F32, points: F32) -> F32:
-    """0 where something lies in front of brows, eyes or mouth too: a fringe, a hand, rims; else 1; (S, S).
+def _uncovered(seen: Seen, lab: F32, points: F32) -> F32:
+    """0 where something is ``seen`` before the face, eyes and mouth too: hair, a hand, rims; else 1; (S, S).
 
     Clear lenses show what is behind them; dark ones do not.
     """
     n = _COVER_SIDE
-    seen = look(rgb, points, align.FFHQ_SCALE)
     shares = seen.over(Window.full(n), (n, n))
     hair, thing = shares[..., 3], shares[..., 4:].sum(axis=-1)
     worn = np.float32(wears_glasses(rim_evidence(seen, points)))
@@ -202,16 +204,17 @@ def _uncovered(rgb: U8, lab: F32, points: F32) -> F32:
     rims = masks.grow(sure, _AROUND_RIM * n)
     rims = rims + (over - rims) * brows
     covered = masks.blur(np.maximum(found, rims), 0.5 * _AROUND * n)
-    return np.asarray(np.clip(1.0 - warp.enlarge(covered, rgb.shape[0]), 0.0, 1.0), np.float32)
+    return np.asarray(np.clip(1.0 - warp.enlarge(covered, lab.shape[0]), 0.0, 1.0), np.float32)
 
 
-def _bare_skin(lab: F32, points: F32) -> F32:
+def _bare_skin(lab: F32, points: F32, seen: Seen) -> F32:
     """0 where hair, glasses or hard shadow lie over the skin, else 1; (S, S)."""
     n = _CLEAR_SIDE
     small = cv2.resize(lab, (n, n), interpolation=cv2.INTER_AREA)
     skin = appearance.skin_weight(small, points)
     odd = odd_skin(skin, points)
-    hair = hair_beside(small, skin, points, odd > 0.5)
+    known = masks.grow(seen.over(Window.full(n), (n, n))[..., 3], _NEAR_HAIR * n) > _HAIR[0]
+    hair = hair_beside(small, skin, points, odd > 0.5, known)
     odd = np.maximum(hair, _strands(small[..., 0], skin, points, masks.grow(hair, _BELOW_FRINGE * n)))
     bare = masks.blur(1.0 - np.clip(odd, 0.0, 1.0), 0.01 * n)
     return np.clip(warp.enlarge(bare, lab.shape[0]), 0.0, 1.0)
@@ -248,12 +251,15 @@ def _strands(luma: F32, skin: F32, points: F32, near: F32) -> F32:
     return masks.grow(odd, 0.012 * side)
 
 
-def hair_beside(lab: F32, skin: F32, points: F32, odd: NDArray[np.bool_]) -> F32:
+def hair_beside(
+    lab: F32, skin: F32, points: F32, odd: NDArray[np.bool_], known: NDArray[np.bool_] | None = None
+) -> F32:
     """Hair that hangs over the forehead, temples and cheeks, over brows too; (n, n) in [0, 1].
 
     It is ``odd`` (n, n), of another color than the skin near it or of another hue than the skin inside, and
     joined to what surrounds the face.  A beard is joined to hair too: below the corners of the mouth nothing
-    is looked for.
+    is looked for.  Sunlight has edges as hair has: where nothing is ``known`` (n, n) of hair, only the rim of
+    the face is searched.
     """
     side = lab.shape[0]
     rim = cv2.distanceTransform(
@@ -270,7 +276,8 @@ def hair_beside(lab: F32, skin: F32, points: F32, odd: NDArray[np.bool_]) -> F32
     features = np.maximum(
         masks.union(points, parts.FEATURE_RINGS, side), whole_brows((points,), Window.full(side))
     )
-    hair = (unlike & (features < 0.5) & (rim < _REACH * side)).view(np.uint8)
+    reach = np.float32(_REACH) if known is None else np.where(known, np.float32(_REACH), np.float32(_SHALLOW))
+    hair = (unlike & (features < 0.5) & (rim < reach * side)).view(np.uint8)
     # Thin bridges are lashes and wrinkles.
     hair = masks.dilated(masks.dilated(hair, -_THIN * side), _THIN * side)
     _, found = cv2.connectedComponents(hair)

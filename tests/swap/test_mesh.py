@@ -204,6 +204,22 @@ def test_hair_as_light_as_skin_is_found_by_its_hue() -> None:
     assert found((-10.0, -0.15 * a, -0.15 * b)) < 0.1
 
 
+def test_an_edge_of_light_far_from_hair_is_none() -> None:
+    """The sunlit cheek of a bald man: it was left out of his texture and filled with flat skin."""
+    points = mesh_points() / np.float32(SIDE)
+    rim, cheek = ((points[list(ids), :2].mean(axis=0) * SIDE).astype(int) for ids in ((227, 234), (117,)))
+    lab = appearance.lab_from_rgb(picture(mesh_points()))
+    skin = appearance.skin_weight(lab, points)
+    lab[cheek[1] - 16 : cheek[1] + 16, : cheek[0] + 8] += (16.0, -6.0, 14.0)
+    nothing = np.zeros(lab.shape[:2], np.bool_)
+    found = [texture.hair_beside(lab, skin, points, nothing, known) for known in (None, ~nothing, nothing)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert min(hair[rim[1], rim[0]] for hair in found) > 0.9
+    deep = masks.union(points, (parts.OVAL,), SIDE, -0.085 * SIDE) > 0.5
+    assert found[0][deep].sum() > 100
+    assert found[2][deep].sum() == 0
+
+
 def test_hair_beside_a_face_is_found_up_to_the_brow() -> None:
     """Joined to what surrounds the face: no mole, and no beard, though one is joined to hair as well."""
     points = mesh_points() / np.float32(SIDE)
