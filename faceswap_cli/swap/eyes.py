@@ -57,7 +57,7 @@ STRAY = 8.0
 UNEVEN = 2.0
 """L* by which the drawn face's shading of an eye may differ from its mean over both, beside the target's own
 difference: more is a lamp beside the source, and eyes that differ are seen at once"""
-LEVEL = 5.0
+LEVEL = 12.0
 """L* by which the mean of that may change the target's eyes: all whites are about as white, and those of the
 target show its light better than those of a photograph, relit"""
 LEAST_WHITE = 0.002
