@@ -18,10 +18,11 @@ from faceswap_cli.nets.unet import UNet
 SIDE, SIDE_OUT = 128, 64
 INPUTS = (
     *("lab", "lab", "lab", "mask", "seen", "front", "light", "light", "light", "normal", "normal", "normal"),
-    *("brows", "eyes", "lips", "mouth"),
+    *("brows", "eyes", "lips", "mouth", "network", "network", "network", "source", "source", "source"),
 )
 """What the channels hold: the composite; where it is drawn; where a photograph is shown; what lies in front;
-the target's low-frequency light; the drawn mesh's normals and parts"""
+the target's low-frequency light; the drawn mesh's normals and parts; the network's picture of the face; the
+low-frequency light of the photograph as it was taken"""
 MOST = (12.0, 9.0, 9.0)
 """Largest change of L*, a* and b* where a photograph is shown"""
 FREE = 3.0
@@ -31,7 +32,7 @@ WIDTHS = (32, 64, 96, 128)
 
 
 class Refiner(UNet):
-    """(N, 16, 128, 128) in [-1, 1] -> (N, 3, 64, 64) change of L*, a*, b*, bounded by :data:`MOST`."""
+    """(N, 22, 128, 128) in [-1, 1] -> (N, 3, 64, 64) change of L*, a*, b*, bounded by :data:`MOST`."""
 
     bounds: Tensor
 

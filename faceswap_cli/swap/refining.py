@@ -16,9 +16,10 @@ from faceswap_cli.geometry import masks, warp
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.refiner import INPUTS, SIDE
 from faceswap_cli.records import F32, U8
+from faceswap_cli.swap import appearance
 
 Refine = Callable[[U8], F32]
-""":func:`stacked` (16, 128, 128) -> (64, 64, 3) change of L*, a*, b*"""
+""":func:`stacked` (22, 128, 128) -> (64, 64, 3) change of L*, a*, b*"""
 LAB_SCALE = np.array([255 / 100, 1.0, 1.0], np.float32)
 LAB_ZERO = np.array([0.0, 128.0, 128.0], np.float32)
 _DRAWN_PARTS = (
@@ -44,6 +45,10 @@ class Around:
     """(SIDE, SIDE) in [0, 1]: how far a photograph is shown"""
     light: F32 = field(repr=False)
     """(n, n, 3) low-frequency L*a*b* of the target's skin"""
+    source_light: F32 = field(repr=False)
+    """(n, n, 3) the same of the photograph, carried to the drawn face"""
+    network: F32 = field(repr=False)
+    """(m, m, 3) R'G'B' in [0, 1]: the network's picture of the whole crop"""
     points: F32 = field(repr=False)
     """(478, 3) the drawn mesh, unit coordinates"""
 
@@ -84,7 +89,7 @@ def onto_crop(picture: F32, window: Window) -> F32:
 
 
 def stacked(pasted: F32, mask: F32, front: F32, around: Around) -> U8:
-    """(16, SIDE, SIDE) bytes in the order of ``nets.refiner.INPUTS``.
+    """(22, SIDE, SIDE) bytes in the order of ``nets.refiner.INPUTS``.
 
     ``pasted`` (SIDE, SIDE, 3) L*a*b*; ``mask`` and ``front`` (SIDE, SIDE) in [0, 1].
     """
@@ -102,4 +107,7 @@ def stacked(pasted: F32, mask: F32, front: F32, around: Around) -> U8:
         out[k] = 0
         for ring in rings:
             masks.fill_polygon(points[list(ring), :2], SIDE, out[k])
+    network = cv2.resize(around.network, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    out[16:19] = coded(appearance.lab_from_float(network)).transpose(2, 0, 1)
+    out[19:22] = coded(warp.enlarge(around.source_light, SIDE)).transpose(2, 0, 1)
     return out

@@ -212,7 +212,8 @@ def render(
     mask = mask * (1.0 - matte)
     if network is not None and network.refine is not None:
         seen = carried.seen(Window.full(refiner.SIDE))
-        around = Around(_small_target(crop, bend_here), seen, carried.target_light, drawn)
+        lights = carried.target_light, carried.light_from
+        around = Around(_small_target(crop, bend_here), seen, *lights, network.picture, drawn)
         refine_drawn(lab, mask, matte, around, window, network.refine)
     mask = mask * np.float32(crop.opacity)
     moved = np.asarray(drawn * side - np.array([window.x, window.y, 0]), np.float32)

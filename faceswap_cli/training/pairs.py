@@ -42,7 +42,7 @@ from faceswap_cli.training.occluders import covered
 from faceswap_cli.training.pool import Pool
 from faceswap_cli.training.relit import Rng, relit
 
-PIECE = 192
+PIECE = 144
 """Pairs a file: below 64 MiB."""
 _OTHERS = 12
 """People B of a piece"""
@@ -65,7 +65,7 @@ class Pairs:
     """Rows of one piece."""
 
     x: U8 = field(repr=False)
-    """(N, 16, 128, 128) ``refining.stacked``"""
+    """(N, 22, 128, 128) ``refining.stacked``"""
     truth: U8 = field(repr=False)
     """(N, 3, 128, 128) L*a*b* as bytes"""
     row: NDArray[np.int32] = field(repr=False)
@@ -229,8 +229,19 @@ def _restored(prepared: Prepared, other: SourceFace, wanted: FaceCrop, seed: int
     given = _pasted(flat, renderer.render(other, flat, look, drawn, method.paste, seed), drawn)
     given = replace(given, rgb=_lit_as(given, wanted))
     method.wanted = np.asarray(wanted.landmarks / np.float32(_CROP), np.float32)
-    method.render(prepared, given, method.encode(prepared, given), seed)
+    method.render(prepared, given, _lit_only(method.encode(prepared, given), look), seed)
     return method.seen
+
+
+def _lit_only(code: F32, look: renderer.Look) -> F32:
+    """The code of B~ with the look of A but for the light.
+
+    Light is read off another's skin, as it always is; B~ has been drawn before, so its skin is smoother and
+    flatter than that of any real target.
+    """
+    found = _method().unpacked(code)
+    light = renderer.Look.unpacked(found.look).light
+    return replace(found, look=replace(look, light=light).packed()).packed()
 
 
 def _lit_as(given: FaceCrop, wanted: FaceCrop) -> U8:

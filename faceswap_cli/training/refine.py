@@ -51,7 +51,9 @@ _KEEP = 0.999
 """Of the averaged weights per step"""
 _SIGNED = INPUTS.index("normal")
 """Channel that changes its sign in a mirror"""
-_LIGHT_ROWS = slice(INPUTS.index("light"), INPUTS.index("light") + 3)
+_COMPOSITE, _MASK = slice(3), slice(3, 4)
+_GRADED = tuple(slice(INPUTS.index(name), INPUTS.index(name) + 3) for name in ("light", "network"))
+"""Channels in the exposure and white balance of the composite"""
 _ZOOM, _SHIFT = 0.05, 0.04
 """Deviations of the logarithm of a picture's size and of its place, in halves of its side"""
 _EXPOSURE, _BALANCE = 0.12, 3.0
@@ -62,7 +64,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """(N, 16, 128, 128) in [-1, 1]; composite and truth (N, 3, 128, 128) L*a*b*; mask (N, 1, 128, 128)."""
+    """(N, 22, 128, 128) in [-1, 1]; composite and truth (N, 3, 128, 128) L*a*b*; mask (N, 1, 128, 128)."""
 
     x: Tensor
     composite: Tensor
@@ -80,19 +82,22 @@ def _scale(like: Tensor) -> Tensor:
 
 
 def to_batch(stack: Tensor, truth: Tensor, rng: Rng | None) -> Batch:
-    """Rows of pairs (N, 16 and 3, 128, 128) bytes; with ``rng`` mirrored, moved, graded, lit and worn at
+    """Rows of pairs (N, 22 and 3, 128, 128) bytes; with ``rng`` mirrored, moved, graded, lit and worn at
     random.
     """
     if rng is not None:
         stack, truth = _moved(*_mirrored(stack, truth, rng), rng)
-    mask = stack[:, 3:4].float() / 255
-    composite, light, wanted = (lab_of(part) for part in (stack[:, :3], stack[:, _LIGHT_ROWS], truth))
+    x = stack.float()
+    mask, composite, wanted = x[:, _MASK] / 255, lab_of(x[:, _COMPOSITE]), lab_of(truth)
     if rng is not None:
-        composite, light, wanted = _graded((composite, light, wanted), rng)
+        seen = [lab_of(x[:, rows]) for rows in _GRADED]
+        composite, wanted, *seen = _graded((composite, wanted, *seen), rng)
         composite, wanted = _worn(composite + mask * _light(composite, rng), wanted, rng)
-    coded, coded_light = ((part * _scale(part)).clamp(0, 255) for part in (composite, light))
-    x = torch.cat([coded, stack[:, 3:6], coded_light, stack[:, 9:]], dim=1) / 127.5 - 1
-    return Batch(x.contiguous(memory_format=torch.channels_last), composite, wanted, mask)
+        x = x.clone()
+        for rows, picture in zip((_COMPOSITE, *_GRADED), (composite, *seen), strict=True):
+            x[:, rows] = (picture * _scale(picture)).clamp(0, 255)
+    x = (x / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    return Batch(x, composite, wanted, mask)
 
 
 def _mirrored(stack: Tensor, truth: Tensor, rng: Rng) -> tuple[Tensor, Tensor]:

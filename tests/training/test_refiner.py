@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from faceswap_cli.errors import InputError
 from faceswap_cli.geometry.masks import Window
 from faceswap_cli.nets.refiner import FREE, INPUTS, MOST, SIDE, SIDE_OUT, Refiner
-from faceswap_cli.swap import refining
+from faceswap_cli.swap import refining, renderer
 from faceswap_cli.swap.refiner_weights import refiner_on
 from faceswap_cli.training import pairs, refine
 from faceswap_cli.training.options import RefinerOptions, TrainOptions
@@ -58,6 +59,32 @@ def test_pairs_depend_on_their_seed_only(pool: Pool, made: Path) -> None:
     assert again.x.shape == other.x.shape
     assert not np.array_equal(again.x, other.x)
     np.testing.assert_array_equal(pairs.make_piece(pool, (0, 1), 4).x, first.x)
+
+
+def test_the_light_of_a_drawn_target_is_read_and_nothing_else(made: Path) -> None:
+    """What has been drawn is smoother than any footage, and the refiner must not mend that."""
+    rng = np.random.default_rng(5)
+    drawn, own = (rng.normal(1.0, 0.1, renderer.CODE).astype(np.float32) for _ in range(2))
+    method = pairs._method()
+    rows, cells = (rng.normal(size=n).astype(np.float32) for n in (int(np.prod(method.code_rows)), 192))
+    code = np.concatenate([drawn, rows, cells])
+    kept = pairs._lit_only(code, renderer.Look.unpacked(own))
+    np.testing.assert_allclose(kept[: renderer.LIGHT], drawn[: renderer.LIGHT])
+    np.testing.assert_allclose(kept[renderer.LIGHT : renderer.CODE], own[renderer.LIGHT :], rtol=1e-5)
+    np.testing.assert_array_equal(kept[renderer.CODE :], code[renderer.CODE :])
+
+
+def test_pictures_that_help_are_seen_in_the_composites_code() -> None:
+    points = mesh(np.random.default_rng(1)) / np.float32(256)
+    lab = np.array([50.0, 12.0, -8.0], np.float32)
+    flat = np.broadcast_to(lab, (SIDE, SIDE, 3)).astype(np.float32)
+    light, source = flat[:64, :64], flat[:64, :64] + 5
+    network = cv2.cvtColor(np.ascontiguousarray(flat + 9), cv2.COLOR_LAB2RGB)
+    zero = np.zeros((SIDE, SIDE), np.float32)
+    stack = refining.stacked(flat, zero, zero, refining.Around(flat, zero, light, source, network, points))
+    for name, more in (("light", 0), ("source", 5), ("network", 9)):
+        seen = stack[INPUTS.index(name) :][:3, 64, 64].astype(int)
+        assert np.abs(seen - refining.coded(lab + more)).max() <= 1, name
 
 
 def test_a_window_is_laid_where_it_belongs() -> None:
