@@ -8,6 +8,7 @@ frequencies are described by the energy of three bands.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -105,11 +106,15 @@ def _to_u8(rgb: F32) -> U8:
 LIGHTNESS = _lightness_table()
 
 
-def skin_area(points: F32, side: int) -> F32:
-    """Inside the face outline and outside its features, whatever is seen there: (side, side)."""
+def skin_area(
+    points: F32, side: int, features: Sequence[Sequence[int]] = parts.FEATURE_RINGS, around: float = 0.018
+) -> F32:
+    """Inside the face outline and outside its ``features``, whatever is seen there: (side, side) in [0, 1].
+
+    ``around``: how far around features, as a share of the side.
+    """
     hull = masks.union(points, (parts.OVAL,), side, -0.012 * side)
-    features = masks.union(points, parts.FEATURE_RINGS, side, 0.018 * side)
-    return hull * (1.0 - features)
+    return hull * (1.0 - masks.union(points, features, side, around * side))
 
 
 def skin_weight(lab: F32, points: F32) -> F32:

@@ -19,8 +19,8 @@ _INNER_END, _OUTER_END = (4, 5), (0, 9)
 """Of a brow's ring"""
 _TAIL = 1.15
 """Length of a brow up to the tip of its tail, in lengths of its ring"""
-_RIM, _EDGE = 0.012, 0.004
-"""How far inside the outline form ends, and how far around brows and lips, as shares of the crop"""
+_EDGE = 0.004
+"""How far around brows and lips form ends, as a share of the crop"""
 _INNER = 0.85
 """Size of the inner face, as a share of the oval."""
 
@@ -57,9 +57,8 @@ def whole_brows(meshes: Sequence[F32], window: Window, grown: float = 0.0) -> F3
 
 def bare_form(points: F32, window: Window) -> F32:
     """(h, w) in [0, 1]: what has its form from light, lids and nostrils too, but no brows and no lips."""
-    oval = masks.union(points, (parts.OVAL,), _SIDE, -_RIM * _SIDE)
-    other = masks.union(points, parts.FEATURE_RINGS[2:5], _SIDE, _EDGE * _SIDE)
-    return warp.enlarge(oval * (1.0 - other), window)
+    brows_and_lips = parts.FEATURE_RINGS[2:5]
+    return warp.enlarge(appearance.skin_area(points, _SIDE, brows_and_lips, _EDGE), window)
 
 
 def inner_skin(points: F32, window: Window, weight: F32 | None = None) -> NDArray[np.bool_]:

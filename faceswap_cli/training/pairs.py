@@ -120,9 +120,12 @@ def read_piece(path: Path) -> Pairs:
     """A piece that :func:`prepare` wrote; :class:`InputError` when it is damaged."""
     try:
         with path.open("rb") as opened, np.load(opened) as table:
-            return Pairs(table["x"], table["truth"], table["row"])
+            pairs = Pairs(table["x"], table["truth"], table["row"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} is damaged ({error}); delete it and run the command again") from error
+    if pairs.x.shape[1:] != (len(INPUTS), SIDE, SIDE):
+        raise InputError(f"{path} was made by another version of the program; choose another folder")
+    return pairs
 
 
 def make_piece(pool: Pool, seed: tuple[int, ...], count: int = PIECE, *, held_out: bool = False) -> Pairs:

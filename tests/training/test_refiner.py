@@ -176,6 +176,14 @@ def test_a_damaged_state_or_piece_is_refused(made: Path, tmp_path: Path) -> None
         pairs.read_piece(piece)
 
 
+def test_pairs_of_another_version_are_refused(made: Path, tmp_path: Path) -> None:
+    found = pairs.read_piece(made)
+    piece = tmp_path / "pairs-0000.npz"
+    np.savez(piece, x=found.x[:, :16], truth=found.truth, row=found.row)
+    with pytest.raises(InputError, match="another version"):
+        pairs.read_piece(piece)
+
+
 def test_what_is_trained_is_what_is_used(made: Path, tmp_path: Path) -> None:
     run = run_in(tmp_path, made)
     figures = run.go()
