@@ -153,7 +153,9 @@ def test_the_first_line_comes_before_the_libraries(machine: Path, photo: Path, c
     """They take seconds to load; until then nothing else would be seen."""
     code = (
         "import os, sys; from faceswap_cli.cli import session\n"
-        "def say(self, line): print(line, *{'torch', 'av', 'cv2', 'numpy'} & set(sys.modules)); os._exit(0)\n"
+        "def say(self, line):\n"
+        "    print(line, *{'torch', 'av', 'cv2', 'numpy'} & set(sys.modules), flush=True)\n"
+        "    os._exit(0)\n"
         "session.Session.say = say; sys.argv[0] = 'faceswap'\n"
         "from faceswap_cli.__main__ import main; main()"
     )
